@@ -81,7 +81,7 @@ fn exit_codes() {
     assert_eq!(run(&["--root", &ready, "check", "--gpu", "03:00.0"]), Some(1));
     assert_eq!(run(&["--root", &ready, "check", "--gpu", "nonsense"]), Some(2));
     assert_eq!(run(&["--root", &ready, "check", "--gpu", "00:1f.0"]), Some(1));
-    assert_eq!(run(&["--connect", "qemu+ssh://elsewhere/system", "check"]), Some(3));
+    assert_eq!(run(&["--connect", "qemu+ssh://elsewhere/system", "check"]), Some(1));
     // Left with the host until the domain starts, a card needs no preparation.
     assert_eq!(run(&["--root", &format!("{HOSTS}/z170-gtx960.host"), "check", "--bind", "start"]), Some(0));
 }
@@ -102,7 +102,7 @@ fn a_card_that_moved_and_is_named() {
     let (_, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
     assert!(said.contains("nothing: it is at 01:00.0 now") && !said.contains("name it with --gpu"), "{said}");
     let (_, said) = planned(tree.path(), &["--pci", "00:14.0", "--allow", "last-keyboard", "--allow", "blocked-group"]);
-    assert!(said.contains("vgapt list shows where the card is"), "{said}");
+    assert!(said.contains("see where the card is: vgapt list"), "{said}");
 }
 
 #[test]
@@ -245,7 +245,10 @@ fn text_and_json_say_the_same() {
                 assert!(text.contains(check[part].as_str().unwrap()), "{name}: {check}\n{text}");
             }
         }
-        for part in [&report["summary"], &report["next"]["reason"]] {
+        for part in [&report["summary"], &report["next"]["reason"]]
+            .into_iter()
+            .chain(report["next"].get("remedy").filter(|remedy| !remedy.is_null()))
+        {
             assert!(text.contains(part.as_str().unwrap()), "{name}: {part}\n{text}");
         }
         assert!(text.contains(report["next"]["command"].as_str().unwrap_or_default()), "{name}:\n{text}");
@@ -588,7 +591,7 @@ fn generated_configurations() {
         let (_, report) = check(tree.path(), &["--gpu", "01:00.0"]);
         says(one(&report, "generated"), "missing", &["vgapt"]);
         // What prepare refuses is no remedy, and not the next step.
-        assert!(report["next"]["reason"].as_str().unwrap().contains(words[0]), "{release}: {}", report["next"]);
+        assert!(report["next"]["remedy"].as_str().unwrap().contains(words[0]), "{release}: {}", report["next"]);
         let remedies = report["checks"].as_array().unwrap().iter().map(|check| check["remedy"].as_str().unwrap());
         assert_eq!(remedies.filter(|remedy| remedy.starts_with("vgapt prepare")).collect::<Vec<_>>(), [""; 0], "{release}");
     }

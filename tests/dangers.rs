@@ -251,7 +251,7 @@ fn why_a_card_is_taken_is_true() {
     on(root.path(), &["prepare", "--dry-run"]).saying(&["using 2d:00.0: 29:00.0 is the server's console"]);
     // Where there is none, all say the same.
     let root = machine("c246-server-bmc-only");
-    let remedy = ["remedy: vgapt list --all shows all devices; name one that is not a graphics card with --pci"];
+    let remedy = ["remedy: name a device that is not a graphics card with --pci; see all devices: vgapt list --all"];
     on(root.path(), &["prepare", "--gpu", "auto", "--dry-run"]).with(1).saying(&remedy);
     on(root.path(), &["define", "w", "--gpu", "auto"]).with(1).saying(&remedy);
     on(root.path(), &["list", "--env"]).with(1).saying(&remedy);

@@ -105,7 +105,7 @@ fn what_a_guest_lacks_is_said_once() {
     assert_eq!(of(H100, "new --gpu c1:00.0 --disk /vm/a.raw"), [1, 0, 1, 0]);
     assert_eq!(of(H100, "new --gpu c1:00.0 --disk /vm/a.raw --display spice"), [0, 0, 0, 0]);
     let nowhere = on(H100, "define new --gpu c1:00.0 --dry-run").stderr;
-    assert!(nowhere.contains("add --display spice"), "{nowhere}");
+    assert!(nowhere.contains("by define's option --display vnc"), "{nowhere}");
     assert_eq!(row(&nowhere, "picture"), "nowhere: the card has no outputs; only a remote desktop in the guest shows it");
     // Its owner knows what it has.
     assert_eq!(of(Z170, "test --memory 1G"), [0, 0, 0, 0]);

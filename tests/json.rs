@@ -294,6 +294,8 @@ fn mistakes() {
     fs::write(&bad, "memory = \"lots\"\n").unwrap();
     let script = place.path().join("on.sh").display().to_string();
     fs::write(&script, "qemu-system-x86_64 -machine q35 -m 1G\n").unwrap();
+    let alone = place.path().join("alone.raw").display().to_string();
+    fs::write(&alone, vec![0; 1 << 20]).unwrap();
     let z170 = |arguments: &str| format!("--root {Z170} -c {uri} {arguments}");
     let without = |arguments: &str| format!("-c {uri} {arguments}");
     let both = |arguments: &[&str]| arguments.iter().map(|one| z170(one)).collect::<Vec<_>>();
@@ -323,7 +325,7 @@ fn mistakes() {
         (2, "invalid value '0'", both(&["define x --cpus 0", "topology --cpus 0", "setup --cpus 0"])),
         (2, "cannot be used with", both(&["define x --dry-run --print-xml"])),
         (2, "invalid value '0'", both(&["define x --memory 0", "prepare --hugepages 0", "setup --memory 0"])),
-        (2, "add a unit, such as 100G", both(&["disk create x 9", "setup --disk-size 9"])),
+        (2, "add a unit, such as 100G", both(&["disk create x 9", "setup --disk-size 9", "prepare --hugepages 4"])),
         (2, "line 1", vec![z170(&format!("define x -f {bad}")), z170(&format!("setup --yes --answers {bad}"))]),
         (2, "only 'list' takes more than one --connect", both(&["-c test:///default status on", "-c test:///default define x"])),
         (2, "with several hosts, only the cards are listed", both(&["-c test:///default list --usb"])),
@@ -345,7 +347,7 @@ fn mistakes() {
                 "undefine nosuch",
             ]),
         ),
-        (3, "is not managed by vgapt", both(&["show plain", "explain plain"])),
+        (1, "is not managed by vgapt", both(&["show plain", "explain plain"])),
         (
             3,
             "cannot read a host from /nosuch",
@@ -385,10 +387,13 @@ fn mistakes() {
                 "disk swap on /nosuch",
             ]),
         ),
-        (3, "cannot be", ["check", "prepare", "capture"].iter().map(|one| without(one)).collect()),
-        (3, "never changes a capture or a remote host", vec![z170("undo"), without("undo")]),
+        (1, "cannot be", ["check", "prepare", "capture"].iter().map(|one| without(one)).collect()),
+        (1, "never changes a capture or a remote host", vec![z170("undo"), without("undo")]),
         (1, "does not start QEMU", both(&["import /dev/null"])),
-        (3, "was defined by vgapt", both(&["attach managed --gpu 01:00.0", "detach managed"])),
+        (1, "was defined by vgapt", both(&["attach managed --gpu 01:00.0", "detach managed"])),
+        (1, "has attached nothing", both(&["detach plain"])),
+        (1, "has no backing file", both(&[&format!("disk commit {alone}")])),
+        (2, "libvirt has no driver 'nosuch'", ["status", "define x", "show x"].iter().map(|one| format!("-c nosuch:///x {one}")).collect()),
         (
             1,
             "07:00.0",

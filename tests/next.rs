@@ -127,6 +127,8 @@ fn check_prepare_and_define_are_of_one_mind() {
                 assert!(!to_prepare || planned.code() == Some(0), "{what}: the next step is refused\n{}", planned.stderr);
             }
             let checked = json(&name, &["check", "--gpu", address]);
+            let plain = on(&name, &["prepare", "--gpu", address, "--dry-run"]);
+            assert!(checked["ready"] != true || plain.code() == Some(0), "{name} {address}: ready, and prepare refuses\n{}", plain.stderr);
             let hands_over = checked["next"]["command"].as_str().is_some_and(|command| command.ends_with(" --handover"));
             let options = ["define", "x", "--gpu", address, "--dry-run"];
             let defined = on(&name, &[&options[..], if hands_over { &["--handover"] } else { &[] }].concat());
@@ -141,6 +143,10 @@ fn check_prepare_and_define_are_of_one_mind() {
                 assert!(is_remedy, "{name} {address}: the next step is not the remedy of what refuses\n{said}");
             }
         }
+    }
+    for name in names() {
+        let (checked, plain) = (json(&name, &["check"]), on(&name, &["prepare", "--dry-run"]));
+        assert!(checked["ready"] != true || plain.code() == Some(0), "{name}: ready, and prepare refuses\n{}", plain.stderr);
     }
     assert!(ready > 5 && refused > 5, "{ready} {refused}");
 }
@@ -270,9 +276,9 @@ fn a_handover_that_is_not_needed() {
 /// Where prepare is refused in one way, the other way is named; where it is refused for something else, not itself.
 #[test]
 fn after_prepare() {
-    let refused = on("b450m-gtx1660-svm-off", &["prepare", "--gpu", "10:00.0", "--dry-run"]).with(1);
+    let refused = on("b450m-gtx1660-svm-off", &["prepare", "--gpu", "10:00.0", "--bind", "boot", "--dry-run"]).with(1);
     assert!(line(&refused).starts_with("enable SVM"), "{}", refused.stderr);
-    let refused = on("z490-rx6900xt-iommu-off", &["prepare", "--gpu", "03:00.0", "--dry-run"]).with(1);
+    let refused = on("z490-rx6900xt-iommu-off", &["prepare", "--gpu", "03:00.0", "--bind", "boot", "--dry-run"]).with(1);
     assert_eq!(line(&refused), "vgapt prepare --gpu 03:00.0 --bind start   (the IOMMU is off)");
     let too_much = ["prepare", "--gpu", "01:00.0", "--hugepages", "900G", "--dry-run"];
     let refused = on("laptop-8300h-gtx1050-iommu-off", &too_much).with(1);
@@ -280,10 +286,23 @@ fn after_prepare() {
     // Where it chooses no card, it says what `check` says of the host.
     let name = "x870e-rtx4080-igpu-idle";
     assert_eq!(line(&on(name, &["prepare", "--dry-run"])), line(&on(name, &["check"])));
-    let dry = on("z170-gtx960", &["prepare", "--gpu", "01:00.0", "--hugepages", "4G", "--dry-run"]);
-    assert_eq!(line(&dry), "vgapt prepare --gpu 01:00.0 --hugepages 4G   (nothing was changed)");
-    let value = json("z170-gtx960", &["prepare", "--gpu", "01:00.0", "--dry-run"]);
-    assert_eq!(value["next"]["command"], "vgapt prepare --gpu 01:00.0", "{value}");
+    // A recording is never changed, so the command is not its own next step.
+    for (name, arguments) in [
+        ("z170-gtx960", ["--gpu", "01:00.0", "--hugepages", "4G", "--dry-run"].as_slice()),
+        ("z170-gtx960", &["--gpu", "01:00.0"]),
+        ("z490-rx6900xt-iommu-off", &["--gpu", "03:00.0", "--bind", "start"]),
+    ] {
+        let arguments = [&["prepare"], arguments].concat();
+        let next = &json(name, &arguments)["next"];
+        assert_eq!(next["remedy"], "run the same command on the machine itself, without --root", "{name}: {next}");
+        assert_eq!(next["command"], Value::Null, "{name}: {next}");
+        let said = line(&on(name, &arguments).with(0));
+        assert_eq!(said, format!("{}   ({})", next["remedy"].as_str().unwrap(), next["reason"].as_str().unwrap()), "{name}");
+    }
+    // In a tree, which can be changed, it is the command itself, with all that was asked.
+    let tree = tree::unpacked(&[&Path::new(HOSTS).join("z170-gtx960.host")]);
+    let arguments = ["--root", tree.path().to_str().unwrap(), "prepare", "--gpu", "01:00.0", "--hugepages", "4G", "--dry-run"];
+    assert_eq!(line(&run(&mut vgapt(arguments))), "vgapt prepare --gpu 01:00.0 --hugepages 4G   (nothing was changed)");
 }
 
 /// What is as it was asked is no error, and what is in the way is said with the way out.

@@ -25,6 +25,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("systemctl, systemd-tmpfiles, sysctl", "--now --property --runtime --timestamp --value --create --system --load"),
     ("qemu-img", "--backing-chain --object --image-opts --output"),
     ("libguestfs", "--check-tmpdir --compress --convert --machine-readable --tmp"),
+    ("qm of Proxmox VE", "--hostpci0"),
     ("virsh", "--config --domain --edit --inactive --keep-tpm --key --nvram --remove --reset-nvram --security-info --uri"),
     ("virt-install", "--boot --unattended"),
     ("mdevctl", "--auto --defined --type --uuid"),
@@ -224,6 +225,20 @@ fn each_command_that_is_named_is_one() {
     }
     assert!(counted > 200, "{counted} commands were found");
     assert!(found.is_empty(), "{} of {counted}:\n{}", found.len(), found.join("\n"));
+}
+
+/// A command that the program prints is copied as it is: what it is for stands before it, and not behind it as its predicate.
+#[test]
+fn no_words_are_glued_to_a_command() {
+    const PREDICATES: [&str; 8] = ["shows", "names", "says", "lists", "removes", "adds", "restores", "opens"];
+    let mut found = Vec::new();
+    for path in files("src", "rs").into_iter().filter(|path| !TABLES.iter().any(|table| path == Path::new(table))) {
+        for text in literals(&fs::read_to_string(&path).unwrap()) {
+            let is_glued = |command: &String| command.split(' ').any(|word| PREDICATES.contains(&word));
+            found.extend(commands(&text).into_iter().filter(is_glued).map(|command| format!("{}: vgapt {command}", path.display())));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]

@@ -96,6 +96,22 @@ fn every_screen_is_as_wide_as_its_terminal() {
     }
 }
 
+/// vgapt's record is one line of JSON as long as twenty: a reader gets the domain without it, and a program all of it.
+#[test]
+fn the_record_is_folded_for_a_reader() {
+    let define = ["--root", "fixtures/hosts/z170-gtx960.host", "define", "new", "--gpu", "01:00.0"];
+    let dry = [&define[..], &["--dry-run"]].concat();
+    let (mark, record) = ("(vgapt's record: --verbose shows it)", "\"version\":");
+    let seen = screen(120, &dry);
+    assert!(seen.contains(mark) && !seen.contains(record) && seen.contains("</hostdev>") && seen.contains("</domain>"), "{seen}");
+    let whole = screen(120, &[&dry[..], &["--verbose"]].concat());
+    // What libvirt gave back is shown as it is.
+    let back = screen(120, &[&define[..], &["--print-xml"]].concat());
+    for text in [whole, back, piped(&dry)] {
+        assert!(text.contains(record) && !text.contains(mark), "{text}");
+    }
+}
+
 /// JSON has no room for line ends.
 #[test]
 fn json_is_never_broken() {

@@ -441,8 +441,16 @@ fn a_domain_that_exists_keeps_what_it_has() {
     fs::write(&node, format!("<node>{own}</node>")).unwrap();
     let again = |name: &str, uri: &str| {
         let home = TempDir::new().unwrap();
+        // A run of setup that was stopped has left its proposals; the domain was defined since.
+        let folder = home.path().join(".config/vgapt");
+        fs::create_dir_all(&folder).unwrap();
+        let proposed = "os = \"linux\"\ngpu = \"2b:00.0\"\nmemory = \"16G\"\ncpus = 12\ndisk = \"/var/lib/libvirt/images/new.qcow2\"\n";
+        fs::write(folder.join(format!("{name}.toml")), proposed).unwrap();
         let mut setup = vgapt(["--root", &host, "--connect", uri, "--json", "setup", name, "--yes", "--dry-run"]);
         let ran = run(setup.env("HOME", home.path()).current_dir(home.path())).with(0);
+        let mut told = vgapt(["--root", &host, "--connect", uri, "setup", name, "--yes", "--dry-run"]);
+        let said = format!("'{name}' exists, and keeps what it has: the answers in ");
+        run(told.env("HOME", home.path()).current_dir(home.path())).with(0).saying(&[&said]);
         serde_json::from_str::<Value>(&ran.stdout).unwrap()
     };
     let own = again("it", &uri);
@@ -455,6 +463,45 @@ fn a_domain_that_exists_keeps_what_it_has() {
     assert!(own["summary"].to_string().contains("/vm/own.qcow2"), "{own}");
     let foreign = again("test", "test:///default");
     assert!(foreign["new_disk"].is_null() && !foreign["findings"].to_string().contains("--os"), "{foreign}");
+}
+
+/// The file of the answers is named before it is written, and counts as long as there is no domain of its name.
+#[test]
+fn the_file_of_the_answers_is_said() {
+    let home = TempDir::new().unwrap();
+    let plan = || {
+        let mut command =
+            vgapt(["--root", &format!("{HOSTS}/z690-rx6700xt-rx560-vmd.host"), "-c", "test:///default", "setup", "it", "--yes"]);
+        run(command.env("HOME", home.path()).current_dir(home.path())).with(0).stderr
+    };
+    let file = home.path().join(".config/vgapt/it.toml");
+    let first = plan();
+    assert!(first.contains(&format!("answers   in {}, until the domain is defined\n", file.display())), "{first}");
+    // The card is bound now: what prepare writes is for the next boot, and setup waits for none.
+    assert!(first.contains("host      3 files, 4 commands (update-initramfs, update-grub, apt-get)\n"), "{first}");
+    assert!(!file.exists(), "a plan that was only shown has written it");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "os = \"linux\"\ngpu = \"04:00.0\"\nmemory = \"3G\"\ncpus = 2\ndisk = \"/vm/it.qcow2\"\n").unwrap();
+    let second = plan();
+    assert!(second.contains("continuing with the answers in") && second.contains("it: Linux, 3 GiB, 2 processors"), "{second}");
+}
+
+/// Proxmox VE has a QEMU of its own, beside which apt cannot install Debian's.
+#[test]
+fn the_packages_of_proxmox_are_its_own() {
+    let root = unpacked(&[Path::new(MACHINE), Path::new("fixtures/distributions/proxmox9-grub.host")]);
+    let at = root.path().to_str().unwrap();
+    let said = run(&mut vgapt(["--root", at, "check", "--gpu", "01:00.0"])).with(1).stdout;
+    for words in
+        ["remedy: apt install pve-qemu-kvm\n", "remedy: apt install pve-edk2-firmware\n", "Proxmox VE: runs its own guests without libvirt"]
+    {
+        assert!(said.contains(words), "no '{words}' in:\n{said}");
+    }
+    let plan = run(&mut vgapt(["--root", at, "prepare", "--gpu", "01:00.0", "--install", "disk", "--dry-run"])).with(0).stdout;
+    assert!(plan.contains("$ apt-get install -y libvirt-daemon-system pve-qemu-kvm pve-edk2-firmware\n"), "{plan}");
+    for debian in ["qemu-system-x86", "qemu-utils", " ovmf"] {
+        assert!(!said.contains(debian) && !plan.contains(debian), "{debian}:\n{said}\n{plan}");
+    }
 }
 
 #[test]

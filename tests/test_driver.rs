@@ -686,4 +686,9 @@ fn the_remedy_of_a_connection_is_where_its_fault_is() {
     ] {
         run(&mut vgapt(["--connect", uri, "status", "win10"])).with(3).saying(&["remedy: ", remedy]);
     }
+    // libvirt would say that no daemon listens: the URI is wrong, and no daemon knows its driver.
+    for uri in ["nosuch:///system", "qmeu+ssh://box/system"] {
+        let ran = run(&mut vgapt(["--connect", uri, "status", "win10"])).with(2);
+        ran.saying(&["libvirt has no driver '", "remedy: use qemu:///system for this host"]);
+    }
 }

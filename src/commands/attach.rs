@@ -8,11 +8,11 @@ use super::shared::definition::{DefineOptions, Definition};
 use super::shared::existing::Existing;
 use super::shared::facts::Facts;
 use super::shared::lock::Lock;
+use super::shared::refused::Refused;
 use crate::domain::{Base, GpuChoice, Origin, Request};
 use crate::hypervisor::Secrets;
-use crate::model::{PciAddress, UsbId, shell_word};
+use crate::model::{Finding, PciAddress, UsbId, shell_word};
 use crate::output::Answer;
-use crate::problem::Problem;
 
 /// Add a graphics card or other host devices to an existing domain
 ///
@@ -50,11 +50,9 @@ impl Arguments {
         let devices = Request { gpu: self.gpu.clone(), pci: self.pci.clone(), usb: self.usb.clone(), ..Request::default() };
         let base = Base::attach(Origin { domain, name: &self.name, uri: context.uri().as_str(), new: None }, &devices);
         if base.last.as_ref().is_some_and(|last| !last.attached) {
-            return Err(Problem::new(
-                format!("'{}' was defined by vgapt", self.name),
-                format!("vgapt define {} --gpu … adds devices to it", shell_word(&self.name)),
-            )
-            .into());
+            let message = format!("'{}' was defined by vgapt", self.name);
+            let remedy = format!("add devices by its definition: vgapt define {} --gpu auto", shell_word(&self.name));
+            return Err(Refused::from(Finding::error("own-domain", message, remedy)).into());
         }
         let facts = Facts::read(context, connection, &base, Vec::new())?;
 

@@ -10,11 +10,11 @@ use serde::Serialize;
 use super::Context;
 use super::shared::consent::Consent;
 use super::shared::next;
+use super::shared::refused::Refused;
 use super::shared::user_file;
 use crate::discovery;
-use crate::model::Next;
+use crate::model::{Finding, Next};
 use crate::output::{Answer, Outcome};
-use crate::problem::Problem;
 use crate::root::CapturedPath;
 
 /// Record this host in one file, for a bug report or a test
@@ -38,10 +38,8 @@ pub struct Arguments {
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let root = context.root()?.ok_or_else(|| {
-            Problem::new(
-                format!("the host of {} cannot be captured: its files cannot be read from here", context.uri()),
-                "run vgapt on that host itself, without --connect",
-            )
+            let message = format!("the host of {} cannot be captured: its files cannot be read from here", context.uri());
+            Refused::from(Finding::error("not-this-host", message, "run vgapt on that host itself, without --connect"))
         })?;
         let (capture, kept) = discovery::capture(root);
         let text = capture.to_string();

@@ -10,14 +10,15 @@ use anyhow::{Context as _, Result};
 use super::Context;
 use super::shared::card;
 use super::shared::next::{Seen, said};
+use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Record};
 use crate::domain_xml;
 use crate::host::Bind;
 use crate::hypervisor::{Hypervisor, Known};
 use crate::model::{
-    CardUser, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, RecordedGroup, RecordedGroups, Rom, RomState, Setup,
-    Size,
+    CardUser, Finding, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, RecordedGroup, RecordedGroups, Rom, RomState,
+    Setup, Size,
 };
 use crate::output::{self, Answer, Detail, Outcome};
 use crate::passthrough::Assessment;
@@ -63,10 +64,8 @@ const LONGEST_ROM: u64 = 16 << 20;
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let root = context.root()?.ok_or_else(|| {
-            Problem::new(
-                format!("the host of {} cannot be checked: its files cannot be read from here", context.uri()),
-                "run vgapt check on that host",
-            )
+            let message = format!("the host of {} cannot be checked: its files cannot be read from here", context.uri());
+            Refused::from(Finding::error("not-this-host", message, "run vgapt on that host itself, without --connect"))
         })?;
         let host = context.host(Some(&root), Scope::All)?;
         let report = match &self.next {

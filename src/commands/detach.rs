@@ -8,11 +8,11 @@ use super::shared::definition::{DefineOptions, Definition};
 use super::shared::existing::Existing;
 use super::shared::facts::Facts;
 use super::shared::lock::Lock;
+use super::shared::refused::Refused;
 use crate::domain::{self, Base, Origin, Record};
 use crate::hypervisor::Secrets;
-use crate::model::shell_word;
+use crate::model::{Finding, shell_word};
 use crate::output::Answer;
-use crate::problem::Problem;
 
 /// Remove the devices that attach added
 ///
@@ -51,14 +51,16 @@ impl Arguments {
     /// The record, if it is of attached devices.
     fn attached(&self, record: Option<Record>) -> Result<Record> {
         let word = shell_word(&self.name);
-        let problem = match record {
+        let (message, remedy) = match record {
             Some(record) if record.attached => return Ok(record),
-            Some(_) => Problem::new(
+            Some(_) => (
                 format!("'{}' was defined by vgapt: nothing was attached to it", self.name),
-                format!("vgapt define {word} --no-gpu removes the card, vgapt undefine {word} removes the domain"),
+                format!("remove the card: vgapt define {word} --no-gpu; or the domain: vgapt undefine {word}"),
             ),
-            None => Problem::new(format!("vgapt has attached nothing to '{}'", self.name), format!("vgapt attach {word} --gpu …")),
+            None => {
+                (format!("vgapt has attached nothing to '{}'", self.name), format!("add a device first: vgapt attach {word} --gpu auto"))
+            }
         };
-        Err(problem.into())
+        Err(Refused::from(Finding::error("nothing-attached", message, remedy)).into())
     }
 }

@@ -10,13 +10,14 @@ use super::Context;
 use super::shared::card;
 use super::shared::consent::Consent;
 use super::shared::next::{Seen, again};
+use super::shared::options::with_unit;
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice};
 use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, Wanted, Which};
 use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
-use crate::passthrough;
+use crate::passthrough::{self, Verdict};
 use crate::problem::Problem;
 use crate::readiness;
 use crate::root::Root;
@@ -34,7 +35,7 @@ Examples:
   vgapt prepare --gpu auto --dry-run   # only shows the plan
   vgapt prepare --gpu auto             # shows the plan, asks, carries it out
   vgapt prepare --gpu 01:00.0 --hugepages 16G --page-size 1G
-  vgapt prepare --gpu auto --allow only-display")]
+  vgapt prepare --gpu 01:00.0 --bind boot --allow only-display")]
 pub struct Arguments {
     /// A card for a guest, by the address of one of its functions; 'auto': choose the card, if the choice is unambiguous
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
@@ -42,13 +43,13 @@ pub struct Arguments {
     /// Another PCI function for a guest
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pci: Vec<PciAddress>,
-    /// Reserve huge pages for a guest with this much memory, such as 16G
-    #[arg(long, value_name = "SIZE", value_parser = Size::asked)]
+    /// Reserve huge pages for a guest with this much memory: a size with its unit, such as 16G
+    #[arg(long, value_name = "SIZE", value_parser = with_unit)]
     hugepages: Option<Size>,
     /// Size of a huge page
     #[arg(long, value_name = "SIZE", default_value = "2M", requires = "hugepages")]
     page_size: PageSize,
-    /// When the card is bound to vfio-pci [default: boot; start for virtual functions]
+    /// When the card is bound to vfio-pci [default: boot; start for virtual functions, and for the host's only display unless that is allowed]
     #[arg(long, value_name = "WHEN")]
     bind: Option<Bind>,
     /// Continue even if the host loses this
@@ -96,10 +97,8 @@ struct BoundFunction {
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let cannot = || {
-            Problem::new(
-                format!("the host of {} cannot be prepared from here", context.uri()),
-                "run vgapt on that host itself, without --connect",
-            )
+            let message = format!("the host of {} cannot be prepared from here", context.uri());
+            Refused::from(Finding::error("not-this-host", message, "run vgapt on that host itself, without --connect"))
         };
         let root = context.root()?.ok_or_else(cannot)?;
         self.consent.elevate(context, &root)?;
@@ -164,7 +163,7 @@ impl Arguments {
         context.progress("an earlier run of vgapt was interrupted; its changes are rolled back first");
         if undoing.edited().next().is_some() {
             let message = "files that the run had written were edited since";
-            return Err(Refused::from(Finding::blocked("edited", message, "vgapt undo shows them and how to proceed")).into());
+            return Err(Refused::from(Finding::blocked("edited", message, "see them, and how to proceed: vgapt undo")).into());
         }
         context.print(&output::undoing(&undoing))?;
         if !self.consent.given(context, None)? {
@@ -180,27 +179,19 @@ impl Arguments {
         let (mut functions, mut unbound) = (self.pci.clone(), None);
         for choice in &self.gpu {
             functions.extend(match choice {
-                GpuChoice::Auto => automatic(context, host).map_err(not_clear)?,
+                GpuChoice::Auto => automatic(context, host, false).map_err(not_clear)?,
                 GpuChoice::At(address) => card::named(Some(root), host, *address)?.functions,
             });
         }
         if names_none && host::bound(setup).is_empty() {
-            match automatic(context, host) {
+            match automatic(context, host, true) {
                 Ok(chosen) => functions = chosen,
                 Err(why) => unbound = Some(not_bound(host, &why)),
             }
         }
         functions.sort_unstable();
         functions.dedup();
-        let bind = self.bind.unwrap_or_else(|| {
-            if !host::only_virtual(host, &functions) {
-                return Bind::Boot;
-            }
-            context.note(
-                "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts",
-            );
-            Bind::Start
-        });
+        let bind = self.bind.unwrap_or_else(|| self.proposed_bind(context, host, setup, &functions));
         let shares = self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?;
         let wanted = Wanted {
             functions,
@@ -215,12 +206,31 @@ impl Arguments {
         Ok((wanted, unbound))
     }
 
+    /// When these functions are bound if nobody says: as `vgapt check` advises. Who allows that the host loses its only display, has
+    /// the card bound at boot.
+    fn proposed_bind(&self, context: &Context, host: &Host, setup: &Setup, functions: &[PciAddress]) -> Bind {
+        let is_allowed = self.allow.contains(&Allow::OnlyDisplay) && !host::only_virtual(host, functions);
+        if is_allowed || readiness::proposed_bind(host, setup, functions) == Bind::Boot {
+            return Bind::Boot;
+        }
+        let note = if host::only_virtual(host, functions) {
+            "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts"
+                .to_owned()
+        } else {
+            let display: String = functions.iter().take(1).map(|address| address.short()).collect();
+            format!("{display} is the host's only display: as with --bind start, the host keeps it until a domain starts")
+        };
+        context.note(&note);
+        Bind::Start
+    }
+
     /// Reports what became of the plan, which is not all that was wanted where no card is bound.
     fn report(&self, context: &Context, root: &Root, outcome: Outcome, plan: &Plan, unbound: Option<&Finding>) -> Outcome {
         const TREE: &str = "the tree was changed; run the commands above in that system";
-        if let Some(Finding { message: why, .. }) = unbound {
+        if let Some(Finding { message, remedy, .. }) = unbound {
+            let why = context.repeated(format!("{message}; {remedy}"));
             let done = match outcome {
-                Outcome::Unchanged => Some("already up to date"),
+                Outcome::Unchanged => Some("nothing to do"),
                 Outcome::Done if root.is_live() => Some("the changes above were made"),
                 Outcome::Done => Some(TREE),
                 _ => None,
@@ -253,10 +263,11 @@ impl Arguments {
 /// What comes next on the host, as it is now.
 fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &Wanted, outcome: Outcome, plan: &Plan) -> Result<Next> {
     match outcome {
-        // What was asked beyond the binding is only in the command itself.
-        Outcome::Planned if !root.is_capture() || wanted.hugepages.is_some() => {
-            return Ok(Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed"));
+        Outcome::Planned if root.is_capture() => {
+            let remedy = "run the same command on the machine itself, without --root";
+            return Ok(Next::about(remedy, "a capture is never changed, so nothing is left to do here"));
         }
+        Outcome::Planned => return Ok(Next::command(again(&[], &["--dry-run", "--json"]), "nothing was changed")),
         Outcome::Unconfirmed => return Ok(Next::command(again(&["--yes"], &["--json"]), "nothing was changed")),
         _ => {}
     }
@@ -356,12 +367,14 @@ fn prove(root: &Root, wanted: &Wanted, plan: &Plan, run: &Run, target: &Target, 
     Ok(())
 }
 
-/// The functions of the card that is chosen where none is named.
-fn automatic(context: &Context, host: &Host) -> Result<Vec<PciAddress>, Problem> {
+/// The functions of the card that is chosen. `check`, where none is named, means the host's only display too, which the host keeps
+/// until a domain starts.
+fn automatic(context: &Context, host: &Host, as_check: bool) -> Result<Vec<PciAddress>, Problem> {
     let cards = passthrough::assess(host);
     let choice = passthrough::choose(&cards);
-    let card = choice.card().ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
-    if cards.len() > 1 {
+    let display = || choice.sole().filter(|card| as_check && card.verdict == Verdict::OnlyDisplay);
+    let card = choice.card().or_else(display).ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;
+    if cards.len() > 1 && choice.card().is_some() {
         context.note(&format!("using {}: {}", card.address.short(), choice.because()));
     }
     Ok(card.functions.clone())
@@ -375,7 +388,7 @@ fn not_bound(host: &Host, why: &Problem) -> Finding {
     let by_others = host.pci.iter().filter(|device| device.class.is_display() && device.on_vfio());
     let by_others: Vec<String> = by_others.map(|device| device.address.short()).collect();
     let message = if by_others.is_empty() {
-        format!("no card is bound: {why}; name one with --gpu")
+        format!("no card is bound: {why}")
     } else {
         format!("vgapt binds no card: {why}; already bound to vfio-pci by other configuration: {}", by_others.join(", "))
     };

@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::Context;
 use super::shared::consent::Consent;
 use super::shared::next;
+use super::shared::refused::Refused;
 use crate::host::{self, Undoing, Which};
 use crate::model::{Finding, Next};
 use crate::output::{self, Answer, Outcome};
-use crate::problem::Problem;
 
 /// Revert everything that prepare changed
 ///
@@ -40,10 +40,9 @@ pub(super) struct Undone {
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let root = context.root()?.filter(|root| !root.is_capture()).ok_or_else(|| {
-            Problem::new(
-                "vgapt never changes a capture or a remote host",
-                "run vgapt on the host itself, without --root and --connect; or name a folder with its files: --root DIRECTORY",
-            )
+            let message = "vgapt never changes a capture or a remote host";
+            let remedy = "run vgapt on the host itself, without --root and --connect; or name a folder with its files: --root DIRECTORY";
+            Refused::from(Finding::error("not-this-host", message, remedy))
         })?;
         self.consent.elevate(context, &root)?;
         let target = context.target(&root)?;

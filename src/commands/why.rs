@@ -61,7 +61,7 @@ impl Arguments {
             Ok(Some(None)) => findings.push(Finding::warning(
                 "no-such-domain",
                 format!("there is no domain '{}' in {}; this is what its logs say", self.name, context.uri()),
-                "vgapt status names the domains",
+                "see the domains: vgapt status",
             )),
             Err(error) => findings.push(Finding::warning(
                 "state-unknown",

@@ -167,7 +167,7 @@ pub(super) fn platform(root: &Root, scope: Scope, host: &Host) -> Platform {
     platform.board = root.attribute("/sys/class/dmi/id/board_name");
     if scope == Scope::All {
         platform.iommu_bits = iommu_bits(root);
-        platform.distribution = distribution(root);
+        platform.distribution = distribution(root, platform.kernel.as_deref());
         platform.initramfs_tools = present(root, &INITRAMFS_TOOLS);
     }
     platform
@@ -184,18 +184,30 @@ fn iommu_bits(root: &Root) -> Option<u32> {
     root.names(IOMMUS).iter().filter_map(width).min()
 }
 
-fn distribution(root: &Root) -> Distribution {
+fn distribution(root: &Root, kernel: Option<&str>) -> Distribution {
     let text = root.text("/etc/os-release").or_else(|_| root.text("/usr/lib/os-release")).unwrap_or_default();
     let value = |key: &str| {
         let raw = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
         let plain = raw.trim().trim_matches(['"', '\'']);
         (!plain.is_empty()).then(|| plain.to_owned())
     };
-    Distribution {
+    let of_release = Distribution {
         id: value("ID"),
         like: value("ID_LIKE").unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect(),
         version: value("VERSION_ID"),
         name: value("PRETTY_NAME").or_else(|| value("NAME")),
+    };
+    // Proxmox VE leaves Debian's os-release as it is; its kernels are named so.
+    if kernel.is_some_and(|release| release.ends_with("-pve")) { proxmox(of_release) } else { of_release }
+}
+
+/// Proxmox VE on this distribution.
+fn proxmox(below: Distribution) -> Distribution {
+    Distribution {
+        id: Some(Distribution::PROXMOX.to_owned()),
+        name: Some(below.name.map_or_else(|| "Proxmox VE".to_owned(), |name| format!("Proxmox VE on {name}"))),
+        like: below.id.into_iter().chain(below.like).collect(),
+        version: below.version,
     }
 }
 

@@ -83,7 +83,7 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         uses: uses::read(root),
         room: WRITTEN.iter().filter_map(|path| Some(((*path).to_owned(), Size::from_bytes(root.free_bytes(path)?)))).collect(),
         images: images(root),
-        firmwares: firmware::firmwares(root).len(),
+        firmwares: firmware::firmwares(root),
         networks: libvirt::networks(root),
         hook_program: hook::program(root),
         files,

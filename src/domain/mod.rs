@@ -36,7 +36,7 @@ mod explain;
 mod verify;
 
 pub use base::{Base, NewDomain, Origin, Purpose};
-pub use changes::{changes, without_record};
+pub use changes::{changes, folded, without_record};
 pub use decide::checks::devices::{PassedTo, of_functions, of_handover, of_keyboard};
 pub use decide::checks::files::{disk_paths, of_disks};
 pub use decide::checks::neighbours::{DiskPaths, OtherDomain, of_neighbours, of_others};

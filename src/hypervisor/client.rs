@@ -60,8 +60,38 @@ fn start(uri: &Uri, arguments: &[&str]) -> Result<Box<dyn Hypervisor>> {
     })?;
     match greeting.connected {
         Answer::Ok(_) => Ok(Box::new(Client(RefCell::new(helper)))),
-        Answer::Failed(failure) => Err(failure.into_error()),
+        Answer::Failed(failure) => Err(no_driver(uri).map_or_else(|| failure.into_error(), Into::into)),
     }
+}
+
+/// libvirt's drivers for guests, as its URIs name them (<https://libvirt.org/drivers.html>).
+const DRIVERS: [&str; 17] = [
+    "bhyve",
+    "ch",
+    "esx",
+    "gsx",
+    "hyperv",
+    "lxc",
+    "openvz",
+    "parallels",
+    "qemu",
+    "test",
+    "vbox",
+    "vmwarefusion",
+    "vmwareplayer",
+    "vmwarews",
+    "vpx",
+    "vz",
+    "xen",
+];
+
+/// The URI names no driver of libvirt, which then looks for a daemon that would know it, and reports that there is none.
+fn no_driver(uri: &Uri) -> Option<Problem> {
+    let (scheme, _) = uri.as_str().split_once(':')?;
+    let driver = scheme.split_once('+').map_or(scheme, |(driver, _)| driver);
+    let message = format!("cannot connect to {uri}: libvirt has no driver '{driver}'");
+    let remedy = "use qemu:///system for this host, qemu+ssh://HOST/system for another";
+    (!DRIVERS.contains(&driver)).then(|| Problem::usage(message, remedy))
 }
 
 impl Ask for Client {

@@ -60,6 +60,13 @@ pub struct Distribution {
 }
 
 impl Distribution {
+    /// The id of Proxmox VE here; its `os-release` is Debian's.
+    pub const PROXMOX: &'static str = "proxmox";
+
+    pub fn is_proxmox(&self) -> bool {
+        self.id.as_deref() == Some(Self::PROXMOX)
+    }
+
     /// Whether it is one of these, or based on one.
     pub fn is_like(&self, ids: &[&str]) -> bool {
         self.id.iter().chain(&self.like).any(|id| ids.contains(&id.as_str()))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{PciAddress, Reading, Size, VirtualNetwork, at_least};
+use super::{Firmware, PciAddress, Reading, Size, VirtualNetwork, at_least};
 
 /// kmod's configuration folders: a file masks files of the same name in later folders (`default_config_paths` of libkmod.c).
 pub const MODPROBE_FOLDERS: [&str; 5] =
@@ -26,7 +26,8 @@ pub struct Setup {
     /// Free space of the file systems that are written to, by path.
     pub room: Vec<(String, Size)>,
     pub images: Vec<(String, Size)>,
-    pub firmwares: usize,
+    /// The installed firmwares for guests, the best first.
+    pub firmwares: Vec<Firmware>,
     /// The libvirt networks on which the host has an address.
     pub networks: Vec<VirtualNetwork>,
     /// The vgapt program that libvirt's hook would run.

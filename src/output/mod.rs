@@ -33,6 +33,6 @@ pub use style::shown;
 pub use summary::{picture, summary};
 pub use svg::svg;
 pub use table::row;
-pub use terminal::{plain, print, print_document, redrawn, redraws, tell};
+pub use terminal::{plain, print, print_document, print_document_or, redrawn, redraws, tell};
 pub use topology::{CardPlacement, TopologyView, topology};
 pub use why::why;

@@ -70,9 +70,14 @@ pub fn plain(text: &str) -> String {
 /// Prints a document to standard output; unchanged, byte for byte, unless standard output is a terminal, because then
 /// a program reads it.
 pub fn print_document(text: &str) -> io::Result<()> {
+    print_document_or(text, || text.to_owned())
+}
+
+/// The same; a terminal gets the text for a reader instead.
+pub fn print_document_or(text: &str, for_reader: impl FnOnce() -> String) -> io::Result<()> {
     let mut stdout = io::stdout();
     if stdout.is_terminal() {
-        return print(&shown(text));
+        return print(&shown(&for_reader()));
     }
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

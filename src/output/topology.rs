@@ -73,10 +73,14 @@ impl TopologyView {
     }
 
     pub(super) fn title(&self) -> String {
-        let model = self.model.as_deref().unwrap_or("unknown processor");
-        match &self.name {
-            Some(name) => format!("{model}: cores used by '{name}'"),
-            None => format!("{model}: cores for a new guest"),
+        let used = match &self.name {
+            Some(name) => format!("cores used by '{name}'"),
+            None => "cores for a new guest".to_owned(),
+        };
+        // A capture or a virtual machine may call its processor "unknown", which says nothing of its cores.
+        match self.model.as_deref().filter(|model| !model.eq_ignore_ascii_case("unknown")) {
+            Some(model) => format!("{model}: {used}"),
+            None => format!("a processor of unknown model: {used}"),
         }
     }
 

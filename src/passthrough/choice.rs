@@ -35,12 +35,15 @@ impl<'a> Choice<'a> {
     /// What to do if none is chosen.
     pub fn remedy(&self) -> String {
         let first = |cards: &[&Assessment]| cards.first().map(|card| card.address.short());
+        if let Some(card) = self.sole().filter(|card| card.verdict == Verdict::OnlyDisplay) {
+            return format!("hand it over while the guest runs: vgapt define NAME --gpu {} --handover", card.address.short());
+        }
         let told = match self {
             Self::Chosen(..) => None,
             Self::Ambiguous(cards, _) => first(cards).map(|address| format!("name one, such as --gpu {address}")),
             Self::None(cards, _) => first(cards).map(|address| format!("see what is in the way: vgapt check --gpu {address}")),
         };
-        told.unwrap_or_else(|| "vgapt list --all shows all devices; name one that is not a graphics card with --pci".to_owned())
+        told.unwrap_or_else(|| "name a device that is not a graphics card with --pci; see all devices: vgapt list --all".to_owned())
     }
 
     pub fn because(&self) -> &str {

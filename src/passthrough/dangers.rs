@@ -154,7 +154,7 @@ fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
             DangerKind::OnlyPicture,
             format!("{message}: {dark} has no driver"),
             format!(
-                "load the driver of {dark} first (if a file prevents that, vgapt check --gpu {address} names it; then reboot); or {hand_over}"
+                "load the driver of {dark} first (if a file prevents that, see which: vgapt check --gpu {address}; then reboot); or {hand_over}"
             ),
         )
     })

@@ -39,11 +39,11 @@ pub fn missing_iommu(host: &Host) -> (String, String) {
         ),
         (Iommu::Off, Some(parameter)) => (
             "the firmware enables the IOMMU, but a kernel parameter disables it",
-            format!("let vgapt prepare remove {parameter}=off from the kernel command line, and reboot"),
+            format!("remove {parameter}=off from the kernel command line, and reboot: vgapt prepare"),
         ),
         (Iommu::Off, None) if intel => (
             "the firmware enables the IOMMU, but the kernel does not use it",
-            "let vgapt prepare add the kernel parameter intel_iommu=on, and reboot; if that changes nothing, check that VT-d is enabled in the firmware settings"
+            "add the kernel parameter intel_iommu=on, and reboot: vgapt prepare; if that changes nothing, check that VT-d is enabled in the firmware settings"
                 .to_owned(),
         ),
         (Iommu::Off, None) => (

@@ -194,7 +194,7 @@ fn no_outputs(host: &Host, display: &PciDevice) -> Option<Finding> {
         Finding::warning(
             "no-outputs",
             "it has no display outputs: no monitor can show the guest's picture",
-            "add --display spice to vgapt define, which opens a window of the guest on the host; or use a remote desktop in the guest",
+            "show the guest in a window on the host, by define's option --display vnc; or use a remote desktop in the guest",
         )
     })
 }
@@ -206,7 +206,7 @@ fn muxless(host: &Host, display: &PciDevice) -> Option<Finding> {
         Finding::warning(
             "muxless",
             "it has no display outputs of its own (a laptop's 3D controller): no monitor can show the guest's picture",
-            "add --display spice to vgapt define, which opens a window of the guest on the host; or use Looking Glass or a remote desktop; some drivers also need the card's ROM and a battery in the guest",
+            "show the guest in a window on the host, by define's option --display vnc; or use Looking Glass or a remote desktop; some drivers also need the card's ROM and a battery in the guest",
         )
     })
 }

@@ -80,7 +80,7 @@ fn waiting(facts: &Facts, card: &Assessment, on: &str) -> Check {
     of(card, format!("{on}: set up to be bound at the next boot")).missing(
         NextStep::Reboot,
         WHY_BOOT,
-        format!("{} (if the host was rebooted since: vgapt check -v shows what is in the initramfs and in the kernel log)", facts.reboot()),
+        format!("{}; if the host was rebooted since, see what is in the initramfs and in the kernel log: vgapt check -v", facts.reboot()),
     )
 }
 
@@ -129,7 +129,7 @@ fn moved_check(facts: &Facts, bound: &Bound) -> Check {
     let card = elsewhere.iter().find_map(|address| Card::with(host, address.parse().ok()?));
     match card {
         Some(card) => check.missing(NextStep::Prepare, WHY_MOVED, format!("vgapt prepare --gpu {}", card.address.short())).by_command(),
-        None => check.missing(NextStep::Prepare, WHY_MOVED, "vgapt undo, or put the card back"),
+        None => check.missing(NextStep::Prepare, WHY_MOVED, "put the card back, or take the binding back: vgapt undo"),
     }
 }
 

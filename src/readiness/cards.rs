@@ -89,7 +89,7 @@ pub(super) fn warnings(facts: &Facts, card: &Assessment) -> Vec<Check> {
     };
     let check = |warning: &Finding| {
         let check = Check::of_finding(warning, Topic::Cards, &subject(card), why(warning.code));
-        if warning.code == "twins" { Check { remedy: format!("{} (it binds by address)", facts.command()), ..check } } else { check }
+        if warning.code == "twins" { Check { remedy: facts.command(), ..check } } else { check }
     };
     card.warnings.iter().filter(told).map(check).collect()
 }
@@ -118,7 +118,7 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
         Verdict::Console => check(format!("{name}: it is the server's console")).missing(
             NextStep::Choose,
             why("bmc"),
-            "name another card with --gpu; vgapt list shows them",
+            "name another card with --gpu; see them: vgapt list",
         ),
         Verdict::SharedOut => check(format!("{name}: it has virtual functions, and stays with the host")).missing(
             NextStep::Choose,
@@ -137,7 +137,7 @@ pub(super) fn verdict(facts: &Facts, card: &Assessment) -> Check {
 
 fn why(code: &str) -> &'static str {
     match code {
-        "twins" => "vfio-pci binds every device that has a given id",
+        "twins" => "vfio-pci binds every device that has a given id; vgapt prepare binds by address",
         "boot-display" => "memory that the boot screen uses cannot be mapped for a guest, and an NVIDIA card's ROM is modified by then",
         "display-without-driver" => "once the card is passed through, the host has no picture",
         "host-blind" => "nobody can see the host's screen or log in locally",

@@ -84,15 +84,16 @@ fn is_package(check: &Check) -> bool {
 
 fn sentence(facts: &Facts, first: &Check) -> Next {
     let stays = facts.cards.iter().any(|card| card.verdict == Verdict::Console);
-    Next::sentence(match first.code {
+    let words = match first.code {
         "card" if facts.cards.is_empty() => first.seen.clone(),
         "card" if stays => format!("{}, and stays with the host", said(facts, first)),
         "card" if facts.cards.iter().any(|card| card.verdict == Verdict::Blocked) => {
             let slot = if is_soldered(facts.host, &facts.functions) { "" } else { ", or another slot," };
             format!("{}; a newer firmware or its ACS setting{slot} may separate them", said(facts, first))
         }
-        _ => format!("{}   ({})", first.remedy_alone.as_ref().unwrap_or(&first.remedy), said(facts, first)),
-    })
+        _ => return Next::about(first.remedy_alone.as_ref().unwrap_or(&first.remedy), &said(facts, first)),
+    };
+    Next::sentence(words)
 }
 
 /// What was found, in a few words.

@@ -38,7 +38,7 @@ pub fn check(input: &Input) -> Report {
         let then = check(&Input { cards: &[card], ..*input }).next;
         next = Next { reason: format!("{why}; {}", then.reason), ..then };
     }
-    let (ready, summary) = summary(&checks);
+    let (ready, summary) = summary(&facts, &checks);
     Report { ready, step, next, summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
 }
 
@@ -107,6 +107,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(binding::others(facts));
     checks.push(memory::hugepages(facts));
     checks.extend(memory::locked(facts));
+    checks.extend(software::proxmox(facts));
     checks.extend(software::libvirt(facts));
     checks.extend(hook::own(facts));
     checks.extend(hook::others(facts));
@@ -139,7 +140,7 @@ fn name_refusal(facts: &Facts, checks: &mut Vec<Check>) {
 }
 
 /// Whether nothing is missing, and that in one line.
-fn summary(checks: &[Check]) -> (bool, String) {
+fn summary(facts: &Facts, checks: &[Check]) -> (bool, String) {
     let count = |state: CheckState| checks.iter().filter(|check| check.state == state).count();
     let blind = if checks.iter().any(|check| ["host-blind", "no-display", "display-kept-out"].contains(&check.code)) {
         ", and the host has no display"
@@ -152,6 +153,10 @@ fn summary(checks: &[Check]) -> (bool, String) {
         many => format!(", as far as could be determined ({many} unknown)"),
     };
     match count(CheckState::Missing) {
+        // What is right now was set for this boot only, and prepare would set it for the next.
+        0 if facts.writes() && !facts.plan.reboot.is_empty() => {
+            (true, format!("ready{blind}{unknown}, but only until the next boot: see the warnings"))
+        }
         0 => (true, format!("ready{blind}{unknown}")),
         1 => (false, "not ready: 1 thing is missing".to_owned()),
         many => (false, format!("not ready: {many} things are missing")),

@@ -4,7 +4,7 @@ use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host;
 use crate::host::packages::{SOFTWARE, SoftwarePackage};
-use crate::model::{HostSource, LibvirtAnswer, Observed, Setup, at_least};
+use crate::model::{Firmware, HostSource, LibvirtAnswer, Observed, Setup, at_least};
 
 /// Since this version `<maxphysaddr mode='passthrough'/>` is supported (libvirt's formatdomain).
 const WANTED: (u32, u32) = (8, 7);
@@ -80,6 +80,16 @@ fn version(facts: &Facts) -> Option<Check> {
     })
 }
 
+/// Proxmox VE runs its own guests, without libvirt.
+pub(super) fn proxmox(facts: &Facts) -> Option<Check> {
+    facts.host.platform.distribution.is_proxmox().then(|| {
+        Check::ok("proxmox", Topic::Software, "Proxmox VE", "runs its own guests without libvirt").care(
+            "vgapt sees only the guests of libvirt, and Proxmox VE only its own: neither notices that the other's guest has a card",
+            "let no guest of Proxmox VE have the card that a domain of vgapt has; or pass it through in Proxmox VE itself: qm set VMID --hostpci0 ADDRESS",
+        )
+    })
+}
+
 /// Where the disc with the virtio drivers comes from, for distributions that have no package of it.
 const VIRTIO_DISC: &str =
     "download virtio-win.iso (https://github.com/virtio-win/virtio-win-pkg-scripts#downloads) into /var/lib/libvirt/images";
@@ -92,13 +102,23 @@ fn component(facts: &Facts, piece: &SoftwarePackage) -> Check {
     let check = |seen: String| Check { minor: !piece.required, ..Check::ok("software", Topic::Software, piece.name, seen) };
     let version = facts.observed.versions.get(piece.program);
     if piece.is_there(facts.setup) {
-        return check(version.map_or_else(|| "is installed".to_owned(), Clone::clone));
+        let firmware = facts.setup.firmwares.first().filter(|_| piece.program.is_empty()).map(|best| of_firmware(facts.setup, best));
+        return check(firmware.or_else(|| version.cloned()).unwrap_or_else(|| "is installed".to_owned()));
     }
     if !facts.observed.reach.is_live() && facts.setup.programs.is_empty() {
         return Check { minor: true, ..check(String::new()).unknown(facts.observed.reach.because()) };
     }
     let check = Check { minor: false, ..check("is not installed".into()) };
     if piece.required { not_installed(facts, check, piece.name, piece.why) } else { check.care(piece.why, install(facts, piece.name)) }
+}
+
+/// The firmware that guests get; the setup of Windows 11 requires one with Microsoft's keys.
+fn of_firmware(setup: &Setup, best: &Firmware) -> String {
+    match setup.firmwares.iter().find(|firmware| firmware.secure_boot && firmware.has_keys) {
+        Some(secure) if secure.code == best.code => format!("is installed: {}", best.code),
+        Some(secure) => format!("is installed: {}, and with Microsoft's keys {}", best.code, secure.code),
+        None => format!("is installed: {}; none with Microsoft's keys, which the setup of Windows 11 requires", best.code),
+    }
 }
 
 fn not_installed(facts: &Facts, check: Check, name: &str, why: &str) -> Check {

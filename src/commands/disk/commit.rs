@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::Context;
+use super::super::shared::refused::Refused;
 use super::chain::existing;
 use super::disk_context::{DiskContext, human_size};
 use super::guard::{check_not_read_only, check_space};
@@ -48,11 +49,9 @@ impl Arguments {
         let disk_context = DiskContext::open(context)?;
         let overlay = disk_context.disk(&self.overlay, self.before.stated.options())?;
         let Some(below) = overlay.chain.base() else {
-            return Err(Problem::new(
-                format!("{} has no backing file", overlay.path.display()),
-                "name an overlay; vgapt disk info shows the backing chain",
-            )
-            .into());
+            let message = format!("{} has no backing file", overlay.path.display());
+            let remedy = "name an overlay; see its backing chain: vgapt disk info FILE";
+            return Err(Refused::from(Finding::error("no-backing-file", message, remedy)).into());
         };
         let base = existing(Path::new(&below.path))?;
         let (shown, size) = (base.display(), overlay.image().actual_size);

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::disk_context::DiskContext;
 use crate::discovery::{self, Scope};
 use crate::disk::{self, Image, Progress, ProgressReader, argv, complaints};
+use crate::host::packages::SOFTWARE;
 use crate::interrupt::Interrupted;
 use crate::model::{Distribution, Size};
 use crate::output;
@@ -141,7 +142,9 @@ impl DiskContext<'_> {
         let Some(Missing { program }) = error.downcast_ref() else { return error };
         let (debian, others) = argv::package_of(program);
         let distribution = self.distribution();
-        let package = if distribution.is_like(&["debian", "ubuntu"]) { debian } else { others };
+        let of_family = if distribution.is_like(&["debian", "ubuntu"]) { debian } else { others };
+        let known = SOFTWARE.iter().find(|software| software.program == program);
+        let package = known.and_then(|software| software.package(&distribution)).unwrap_or(of_family);
         let install = distribution.install_command(package);
         let remedy = install.unwrap_or_else(|| format!("the package is {debian} (Debian, Ubuntu) or {others} (other distributions)"));
         Problem::new(error.to_string(), format!("install it: {remedy}")).into()

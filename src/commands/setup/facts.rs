@@ -23,6 +23,8 @@ pub(in crate::commands) struct SetUp {
     pub(super) new_disk: Option<NewDisk>,
     /// The images that are moved, because QEMU's user cannot read them where they are.
     pub(super) moves: Vec<Move>,
+    /// The file that keeps the answers until the domain is defined.
+    pub(super) answers: String,
     /// What the domain will be for its user.
     pub(super) summary: Summary,
     /// What becomes different, in words, if the domain exists.

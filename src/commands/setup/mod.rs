@@ -152,10 +152,15 @@ impl Arguments {
         }
         let mut answers = Answers { name: self.name.clone(), request: given, disk_size: self.disk_size, allow: self.allow.clone() };
         if let Some(earlier) = &found.earlier {
-            context.note(&format!("continuing with the answers in {}; remove that file to be asked again", earlier.file.display()));
+            let file = earlier.file.display();
             answers.name = Some(earlier.name.clone());
-            answers.request = earlier.request.overlaid_by(&answers.request);
-            return Ok(answers);
+            if Found::domain(context, &earlier.name)?.is_none() {
+                context.note(&format!("continuing with the answers in {file}; remove that file to be asked again"));
+                answers.request = earlier.request.overlaid_by(&answers.request);
+                return Ok(answers);
+            }
+            // They were proposals for a new domain, or were made when the domain was another one.
+            context.note(&format!("'{}' exists, and keeps what it has: the answers in {file} are not used", earlier.name));
         }
         if can_ask { questions::ask(context, answers, found) } else { proposals::complete(context, answers, found) }
     }

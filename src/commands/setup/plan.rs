@@ -17,6 +17,7 @@ use super::proposals::{self, DISK_SIZE};
 use super::questions::{confirm, confirm_or, short};
 use crate::commands::Context;
 use crate::commands::shared::decision::Decision;
+use crate::commands::shared::next;
 use crate::commands::shared::refused::Refused;
 use crate::commands::shared::request_file;
 use crate::domain::{Profile, Request};
@@ -38,6 +39,8 @@ pub(super) struct Plan {
     asked: Request,
     /// Where the answers are kept until the domain is defined.
     file: PathBuf,
+    /// Whether the domain exists: an earlier run's answers are then not used.
+    exists: bool,
     prepare: Vec<String>,
     /// What `prepare` would do.
     host: Said<HostPart>,
@@ -46,6 +49,8 @@ pub(super) struct Plan {
     new_disk: Option<NewDisk>,
     moves: Vec<Move>,
     check: Vec<String>,
+    /// Whether the host is ready before anything is done: what `prepare` changes is then for the next boot, whenever that is.
+    is_ready: bool,
     /// What `define` will make of the request.
     domain: Decision,
     define: Vec<String>,
@@ -72,7 +77,13 @@ impl Plan {
         let of_cards = if cards.is_empty() { Vec::new() } else { [vec!["--gpu".to_owned()], cards].concat() };
         let others: Vec<String> = request.pci.iter().map(PciAddress::to_string).collect();
         let of_others = if others.is_empty() { Vec::new() } else { [vec!["--pci".to_owned()], others].concat() };
-        let bind = if request.handover { words(&["--bind", "start"]) } else { Vec::new() };
+        // Where nobody has said how the host does without its only display, `prepare` is to refuse it.
+        let is_open = !answers.allow.contains(&Allow::OnlyDisplay) && proposals::is_only_display(&answers, found);
+        let bind = match () {
+            () if request.handover => words(&["--bind", "start"]),
+            () if is_open => words(&["--bind", "boot"]),
+            () => Vec::new(),
+        };
         let install = words(&packages_for(request, new_disk.is_some()));
         let mut prepare = [words(&["prepare", "--install"]), install, of_cards.clone(), of_others, bind.clone()].concat();
         let check = [words(&["check"]), of_cards, bind].concat();
@@ -81,11 +92,12 @@ impl Plan {
             prepare.extend(words(&["--hugepages", &short(memory)]));
         }
         let host: Said<HostPart> = said(context, &[prepare.clone(), words(&["--dry-run"])].concat())?;
+        let check_now = said::<Value>(context, &check)?.facts;
         let planned = PlannedHost {
             files: host.facts.plan.writes.iter().map(|file| file.path.clone()).collect(),
             commands: host.facts.plan.commands.clone(),
             reboot: host.facts.plan.reboot.clone(),
-            firmware: firmware(&said::<Value>(context, &check)?.facts),
+            firmware: firmware(&check_now),
         };
         let installed = planned.commands.iter().flat_map(|command| &command.argv).map(String::as_str).collect();
         let before = Before { new_disk: new_disk.as_ref(), moves: &moves, installed };
@@ -101,6 +113,8 @@ impl Plan {
         findings.sort_by_key(|finding| Reverse(finding.severity));
         Ok(Self {
             check,
+            is_ready: check_now["ready"].as_bool() == Some(true),
+            exists: Found::domain(context, &name)?.is_some(),
             define: words(&["define", "-f", &file.to_string_lossy(), "--", &name]),
             start: starts.then(|| words(&["start", "--", &name])),
             name,
@@ -133,6 +147,7 @@ impl Plan {
             host: self.planned.clone(),
             new_disk: self.new_disk.clone(),
             moves: self.moves.clone(),
+            answers: self.file.display().to_string(),
             summary: self.domain.summary.clone(),
             changes: self.domain.changes.clone(),
             commands: self.commands(),
@@ -148,7 +163,8 @@ impl Plan {
     }
 
     fn reboots(&self) -> bool {
-        self.is_to_prepare() && !self.planned.reboot.is_empty()
+        let is_needed = !self.is_ready || self.answers.request.hugepages;
+        self.is_to_prepare() && !self.planned.reboot.is_empty() && is_needed
     }
 
     /// The plan in a few lines: the host's part, the domain, and the commands.
@@ -173,12 +189,14 @@ impl Plan {
         let new_disk = self.new_disk.as_ref().map(|disk| format!("{}, {}", disk.path, disk.size)).unwrap_or_default();
         let moved = self.moves.iter().map(|image| image.to.as_str()).collect::<Vec<_>>().join(", ");
         let moved = if moved.is_empty() { moved } else { format!("{moved}: QEMU's user cannot read the folder where it is now") };
+        let answers = format!("in {}, until the domain is defined", self.file.display());
         let when = if self.reboots() { "at the reboot" } else { "then run this again" };
         let rows = [
             ("host", host),
             ("firmware", self.planned.firmware.iter().map(|what| format!("{what}, {when}")).collect::<Vec<_>>().join("; ")),
             ("new disk", new_disk),
             ("moved", moved),
+            ("answers", answers),
             ("changes", self.domain.changes.join("; ")),
         ];
         let rows = rows.iter().filter(|(_, text)| !text.is_empty());
@@ -227,6 +245,7 @@ impl Plan {
             return Err(Problem::new(message, "see vgapt check; once libvirt answers, run setup again").into());
         }
         self.save(&self.asked)?;
+        context.note(&format!("the answers are in {}, until the domain is defined", self.file.display()));
         let mut done = self.facts();
         let create = self.create();
         let size = self.answers.disk_size.filter(|_| create.is_some());
@@ -249,7 +268,8 @@ impl Plan {
         }
         self.save(&self.answers.request)?;
         let Said { facts: check, next, .. } = said::<Value>(context, &self.check)?;
-        if check["step"].as_str() == Some("reboot") || (self.reboots() && !self.planned.firmware.is_empty()) {
+        let is_for_more = !self.planned.firmware.is_empty() || self.answers.request.hugepages;
+        if check["step"].as_str() == Some("reboot") || (self.reboots() && is_for_more) {
             self.reboot(context, &again, can_ask)?;
             let done = SetUp { reboot: true, again: Some(again), ..done };
             return Ok(Answer::done(done).finding(self.findings.clone()));
@@ -273,6 +293,10 @@ impl Plan {
 
     /// The command that continues.
     fn again(&self, more: &[String]) -> String {
+        if self.exists {
+            // It keeps what it has, so what was asked of it is asked again.
+            return next::again(&[], &[]);
+        }
         let no_start = if self.start.is_none() { words(&["--no-start"]) } else { Vec::new() };
         shown(&[words(&["setup", &self.name]), allowed(&self.answers), no_start, more.to_vec()].concat())
     }

@@ -31,7 +31,7 @@ pub(in crate::commands) fn none_at(root: Option<&Root>, host: &Host, address: Pc
     let rules = root.map(|root| host::removing(host, &discovery::setup(root, host))).unwrap_or_default();
     let rules: Vec<String> = rules.into_iter().map(|rule| rule.place).collect();
     let remedy = match rules[..] {
-        [] => "vgapt list --all shows all functions".to_owned(),
+        [] => "see all functions: vgapt list --all".to_owned(),
         _ => format!(
             "udev rules remove PCI functions from the bus at each boot; if one of them matches it, remove that rule and reboot: {}",
             rules.join(", ")

@@ -275,7 +275,14 @@ impl Definition<'_> {
         if let Some(next) = next {
             context.next(next);
         }
-        output::print_document(xml.as_deref().unwrap_or_default())?;
+        let text = xml.as_deref().unwrap_or_default();
+        // What is only shown is for a reader, unless a program reads it; what libvirt made is shown as libvirt has it.
+        let is_for_reader = matches!(outcome, Outcome::DryRun) && !context.global.verbose;
+        if is_for_reader {
+            output::print_document_or(text, || domain::folded(text, "(vgapt's record: --verbose shows it)"))?;
+        } else {
+            output::print_document(text)?;
+        }
         Ok(xml)
     }
 }

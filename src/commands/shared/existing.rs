@@ -2,6 +2,7 @@
 
 use anyhow::{Error, Result};
 
+use super::refused::Refused;
 use crate::domain::{self, HostResources, Passed, PassedTo, Record};
 use crate::hypervisor::{Hypervisor, Secrets};
 use crate::model::{Finding, Host, PciAddress, Reading, RecordedGroup, Uses, shell_word};
@@ -47,10 +48,8 @@ impl Existing {
     /// vgapt's record in it; an error if it has none.
     pub(in crate::commands) fn managed(&self, name: &str) -> Result<&Record> {
         let none = || {
-            Problem::new(
-                format!("'{name}' is not managed by vgapt"),
-                format!("vgapt attach {} --gpu … adds a card to it", shell_word(name)),
-            )
+            let remedy = format!("add a card to it: vgapt attach {} --gpu auto", shell_word(name));
+            Refused::from(Finding::error("not-managed", format!("'{name}' is not managed by vgapt"), remedy))
         };
         Ok(self.record.as_ref().ok_or_else(none)?)
     }

@@ -109,10 +109,10 @@ impl ValueEnum for Allow {
     }
 }
 
-/// The size of a disk: a number without a unit is refused: it would mean MiB to vgapt and bytes to qemu-img.
+/// A size with its unit: a number alone is refused, which would mean MiB to vgapt, bytes to qemu-img, and pages to the kernel.
 pub(in crate::commands) fn with_unit(text: &str) -> Result<Size, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("add a unit, such as 100G".into());
+        return Err("add a unit, such as 100G or 512M".into());
     }
-    Size::asked(text)
+    Size::asked(text).map_err(|why| why.replace(", or 8192 (MiB)", ""))
 }

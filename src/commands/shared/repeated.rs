@@ -41,7 +41,8 @@ impl NamesCommands for Finding {
 
 impl NamesCommands for Next {
     fn by(self, program: &str) -> Self {
-        Self { reason: commands(&self.reason, program), command: self.command.map(|command| commands(&command, program)) }
+        let [command, remedy] = [self.command, self.remedy].map(|text| text.map(|text| commands(&text, program)));
+        Self { reason: commands(&self.reason, program), command, remedy }
     }
 }
 

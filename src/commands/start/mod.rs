@@ -101,7 +101,7 @@ impl Arguments {
             if state == State::Running {
                 "it can be started anew, and paused, once it is off".clone_into(&mut next.reason);
             }
-            let remedy = next.command.clone().unwrap_or_else(|| next.reason.clone());
+            let remedy = next.step().to_owned();
             let findings = vec![Finding::error("is-on", format!("'{name}' is {state}, so it cannot be started"), remedy)];
             return Err(Refused { findings, end: String::new(), next: Some(next) }.into());
         }

@@ -7,7 +7,7 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "group-not-viable",
         lines: &["group {number} is not viable"],
         what: "another device of the card's IOMMU group {number} is used by a driver of the host",
-        remedy: "vgapt list --groups shows what is in the group and which driver has it; pass all of it, or bind it: vgapt prepare --gpu ADDRESS; else use another slot",
+        remedy: "see what is in the group, and which driver has it: vgapt list --groups; pass all of it, or bind it: vgapt prepare --gpu ADDRESS; else use another slot",
         source: "QEMU hw/vfio/container.c",
         ..START
     },
@@ -29,7 +29,7 @@ pub(super) const CAUSES: &[Cause] = &[
             "PCI device {address} is in use by driver {word}, domain {other}",
         ],
         what: "{address} is passed through to the domain {other}, which has it now",
-        remedy: "vgapt stop {other}; or take the device out of one of them: virsh edit {name}",
+        remedy: "stop the other: vgapt stop {other}; or take the device out of one of them: virsh edit {name}",
         source: "libvirt src/hypervisor/virhostdev.c",
         ..START
     },
@@ -71,7 +71,7 @@ pub(super) const CAUSES: &[Cause] = &[
             "no iommu_group found",
         ],
         what: "the IOMMU is off, or the kernel has no VFIO",
-        remedy: "vgapt check says whether the firmware or the kernel command line keeps it off; vgapt prepare --gpu auto switches it on",
+        remedy: "see whether the firmware or the kernel command line keeps it off: vgapt check; then switch it on: vgapt prepare --gpu auto",
         source: "libvirt src/qemu/qemu_hostdev.c, QEMU hw/vfio/device.c",
         ..START
     },
@@ -84,7 +84,7 @@ pub(super) const CAUSES: &[Cause] = &[
             "no host PCI device at {address}",
         ],
         what: "no PCI function has the address {address} now: it was moved, removed, or has not come back from a reset",
-        remedy: "vgapt list --all shows what is there; if the card is not, power the host off and on; if it has another address: vgapt define {name} --gpu ADDRESS",
+        remedy: "see what is there: vgapt list --all; if the card is not, power the host off and on; if it has another address: vgapt define {name} --gpu ADDRESS",
         source: "libvirt src/util/virpci.c, QEMU hw/vfio/pci.c",
         ..START
     },
@@ -187,7 +187,7 @@ pub(super) const CAUSES: &[Cause] = &[
         lines: &["error getting device from group {number}"],
         weight: Weight::Symptom,
         what: "VFIO does not give QEMU the device: it is bound to no VFIO driver, is in use, or does not wake up",
-        remedy: "vgapt list --groups shows the driver of each device of group {number}; the kernel log says more: sudo dmesg | grep -i vfio",
+        remedy: "see the driver of each device of group {number}: vgapt list --groups; the kernel log says more: sudo dmesg | grep -i vfio",
         source: "QEMU hw/vfio/container.c",
         ..START
     },
@@ -195,7 +195,7 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "vfio-held-by-libvirt",
         lines: &["vfio {address}: {other}: device is already attached"],
         what: "the device {address} is given to the guest twice",
-        remedy: "vgapt explain {name} shows the elements that pass it, also QEMU options; remove one of them",
+        remedy: "see the elements that pass it, also QEMU options: vgapt explain {name}; remove one of them",
         source: "QEMU hw/vfio/container.c",
         ..START
     },
@@ -229,7 +229,7 @@ pub(super) const CAUSES: &[Cause] = &[
         lines: &["Cannot reset device {address}, depends on group {number} which is not owned"],
         weight: Weight::Symptom,
         what: "the card can be reset only together with a device of group {number}, which the guest does not have",
-        remedy: "vgapt list --groups shows the device; pass it too: vgapt define {name} --pci ADDRESS",
+        remedy: "see the device: vgapt list --groups; pass it too: vgapt define {name} --pci ADDRESS",
         source: "QEMU hw/vfio/pci.c; Single-GPU-Passthrough issue 103",
         ..START
     },
@@ -274,7 +274,7 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "usb-missing",
         lines: &["Did not find USB device {other}", "failed to find host usb device {other}"],
         what: "the USB device {other} is not plugged in",
-        remedy: "vgapt list --usb shows those that are; plug it in, or take it out of the domain: virsh edit {name}",
+        remedy: "see those that are: vgapt list --usb; plug it in, or take it out of the domain: virsh edit {name}",
         source: "libvirt src/util/virusb.c",
         ..START
     },
@@ -282,7 +282,7 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "usb-ambiguous",
         lines: &["Multiple USB devices for {other}, use <address>"],
         what: "more than one USB device has the ids {other}",
-        remedy: "vgapt list --usb shows them; name one by bus and device: virsh edit {name}, and in <source> of the <hostdev> write <address bus='B' device='D'/>",
+        remedy: "see them: vgapt list --usb; name one by bus and device: virsh edit {name}, and in <source> of the <hostdev> write <address bus='B' device='D'/>",
         source: "libvirt src/util/virusb.c",
         ..START
     },

@@ -44,7 +44,7 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "not-that-format",
         lines: &["Image is not in {word} format", "Could not open '{path}': Image is not in qcow2 format"],
         what: "a disk has another format than the domain says",
-        remedy: "vgapt disk info FILE shows its format; say it: virsh edit {name}, and in the disk's <driver> write type='raw' or type='qcow2'",
+        remedy: "see its format: vgapt disk info FILE; say it: virsh edit {name}, and in the disk's <driver> write type='raw' or type='qcow2'",
         source: "QEMU block/qcow2.c",
         ..START
     },

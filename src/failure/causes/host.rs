@@ -197,7 +197,7 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "already-running",
         lines: &["domain is already running", "Domain is already active"],
         what: "the domain runs already",
-        remedy: "vgapt status {name} shows it",
+        remedy: "see its state: vgapt status {name}",
         source: "libvirt src/qemu/qemu_driver.c",
         ..START
     },

@@ -80,7 +80,7 @@ fn moved_to(host: &Host, wanted: &Wanted, known: &Bound) -> String {
         there.id == known.id && there.subsystem == known.subsystem
     };
     host.devices(&wanted.functions).find(same).map_or_else(
-        || "vgapt list shows where the card is; name it with --gpu".to_owned(),
+        || "see where the card is: vgapt list; name it with --gpu".to_owned(),
         |device| format!("nothing: it is at {} now, which is requested", device.address.short()),
     )
 }

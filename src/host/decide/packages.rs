@@ -12,7 +12,7 @@ pub struct SoftwarePackage {
     /// What it is.
     pub name: &'static str,
     /// The package of each of [`FAMILIES`].
-    packages: [&'static str; 4],
+    packages: [&'static str; 5],
     /// The program by which it is detected.
     pub program: &'static str,
     /// What it is needed for.
@@ -28,23 +28,43 @@ pub static SOFTWARE: [SoftwarePackage; 8] = [
         "libvirt-daemon-kvm",
         "libvirt",
         "libvirt-daemon-qemu",
+        "libvirt-daemon-system",
     ]),
-    needed("QEMU", "qemu-system-x86_64", "it runs the virtual machine").by(["qemu-system-x86", "qemu-kvm", "qemu-desktop", "qemu-x86"]),
-    needed("OVMF", "", "it is the UEFI firmware of guests").by(["ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64"]),
-    useful("the disk tools of QEMU", "qemu-img", "it creates the disks of guests").by(["qemu-utils", "qemu-img", "qemu-img", "qemu-img"]),
-    useful("a TPM for Windows 11 (swtpm)", "swtpm", "Windows 11 requires a TPM").by(["swtpm-tools", "swtpm-tools", "swtpm", "swtpm"]),
+    needed("QEMU", "qemu-system-x86_64", "it runs the virtual machine").by([
+        "qemu-system-x86",
+        "qemu-kvm",
+        "qemu-desktop",
+        "qemu-x86",
+        "pve-qemu-kvm",
+    ]),
+    needed("OVMF", "", "it is the UEFI firmware of guests").by(["ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64", "pve-edk2-firmware"]),
+    useful("the disk tools of QEMU", "qemu-img", "it creates the disks of guests").by([
+        "qemu-utils",
+        "qemu-img",
+        "qemu-img",
+        "qemu-img",
+        "pve-qemu-kvm",
+    ]),
+    useful("a TPM for Windows 11 (swtpm)", "swtpm", "Windows 11 requires a TPM").by([
+        "swtpm-tools",
+        "swtpm-tools",
+        "swtpm",
+        "swtpm",
+        "swtpm-tools",
+    ]),
     useful("libguestfs", "virt-sparsify", "it reads and compacts the disks of guests").by([
         "libguestfs-tools",
         "guestfs-tools",
         "guestfs-tools",
         "guestfs-tools",
+        "libguestfs-tools",
     ]),
-    useful("virtiofsd", "virtiofsd", "with it the host shares folders with a guest by virtiofs").by(["virtiofsd"; 4]),
-    useful("Samba", "smbd", "with it the host shares folders with Windows").by(["samba"; 4]),
+    useful("virtiofsd", "virtiofsd", "with it the host shares folders with a guest by virtiofs").by(["virtiofsd"; 5]),
+    useful("Samba", "smbd", "with it the host shares folders with Windows").by(["samba"; 5]),
 ];
 
 const fn needed(name: &'static str, program: &'static str, why: &'static str) -> SoftwarePackage {
-    SoftwarePackage { name, packages: [""; 4], program, why, required: true }
+    SoftwarePackage { name, packages: [""; 5], program, why, required: true }
 }
 
 const fn useful(name: &'static str, program: &'static str, why: &'static str) -> SoftwarePackage {
@@ -52,14 +72,14 @@ const fn useful(name: &'static str, program: &'static str, why: &'static str) ->
 }
 
 impl SoftwarePackage {
-    const fn by(self, packages: [&'static str; 4]) -> Self {
+    const fn by(self, packages: [&'static str; 5]) -> Self {
         Self { packages, ..self }
     }
 
     /// Whether it is there.
     pub fn is_there(&self, setup: &Setup) -> bool {
         match self.program {
-            "" => setup.firmwares > 0,
+            "" => !setup.firmwares.is_empty(),
             "qemu-system-x86_64" => setup.has(self.program) || setup.has("qemu-kvm"),
             program => setup.has(program),
         }
@@ -71,16 +91,20 @@ impl SoftwarePackage {
     }
 }
 
-/// The families of distributions: their members, and the command that installs without asking.
-const FAMILIES: [(&[&str], &[&str]); 4] = [
+/// The families of distributions: their members, and the command that installs without asking. Proxmox VE is a Debian with its own
+/// QEMU, whose package provides Debian's `qemu-system-x86` and conflicts with it: with that one, apt removes Proxmox VE
+/// (pve-qemu, commit b090f37a6b: "Provides a qemu-system-x86 virtual package").
+const FAMILIES: [(&[&str], &[&str]); 5] = [
     (&["debian", "ubuntu"], &["apt-get", "install", "-y"]),
     (&["fedora", "rhel", "centos"], &["dnf", "install", "-y"]),
     (&["arch"], &["pacman", "-S", "--needed", "--noconfirm"]),
     (&["suse", "opensuse"], &["zypper", "--non-interactive", "install"]),
+    (&[Distribution::PROXMOX], &["apt-get", "install", "-y"]),
 ];
 
 fn family(distribution: &Distribution) -> Option<usize> {
-    FAMILIES.iter().position(|(members, _)| distribution.is_like(members))
+    let of_itself = |(members, _): &(&[&str], _)| distribution.id.as_deref().is_some_and(|id| members.contains(&id));
+    FAMILIES.iter().position(of_itself).or_else(|| FAMILIES.iter().position(|(members, _)| distribution.is_like(members)))
 }
 
 /// Whether the distribution's firmware for guests has Microsoft's keys; Arch's `edk2-ovmf` has none in its package
@@ -91,7 +115,7 @@ pub fn firmware_has_keys(distribution: &Distribution) -> bool {
 
 /// Whether it is of Debian's family.
 pub(super) fn is_debian(host: &Host) -> bool {
-    family(&host.platform.distribution) == Some(0)
+    host.platform.distribution.is_like(FAMILIES[0].0)
 }
 
 /// The commands that install what is missing for these uses. `vgapt undo` does not remove packages.
@@ -118,6 +142,8 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted, uses: &BTreeSet
     };
     let command = |packages: &[&SoftwarePackage]| {
         let named: Vec<&str> = packages.iter().map(|software| software.packages[family]).collect();
+        // One package may have several programs.
+        let named: Vec<&str> = named.iter().enumerate().filter(|(at, name)| !named[..*at].contains(name)).map(|(_, name)| *name).collect();
         let argv = [FAMILIES[family].1, &named].concat();
         Command::of(&argv, &format!("missing: {}; vgapt undo does not remove packages", names(packages)))
     };
@@ -141,7 +167,7 @@ mod tests {
         let debian = include_str!("../../../packaging/debian/control");
         let rpm = include_str!("../../../packaging/rpm/vgapt.spec");
         let arch = include_str!("../../../packaging/arch/PKGBUILD");
-        // In the order of FAMILIES; one .rpm is for two of them.
+        // In the order of FAMILIES; one .rpm is for two of them, and Proxmox VE provides what Debian's names.
         for (family, text) in [debian, rpm, arch, rpm].iter().enumerate() {
             let named: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && !"-_".contains(c)).collect();
             for software in &SOFTWARE {

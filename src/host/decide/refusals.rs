@@ -52,7 +52,7 @@ pub(super) fn decided(finding: Finding, wanted: &Wanted) -> Finding {
 
 fn unsuitable(host: &Host, address: PciAddress) -> Option<Finding> {
     match host.device(address) {
-        None => Some(Finding::error("no-device", format!("there is no PCI function at {address}"), "vgapt list --all shows all functions")),
+        None => Some(Finding::error("no-device", format!("there is no PCI function at {address}"), "see all functions: vgapt list --all")),
         Some(device) if device.is_bridge() || device.class.is_any_bridge() => Some(Finding::error(
             "bridge",
             format!("{} is a bridge: it stays with the host, and does not prevent passing its group through", address.short()),

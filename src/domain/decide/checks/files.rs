@@ -224,7 +224,7 @@ pub(crate) fn no_firmware(files: &Files) -> Finding {
 
 /// No firmware with Microsoft's keys was found for a guest system whose setup requires Secure Boot.
 pub(crate) fn no_secure_firmware(plain: Option<&Firmware>) -> Finding {
-    let remedy = "install one with Microsoft's keys (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64; Arch's has no keys), or name it with --loader and --nvram-template";
+    let remedy = "install or update the package that has one (Debian, Ubuntu: apt install ovmf; Fedora: dnf install edk2-ovmf; openSUSE: zypper install qemu-ovmf-x86_64; Arch's has no keys), or name it with --loader and --nvram-template";
     let asks = "the setup of this guest system requires UEFI with Secure Boot, but no firmware with Microsoft's keys was found";
     match plain {
         Some(firmware) => {

@@ -25,7 +25,7 @@ pub(crate) fn lacking(base: &Base, domain: &Document, record: &Record, host: &Ho
         findings.push(Finding::warning(
             "no-display",
             format!("the domain has no graphics card and no other display{input}"),
-            "pass a card with --gpu, or open a window on this host with --display spice",
+            "pass a card with --gpu, or open a window on this host with --display vnc",
         ));
     }
     let has_new_card = base.differs(|request| request.gpu.clone());
@@ -36,7 +36,7 @@ pub(crate) fn lacking(base: &Base, domain: &Document, record: &Record, host: &Ho
         findings.push(Finding::warning(
             "no-input",
             "the guest has no keyboard and no mouse",
-            "switch the host's devices with --evdev /dev/input/by-id/…-event-kbd /dev/input/by-id/…-event-mouse, pass USB devices with --keyboard and --mouse, or open a window on this host with --display spice",
+            "switch the host's devices with --evdev /dev/input/by-id/…-event-kbd /dev/input/by-id/…-event-mouse, pass USB devices with --keyboard and --mouse, or open a window on this host with --display vnc",
         ));
     }
     if is_lost(|summary| summary.disks.is_empty()) && !has_own_storage(&after, host) {

@@ -187,7 +187,7 @@ fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> 
             "handover-idle",
             format!("--handover has no effect: {} is bound to vfio-pci already and is not a display of the host", named.join(", ")),
             format!(
-                "leave --handover out; or let the host use the card until the domain starts: remove what binds it (vgapt check --gpu {at} shows it; if vgapt does, run vgapt undo), then run vgapt prepare --gpu {at} --bind start"
+                "leave --handover out; or let the host use the card until the domain starts: remove what binds it (see what: vgapt check --gpu {at}; where it is vgapt: vgapt undo); then: vgapt prepare --gpu {at} --bind start"
             ),
         )
     })

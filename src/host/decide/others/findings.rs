@@ -169,7 +169,7 @@ fn mistake(other: &ExternalBinding) -> Option<Finding> {
     let cited = other.cited();
     if other.takes_no_options {
         let message = format!("{cited} gives options to a module, but systemd reads the whole line as the module's name: it loads nothing");
-        let remedy = "write the options into a file of /etc/modprobe.d, or let vgapt prepare bind the device, and remove that line";
+        let remedy = "write the options into a file of /etc/modprobe.d, or bind the device: vgapt prepare; then remove that line";
         return Some(Finding::warning("no-ids", message, remedy));
     }
     (other.takes.is_empty() && other.no_ids.is_empty()).then(|| {
