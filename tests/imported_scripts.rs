@@ -128,6 +128,8 @@ fn what_is_no_plain_script_is_read_or_named() {
     fs::write(folder.path().join("conf"), "MEM=512\n").unwrap();
     let said = told("source ./conf\nqemu-system-x86_64 -m $MEM -M q35\n", 0);
     assert!(said.contains(">524288</memory>"), "{said}");
+    let said = told("QEMU=none\ncat <<EOF >run.sh\n#!/bin/sh\n$QEMU -m 512 \\\n -M q35\nEOF\nsh run.sh\n", 1);
+    assert!(said.contains("the QEMU command of line 4 is not read: `cat <<EOF >run.sh` writes it into a file"), "{said}");
     let said = told("source ./nosuch\nqemu-system-x86_64 -m $MEM -M q35\n", 1);
     assert!(said.contains("the file ./nosuch is not read"), "{said}");
 }

@@ -62,7 +62,9 @@ impl Arguments {
         let by_libvirt = by_libvirt
             .into_iter()
             .map(|element| format!("libvirt applies this to the network function itself, before QEMU starts: {element}"));
-        let notes: Vec<String> = missing.chain(by_libvirt).collect();
+        let scripts = export::without_scripts(&mut existing.document);
+        let scripts = scripts.into_iter().map(|element| format!("libvirt runs this for the network card itself: {element}"));
+        let notes: Vec<String> = missing.chain(by_libvirt).chain(scripts).collect();
         for note in &notes {
             context.note(&format!("note: {note}"));
         }

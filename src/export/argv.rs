@@ -56,6 +56,22 @@ pub fn functions_as_hostdevs(domain: &mut Document) -> Vec<String> {
     }
 }
 
+/// Removes the scripts of network cards, which libvirt would run for its answer: `qemuConnectDomainXMLToNative` keeps a card's
+/// script, and makes a tap for it. Returns the elements.
+pub fn without_scripts(domain: &mut Document) -> Vec<String> {
+    let script = |domain: &Document| -> Option<(Id, String)> {
+        let all = devices_named(domain.root(), "interface");
+        let found = all.flat_map(|card| card.child("script").or_else(|| card.child("downscript"))).next()?;
+        Some((found.id(), found.source().to_owned()))
+    };
+    let mut scripts = Vec::new();
+    while let Some((id, source)) = script(domain) {
+        domain.remove(id);
+        scripts.push(source);
+    }
+    scripts
+}
+
 /// Sets the driver of each passed PCI function to VFIO. libvirt has no other driver, but without this checks
 /// whether the host supports it, and nothing is started here.
 pub fn set_vfio_driver(domain: &mut Document) {
@@ -104,7 +120,7 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Document, UsbDevice, UsbId, functions_as_hostdevs, resolve_usb_addresses, set_vfio_driver};
+    use super::{Document, UsbDevice, UsbId, functions_as_hostdevs, resolve_usb_addresses, set_vfio_driver, without_scripts};
 
     #[test]
     fn network_functions_are_hostdevs() {
@@ -116,6 +132,12 @@ mod tests {
              <interface type='hostdev'><source>{address}</source></interface>"
         );
         let mut domain = Document::parse(&xml(&cards)).unwrap();
+        let mut tap = Document::parse(
+            "<domain><devices><interface><downscript path='/b'/><script path='/a'/><target dev='t'/></interface></devices></domain>",
+        )
+        .unwrap();
+        assert_eq!(without_scripts(&mut tap), ["<script path='/a'/>", "<downscript path='/b'/>"]);
+        assert!(!tap.to_string().contains("script"));
         assert_eq!(functions_as_hostdevs(&mut domain), ["<mac address='52:54:00:00:00:01'/>", "<vlan><tag id='4'/></vlan>"]);
         set_vfio_driver(&mut domain);
         let hostdevs = format!(

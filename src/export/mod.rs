@@ -10,6 +10,6 @@ mod kubevirt;
 mod machine;
 mod small;
 
-pub use argv::{functions_as_hostdevs, one_option_per_line, resolve_usb_addresses, set_vfio_driver};
+pub use argv::{functions_as_hostdevs, one_option_per_line, resolve_usb_addresses, set_vfio_driver, without_scripts};
 pub use devices::Passed;
 pub use kubevirt::{Exported, kubevirt};

@@ -43,6 +43,9 @@ fn for_qemu(draft: &Draft) -> String {
     for word in draft.arguments.iter().map(|word| draft.renamed_word(word)).chain(words) {
         line = line.child(Fragment::new("qemu:arg").with("value", word));
     }
+    for (name, value) in &draft.environment {
+        line = line.child(Fragment::new("qemu:env").with("name", name).with("value", value));
+    }
     let mut overrides = Fragment::new("qemu:override");
     for (alias, name, value) in &draft.overrides {
         overrides.push(&format!("qemu:device[alias={alias}]/qemu:frontend"), property(name, value));

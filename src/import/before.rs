@@ -1,7 +1,9 @@
-//! Commands before QEMU that set where it runs: `taskset`, `chrt`, `numactl`, `systemd-run`.
+//! Commands around QEMU: those that set where it runs (`taskset`, `chrt`, `numactl`, `systemd-run`), and other programs.
+
+use std::collections::BTreeMap;
 
 use super::draft::Draft;
-use super::shell::is_wrapper;
+use super::shell::{Script, is_wrapper};
 use crate::xml::Fragment;
 
 /// Adds to the domain what has an element; returns the words of all other commands, in order.
@@ -19,6 +21,13 @@ pub(super) fn translate(draft: &mut Draft, before: &[String]) -> Vec<String> {
             "chrt" => scheduler(draft, &command[1..]),
             "numactl" => nodes(draft, &command[1..], &mut left),
             "systemd-run" => unit(draft, &command[1..]),
+            "cset" | "cgexec" => {
+                let command = command.join(" ");
+                draft.notes.push(format!(
+                    "{command} before QEMU is left out: it runs QEMU in a group, which may limit its CPUs: write those into <vcpu cpuset=…>"
+                ));
+                true
+            }
             _ => false,
         };
         if !said {
@@ -35,6 +44,29 @@ pub(super) fn translate(draft: &mut Draft, before: &[String]) -> Vec<String> {
         }
     }
     left
+}
+
+/// How many of the programs beside QEMU are named.
+const MOST_TOLD: usize = 12;
+
+/// What is said of the other programs that the script runs.
+pub(super) fn programs(draft: &Draft, script: &Script) -> Vec<String> {
+    let emulates_tpm = draft.domain.at("devices/tpm/backend").is_some_and(|backend| backend.attribute("type") == Some("emulator"));
+    let told = |programs: &BTreeMap<String, usize>| {
+        // libvirt runs its own.
+        let all = programs.iter().filter(|(name, _)| !(emulates_tpm && name.starts_with("swtpm")));
+        let all: Vec<String> = all.map(|(name, line)| format!("{name} (line {line})")).collect();
+        let more = if all.len() > MOST_TOLD { ", …" } else { "" };
+        (!all.is_empty()).then(|| all.into_iter().take(MOST_TOLD).collect::<Vec<_>>().join(", ") + more)
+    };
+    let before = told(&script.beside).map(|all| {
+        format!("the script also runs {all}, which libvirt does not: what the guest needs of it, do before the start or in libvirt's hook")
+    });
+    let after = told(&script.after)
+        .map(|all| format!("after QEMU's command the script runs {all}, which libvirt does not: run it yourself, or in libvirt's hook"));
+    let pins = ["taskset", "chrt"].into_iter().any(|name| script.after.contains_key(name));
+    let pins = pins.then(|| "pinning QEMU's threads after the start is left out: <vcpupin> and <vcpusched> of <cputune> do it".to_owned());
+    before.into_iter().chain(after).chain(pins).collect()
 }
 
 /// `-c 4-7`, or a mask.

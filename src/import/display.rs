@@ -14,7 +14,9 @@ pub(super) fn translate(draft: &mut Draft) {
     let mut videos: Vec<Fragment> = Vec::new();
     for index in draft.named(&["vga"]) {
         let model = draft.take(index, "model").unwrap_or_default();
-        videos.extend(table::element("vga", &model).and_then(|vga| Some(video(vga.attribute("model")?))));
+        if let Some(model) = table::element("vga", &model).as_ref().and_then(|vga| vga.attribute("model")) {
+            videos.push(filled(draft, index, model));
+        }
         draft.native(index, "<video>");
     }
     let is_none = |video: &Fragment| video.at("model").and_then(|model| model.attribute("type")) == Some("none");
@@ -39,9 +41,7 @@ pub(super) fn translate(draft: &mut Draft) {
             continue;
         }
         let model = table::element("video", &driver).and_then(|video| Some(video.attribute("model")?.to_owned())).unwrap_or_default();
-        let mut element = video(&model);
-        draft.fill(index, &model, &mut element);
-        draft.fill(index, "resolution", &mut element);
+        let mut element = filled(draft, index, &model);
         if driver == "virtio-vga-gl" {
             element.set("model/acceleration@accel3d", "yes");
         }
@@ -69,6 +69,14 @@ pub(super) fn translate(draft: &mut Draft) {
 
 fn video(model: &str) -> Fragment {
     Fragment::new("video").child(Fragment::new("model").with("type", model))
+}
+
+/// The same with the properties of an option.
+fn filled(draft: &mut Draft, index: usize, model: &str) -> Fragment {
+    let mut element = video(model);
+    draft.fill(index, model, &mut element);
+    draft.fill(index, "resolution", &mut element);
+    element
 }
 
 fn graphics(draft: &mut Draft, shows: bool, renders: bool) {

@@ -21,6 +21,10 @@ pub(super) struct Draft {
     pub(super) arguments: Vec<String>,
     /// Properties of devices without an element: alias, name, value.
     pub(super) overrides: Vec<(String, String, String)>,
+    /// Variables of QEMU's environment: name and value.
+    pub(super) environment: Vec<(String, String)>,
+    /// Properties that `-global` set for a device: its option, the device's, and the property.
+    pub(super) globals: Vec<(usize, usize, String)>,
     /// Controllers that libvirt names differently: the script's name, libvirt's alias.
     pub(super) renamed: Vec<(String, String)>,
     /// The open files of QEMU, by number.
@@ -46,6 +50,8 @@ impl Draft {
             refusals: Vec::new(),
             arguments: Vec::new(),
             overrides: Vec::new(),
+            environment: Vec::new(),
+            globals: Vec::new(),
             renamed: Vec::new(),
             descriptors: BTreeMap::new(),
             copies: Vec::new(),
@@ -123,7 +129,7 @@ impl Draft {
                 match convert.convert(value) {
                     Converted::Left => continue,
                     Converted::Nothing => {}
-                    Converted::Written(value) => table::write(element, &places.replace('*', name), &value),
+                    Converted::Written(value) => table::write(element, &table::named(places, name), &value),
                 }
                 self.options[index].props.ignore(&[&property]);
             }

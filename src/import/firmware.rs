@@ -1,6 +1,7 @@
 //! Firmware and boot devices.
 
 use super::draft::Draft;
+use super::table;
 use crate::xml::Fragment;
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -52,7 +53,33 @@ pub(super) fn translate(draft: &mut Draft) {
             }
         }
     }
+    secure(draft);
     boot(draft);
+}
+
+/// `secure=on` of the flash chip: only the firmware in System Management Mode writes the variables.
+fn secure(draft: &mut Draft) {
+    for index in draft.named(&["global"]) {
+        let Some((driver, property, value)) = draft.options[index].global().filter(|(driver, ..)| driver.starts_with("cfi")) else {
+            continue;
+        };
+        if driver == "cfi" {
+            let why = "QEMU ignores it: it reads 'cfi' as the driver; -global driver=cfi.pflash01,property=secure,value=on is the form that it knows";
+            draft.drop(index, why);
+        } else if property == "secure" && draft.domain.at("os/loader").is_some_and(|loader| loader.attribute("type") == Some("pflash")) {
+            let is_on = table::is_on(&value);
+            draft.domain.set("os/loader@secure", if is_on { "yes" } else { "no" });
+            // QEMU's default, which libvirt requires to be written.
+            if is_on && draft.domain.at("features/smm").is_none() {
+                draft.domain.set("features/smm@state", "on");
+                draft.notes.push(
+                    "secure= of the firmware's flash works with System Management Mode only: smm=on, QEMU's default, is written".into(),
+                );
+            }
+            draft.whole(index);
+            draft.native(index, "<loader secure=…>");
+        }
+    }
 }
 
 struct Flash {

@@ -33,6 +33,14 @@ pub(super) fn translate(draft: &mut Draft) {
         slot.sort_by_key(|(_, address)| address.function);
         slot.dedup_by_key(|(_, address)| *address);
         let several = slot.len() > 1;
+        let has_own_slot = |index: usize| draft.peek(index, "addr").is_none_or(|addr| !addr.contains('.'));
+        if slot.iter().skip(1).any(|(index, _)| has_own_slot(*index)) {
+            let all: Vec<String> = slot.iter().map(|(_, address)| address.to_string()).collect();
+            draft.notes.push(format!(
+                "{}: they share one slot of the guest, as on the host; the script gives each a slot of its own",
+                all.join(", ")
+            ));
+        }
         if several && draft.is_express {
             bus += 1;
             draft.device(Fragment::new("controller").with("type", "pci").with("index", bus).with("model", "pcie-root-port"));

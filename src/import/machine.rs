@@ -153,25 +153,27 @@ fn seconds(date: &str) -> Option<i64> {
 
 fn globals(draft: &mut Draft) {
     for index in draft.named(&["global"]) {
-        let value = draft.options[index].value().replace('_', "-");
-        let Some((property, value)) = value.split_once('=') else {
-            draft.keep(index, "a device property without a libvirt element");
+        // The one becomes a property of a device, the other is the firmware's.
+        let is_of_device = draft.globals.iter().any(|(global, ..)| *global == index);
+        let Some((driver, property, value)) =
+            draft.options[index].global().filter(|(driver, ..)| !is_of_device && !driver.starts_with("cfi"))
+        else {
             continue;
         };
-        let is_power = property.starts_with("ICH9-LPC") || property.starts_with("PIIX4");
-        let state = property.split_once(".disable-s").map(|(_, state)| state).filter(|_| is_power);
-        if property == "ICH9-LPC.noreboot" {
-            if !table::is_on(value) {
+        let is_power = driver == "ICH9-LPC" || driver.starts_with("PIIX4");
+        let state = property.strip_prefix("disable-s").filter(|_| is_power);
+        if (driver.as_str(), property.as_str()) == ("ICH9-LPC", "noreboot") {
+            if !table::is_on(&value) {
                 let action = watchdog_action(draft);
                 draft.device(Fragment::new("watchdog").with("model", "itco").with("action", action));
             }
             draft.native(index, "<watchdog model='itco'>");
-        } else if property == "kvm-pit.lost-tick-policy" {
+        } else if (driver.as_str(), property.as_str()) == ("kvm-pit", "lost-tick-policy") {
             draft.domain.set("clock/timer[name=pit]@tickpolicy", value);
             draft.native(index, "<timer name='pit'>");
         } else if let Some(state) = state {
             let state = if state.starts_with('3') { "mem" } else { "disk" };
-            draft.domain.set(&format!("pm/suspend-to-{state}@enabled"), if table::is_on(value) { "no" } else { "yes" });
+            draft.domain.set(&format!("pm/suspend-to-{state}@enabled"), if table::is_on(&value) { "no" } else { "yes" });
             draft.native(index, "<pm>");
         } else {
             draft.keep(index, "a device property without a libvirt element");

@@ -8,6 +8,7 @@ mod compare;
 mod cpu;
 mod display;
 mod draft;
+mod environment;
 mod firmware;
 mod hostdevs;
 mod machine;

@@ -167,6 +167,42 @@ fn tap(draft: &Draft, backend: usize) -> Option<Tap> {
     draft.descriptors.get(&numbers.split(':').next()?.parse().ok()?)?.tap.clone()
 }
 
+/// A tap that QEMU makes with its script, or finds (`net_init_tap`): libvirt makes it and runs the script, or expects it.
+fn of_tap(draft: &mut Draft, backend: usize, target: Option<Fragment>) -> (Option<Fragment>, Vec<Fragment>) {
+    let name = target.as_ref().and_then(|target| target.attribute("dev")).map_or_else(|| "the tap".to_owned(), str::to_owned);
+    let mut scripts = Vec::new();
+    // `DEFAULT_NETWORK_SCRIPT` and `DEFAULT_NETWORK_DOWN_SCRIPT` of QEMU's net.h.
+    for (property, default) in [("script", "/etc/qemu-ifup"), ("downscript", "/etc/qemu-ifdown")] {
+        let path = draft.take(backend, property).unwrap_or_else(|| default.to_owned());
+        if !["", "no"].contains(&path.as_str()) {
+            scripts.push(Fragment::new(property).with("path", path));
+        }
+    }
+    if let Some(path) = scripts.iter().find(|script| script.name() == "script").and_then(|script| script.attribute("path")) {
+        draft.notes.push(format!("{name}: libvirt makes it at the start, and runs {path} for it as root"));
+        return (target, scripts);
+    }
+    if target.is_some() {
+        draft.notes.push(format!(
+            "{name} has to exist before the start (managed='no'), QEMU makes it where it is missing: ip tuntap add {name} mode tap"
+        ));
+    }
+    (target.map(|target| target.with("managed", "no")), scripts)
+}
+
+/// What libvirt derives from the number of queues (`qemuBuildNicDevProps`): other values are told.
+fn multiqueue(draft: &mut Draft, options: &[usize], card: &Fragment) {
+    let queues: u32 = card.at("driver").and_then(|driver| driver.attribute("queues")?.parse().ok()).unwrap_or(1);
+    for index in options.iter().copied() {
+        if draft.flag(index, "mq") == Some(true) && queues == 1 {
+            draft.notes.push("mq=on without queues= of the network gives the card one queue, as without it: it is left out".into());
+        }
+        if draft.peek(index, "vectors").and_then(|vectors| vectors.parse().ok()) == Some(2 * queues + 2) {
+            draft.take(index, "vectors");
+        }
+    }
+}
+
 fn interface(draft: &mut Draft, card: Card) {
     let backend = card.backend;
     let has = |draft: &Draft, name: &str| draft.peek(backend, name).is_some();
@@ -199,23 +235,10 @@ fn interface(draft: &mut Draft, card: Card) {
         }
         ("user", _) => ("user", None),
         ("bridge" | "tap", Some(bridge)) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
-        // A tap with a name was created by the user; without a name libvirt creates one.
-        ("tap", None) => ("ethernet", name.map(|name| Fragment::new("target").with("dev", name).with("managed", "no"))),
+        ("tap", None) => ("ethernet", name.as_ref().map(|name| Fragment::new("target").with("dev", name))),
         _ => return keep(draft, &card, "libvirt has no element for this network"),
     };
-    match draft.peek(backend, "script").filter(|_| kind == "ethernet") {
-        Some("no") => {}
-        Some(_) => draft
-            .notes
-            .push("libvirt does not run network scripts: name the bridge that the script joins, <interface type='bridge'>".into()),
-        // `DEFAULT_NETWORK_SCRIPT` of QEMU's net.h.
-        None if kind == "ethernet" && !is_handed => draft.notes.push(
-            "for a tap without script= QEMU runs /etc/qemu-ifup, which joins it to a bridge; libvirt does not run that script, \
-             and the card is on no network: write <interface type='bridge'><source bridge=…/> for that bridge"
-                .into(),
-        ),
-        None => {}
-    }
+    let (inner, scripts) = if kind == "ethernet" && !is_handed { of_tap(draft, backend, inner) } else { (inner, Vec::new()) };
     if let Some(folder) = draft.peek(backend, "smb") {
         let note = format!("smb={folder} is left out: QEMU would start Samba, which libvirt forbids; share the folder with <filesystem>");
         draft.notes.push(note);
@@ -227,7 +250,11 @@ fn interface(draft: &mut Draft, card: Card) {
     let model = if model == "virtio" { virtio } else { &model };
     let mut element = Fragment::new("interface").with("type", kind);
     element = element.child_if(mac.map(|mac| Fragment::new("mac").with("address", mac)));
-    element = element.child_if(inner).child(Fragment::new("model").with("type", model));
+    element = element.child_if(inner);
+    for script in scripts {
+        element = element.child(script);
+    }
+    element = element.child(Fragment::new("model").with("type", model));
     if !model.starts_with("virtio") {
         draft.take(backend, "vhost");
     }
@@ -239,6 +266,7 @@ fn interface(draft: &mut Draft, card: Card) {
     if let Some(queues) = queues.filter(|queues| *queues > 1) {
         element.set("driver@queues", queues);
     }
+    multiqueue(draft, &card.options, &element);
     without_rom(&mut element);
     draft.device(element);
 }

@@ -49,6 +49,20 @@ impl QemuOption {
         self.peek("driver").filter(|_| self.name == "device")
     }
 
+    /// Driver, property and value of a `-global`, as `qemu_global_option` reads it: a driver with a dot needs the long form.
+    pub(super) fn global(&self) -> Option<(String, String, String)> {
+        let long = ["driver", "property", "value"].map(|name| self.peek(name).map(str::to_owned));
+        let (driver, property, value) = match long {
+            [Some(driver), Some(property), Some(value)] => (driver, property, value),
+            _ => {
+                let (name, value) = self.value().split_once('=')?;
+                let (driver, property) = name.split_once('.')?;
+                (driver.to_owned(), property.to_owned(), value.to_owned())
+            }
+        };
+        (self.name == "global").then(|| (driver, property.replace('_', "-"), value))
+    }
+
     /// Whether it is passed to QEMU unchanged.
     pub(super) fn is_kept(&self) -> bool {
         matches!(self.fate, Some((Conversion::Unchanged, _)))

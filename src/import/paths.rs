@@ -61,7 +61,8 @@ pub(super) fn absolute(options: &mut [QemuOption], script: &Script, around: &Imp
                 }
                 continue;
             }
-            if !is_relative(&path) {
+            let is_none = path == "no" && property.is_some_and(|name| name.ends_with("script"));
+            if is_none || !is_relative(&path) {
                 continue;
             }
             let here = joined(folder.unwrap_or_default(), &path);
@@ -109,8 +110,11 @@ fn is_relative(path: &str) -> bool {
     !path.is_empty() && !path.starts_with(['/', '$', '~']) && !has_scheme
 }
 
-/// `./a` and `../a` from a folder.
-fn joined(folder: &str, path: &str) -> String {
+/// `./a` and `../a` from a folder; an absolute path stays.
+pub(super) fn joined(folder: &str, path: &str) -> String {
+    if path.starts_with(['/', '$']) {
+        return path.to_owned();
+    }
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in path.split('/') {
         match part {

@@ -1,7 +1,8 @@
 //! A QEMU that runs on the host, as a script that was followed.
 
+use super::environment::is_for_qemu;
 use super::options::options;
-use super::shell::{ENVIRONMENT, Script};
+use super::shell::Script;
 use crate::model::{QemuProcess, Reading};
 
 /// The name that a command line sets with `-name`.
@@ -43,7 +44,7 @@ pub fn running(process: &QemuProcess, given: &dyn Fn(&str) -> Option<String>) ->
         return Script::refused("a word of the command line is not UTF-8, and libvirt accepts no other", "rename the file that it names");
     }
     let before = process.processors.iter().flat_map(|set| ["taskset".to_owned(), "-c".to_owned(), set.clone()]).collect();
-    let environment = environment.into_iter().filter(|(name, _)| ENVIRONMENT.contains(&name.as_str())).collect();
+    let environment = environment.into_iter().filter(|(name, _)| is_for_qemu(name)).map(|(name, value)| (name, value, None)).collect();
     let pins = process.pins.clone();
     Script { argv, pins, before, environment, notes, descriptors, folder: given("PWD").or(folder), ..Script::default() }
 }

@@ -1,8 +1,9 @@
-//! `-set`, and names that libvirt uses itself. libvirt writes devices as JSON, to which -set does not apply
+//! `-set`, `-global`, and names that libvirt uses itself. libvirt writes devices as JSON, to which -set does not apply
 //! (`qemu_set_option` searches the option lists): its value is written into the option that it names.
 
 use super::draft::Draft;
 use super::options::QemuOption;
+use super::table;
 
 /// The name of libvirt's own secret object.
 const MASTER_KEY: &str = "masterKey0";
@@ -29,6 +30,7 @@ pub(super) fn translate(draft: &mut Draft) {
             None => draft.drop(index, &format!("the script has no -{group} with id={id}, and QEMU refuses it")),
         }
     }
+    globals(draft);
     boot_order(draft);
     let is_secret = |option: &QemuOption| option.name == "object" && option.peek("id") == Some(MASTER_KEY);
     let is_libvirts = |option: &QemuOption| option.peek("file").is_some_and(|file| file.ends_with("/master-key.aes"));
@@ -51,6 +53,34 @@ pub(super) fn translate(draft: &mut Draft) {
             }
         }
         draft.notes.push(format!("the secret {MASTER_KEY} is renamed to importedKey0: libvirt uses that name itself"));
+    }
+}
+
+/// `-global`: a property of each device of a driver that does not set it itself (`qdev_prop_set_globals`), also of the one that `-vga`
+/// names, and of QEMU's default one.
+fn globals(draft: &mut Draft) {
+    for index in draft.named(&["global"]) {
+        let Some((driver, property, value)) = draft.options[index].global() else { continue };
+        let is_vga = |option: &QemuOption| {
+            option.name == "vga" && table::VGA.iter().any(|(model, of)| *of == driver && option.peek("model") == Some(model))
+        };
+        let adds_none = |option: &QemuOption| {
+            ["vga", "nodefaults"].contains(&option.name.as_str())
+                || option
+                    .driver()
+                    .is_some_and(|driver| table::element("video", driver).is_some_and(|video| video.attribute("is") == Some("vga")))
+        };
+        if driver == "VGA" && !draft.options.iter().any(adds_none) {
+            draft.options[index].becomes("vga", &format!("std,{property}={value}"));
+            continue;
+        }
+        for device in 0..draft.options.len() {
+            let option = &mut draft.options[device];
+            if (option.driver() == Some(&driver) || is_vga(option)) && option.peek(&property).is_none() {
+                option.props.set(&property, Some(&value));
+                draft.globals.push((index, device, property.clone()));
+            }
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Sound.
 
 use super::draft::Draft;
+use super::environment::AUDIO;
 use super::table;
 use crate::xml::Fragment;
 
-pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
+pub(super) fn translate(draft: &mut Draft, environment: &[(String, String, Option<usize>)]) {
     let ids = backends(draft);
     let mut codecs = Vec::new();
     for index in draft.devices(&["codec"]) {
@@ -30,14 +31,20 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
         }
         draft.finish(index, sound.child_if(to));
     }
+    // However often -soundhw names a card, QEMU adds it once.
+    let mut added: Vec<Fragment> = Vec::new();
     for index in draft.named(&["soundhw"]) {
         let cards: Vec<Fragment> = draft.options[index].value().split(',').filter_map(|card| table::element("sound", card)).collect();
         if cards.is_empty() {
             draft.drop(index, "QEMU no longer has this option, and libvirt no element for this card: <sound model=…> adds one");
-            continue;
+        } else if cards.iter().all(|card| added.contains(card)) {
+            draft.drop(index, "an earlier -soundhw adds this card, and QEMU adds it once");
         }
         for card in cards {
-            draft.device(card);
+            if !added.contains(&card) {
+                draft.device(card.clone());
+                added.push(card);
+            }
         }
         draft.whole(index);
         draft.native(index, "<sound>");
@@ -50,7 +57,7 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String)]) {
 /// Adds the audio backends; returns their ids.
 fn backends(draft: &mut Draft) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
-    for index in draft.named(&["audiodev"]) {
+    for index in draft.named(&["audiodev", "audio"]) {
         let Some(backend) = table::element("audio", draft.peek(index, "driver").unwrap_or_default()) else {
             draft.keep(index, "libvirt has no element for this audio backend");
             continue;
@@ -68,6 +75,13 @@ fn backends(draft: &mut Draft) -> Vec<String> {
             audio = audio.child_if((!direction.attributes().is_empty()).then_some(direction));
         }
         draft.device(audio);
+        // `-audio` makes the sound card too.
+        if let Some(model) = draft.take(index, "model").filter(|_| draft.options[index].name == "audio") {
+            match table::element("sound", &model) {
+                Some(card) => draft.device(card.child(Fragment::new("audio").with("id", ids.len()))),
+                None => draft.notes.push(format!("model={model} of -audio is left out: libvirt has no such sound card")),
+            }
+        }
         draft.native(index, "<audio>");
     }
     ids
@@ -81,8 +95,8 @@ fn audio(draft: &mut Draft, index: usize, ids: &[String]) -> Option<Fragment> {
 }
 
 /// `QEMU_AUDIO_DRV`, which sets the audio backend of QEMU before 8.1; without it libvirt decides.
-fn of_environment(draft: &mut Draft, environment: &[(String, String)]) {
-    let said = environment.iter().find(|(name, _)| name == "QEMU_AUDIO_DRV").map_or("", |(_, driver)| driver);
+fn of_environment(draft: &mut Draft, environment: &[(String, String, Option<usize>)]) {
+    let said = environment.iter().rev().find(|(name, ..)| name == AUDIO).map_or("", |(_, driver, _)| driver);
     let backend = table::element("audio", said);
     if let Some(kind) = backend.as_ref().and_then(|backend| backend.attribute("type")) {
         draft.device(Fragment::new("audio").with("id", 1).with("type", kind));

@@ -1,5 +1,7 @@
 //! Converts a script's QEMU command into a domain, and reports what became of each option.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -7,9 +9,12 @@ use super::assemble::assemble;
 use super::draft::Draft;
 use super::options::{Conversion, QemuOption, options};
 use super::paths::ImportContext;
+use super::props::same_name;
 use super::shell::Script;
-use super::table::MEANINGLESS;
-use super::{before, channels, cpu, display, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb};
+use super::table::{self, MEANINGLESS, PATH_PROPERTIES};
+use super::{
+    before, channels, cpu, display, environment, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb,
+};
 use crate::xml::{Fragment, is_xml};
 
 /// A part of the command line.
@@ -58,7 +63,8 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     draft.descriptors.clone_from(&script.descriptors);
     other_architectures(&mut draft, script);
     bare_words(&mut draft);
-    draft.copies.clone_from(&script.copies);
+    let folder = script.folder.as_deref().unwrap_or_default();
+    draft.copies = script.copies.iter().map(|(from, to)| (paths::joined(folder, from), paths::joined(folder, to))).collect();
     sets::translate(&mut draft);
     machine::translate(&mut draft);
     cpu::translate(&mut draft);
@@ -74,10 +80,12 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     usb::translate(&mut draft);
     display::translate(&mut draft);
     sound::translate(&mut draft, &script.environment);
+    environment::translate(&mut draft, &script.environment);
     channels::translate(&mut draft);
     option_files(&mut draft);
     settle(&mut draft);
     open_files(&mut draft);
+    device_nodes(&mut draft);
     let moved: Vec<String> = draft.options.iter().filter_map(|option| draft.moved(option)).collect();
     draft.notes.extend(moved);
     let left = before::translate(&mut draft, &script.before);
@@ -85,6 +93,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     let emulator = script.argv.first().filter(|program| program.starts_with('/') && !program.contains(['$', ' ']));
     let xml = assemble(&draft, &name, emulator.map(String::as_str));
     let mut notes = script.notes.clone();
+    notes.extend(before::programs(&draft, script));
     if !left.is_empty() {
         notes.push(format!("{} before QEMU is left out: libvirt starts QEMU itself, as its own user", left.join(" ")));
     }
@@ -127,6 +136,27 @@ fn open_files(draft: &mut Draft) {
     draft.refusals.extend(why.map(|why| (why, remedy.to_owned())).collect::<Vec<_>>());
 }
 
+/// Device nodes that libvirt lets each QEMU open (`cgroup_device_acl` of qemu.conf), and folders below /dev.
+const OPEN_TO_ALL: &str = "/dev/null /dev/full /dev/zero /dev/random /dev/urandom /dev/ptmx /dev/kvm /dev/userfaultfd";
+const FOLDERS: [&str; 3] = ["/dev/shm", "/dev/hugepages", "/dev/fdset"];
+
+/// Says of device nodes that only QEMU knows how libvirt lets it open them.
+fn device_nodes(draft: &mut Draft) {
+    let properties = |option: &QemuOption| table::of(PATH_PROPERTIES, &option.name).unwrap_or_default().split(' ');
+    let kept = draft.options.iter().filter(|option| option.is_kept());
+    let paths = kept.flat_map(|option| properties(option).filter_map(|name| option.peek(name)));
+    let is_node =
+        |path: &&str| path.starts_with("/dev/") && !table::has(OPEN_TO_ALL, path) && !FOLDERS.iter().any(|folder| path.starts_with(folder));
+    let nodes: BTreeSet<&str> = paths.filter(is_node).collect();
+    let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
+    if !nodes.is_empty() {
+        draft.notes.push(format!(
+            "{nodes}: QEMU opens it by itself, and libvirt lets QEMU open only the device nodes of elements: add it to cgroup_device_acl in \
+             /etc/libvirt/qemu.conf, beside those that the comment there lists, and restart libvirtd"
+        ));
+    }
+}
+
 /// Refuses options that are in a file.
 fn option_files(draft: &mut Draft) {
     for index in draft.named(&["readconfig"]) {
@@ -147,8 +177,30 @@ fn settle(draft: &mut Draft) {
             draft.drop(chardev, "libvirt uses the monitor itself");
         }
     }
+    globals(draft);
     for index in 0..draft.options.len() {
         draft.keep(index, "libvirt has no element for this");
+    }
+}
+
+/// Settles the `-global` that became properties of devices: where a device has no element for one, QEMU gets it as it is.
+fn globals(draft: &mut Draft) {
+    let (mut needed, mut settled) = (BTreeSet::new(), BTreeMap::new());
+    for (global, device, property) in std::mem::take(&mut draft.globals) {
+        let is_left = draft.options[device].props.left().iter().any(|(name, _)| same_name(name, &property));
+        if is_left || draft.options[device].fate.is_none() || draft.options[device].is_kept() {
+            draft.options[device].props.set(&property, None);
+            needed.insert(global);
+        } else {
+            settled.insert(global, draft.options[device].written.clone());
+        }
+    }
+    for global in needed {
+        draft.keep(global, "a device property without a libvirt element");
+    }
+    for (global, device) in settled {
+        draft.whole(global);
+        draft.native(global, &format!("as a property of {device}"));
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use vgapt::export::{functions_as_hostdevs, resolve_usb_addresses, set_vfio_driver};
+use vgapt::export::{functions_as_hostdevs, resolve_usb_addresses, set_vfio_driver, without_scripts};
 use vgapt::import::{Comparison, ImportContext, Imported, compare, pasted, translate};
 use vgapt::model::UsbDevice;
 use vgapt::xml::Document;
@@ -207,6 +207,7 @@ fn startable(xml: &str) -> String {
         .collect();
     resolve_usb_addresses(&mut domain, &plugged);
     functions_as_hostdevs(&mut domain);
+    without_scripts(&mut domain);
     set_vfio_driver(&mut domain);
     domain.to_string()
 }

@@ -120,6 +120,7 @@ fn command_line(context: &Context, connection: &dyn Hypervisor, xml: &str) -> Re
     }
     export::resolve_usb_addresses(&mut domain, &plugged);
     export::functions_as_hostdevs(&mut domain);
+    export::without_scripts(&mut domain);
     export::set_vfio_driver(&mut domain);
     let native = connection.native(&domain.to_string())?;
     Ok(import::pasted(&native, &|_| None).argv)

@@ -7,7 +7,7 @@ use super::super::cpu;
 use super::super::draft::OWN;
 use super::super::memory::{read, read_bytes};
 use super::super::options::{QemuOption, options};
-use super::super::table::{group, is_on, number};
+use super::super::table::{VGA, group, is_on, number};
 use crate::model::PciAddress;
 
 /// A device or a setting.
@@ -43,8 +43,6 @@ const SAME_DRIVER: [(&str, &str); 19] = [
     ("es1370", "ES1370"),
 ];
 /// What `-vga` stands for.
-const VGA: [(&str, &str); 5] =
-    [("std", "VGA"), ("cirrus", "cirrus-vga"), ("vmware", "vmware-svga"), ("qxl", "qxl-vga"), ("virtio", "virtio-vga")];
 /// Properties that name another option, that option, and the prefix of its properties.
 const BEHIND: [(&str, &str, &str); 9] = [
     ("netdev", "netdev", "netdev."),
@@ -68,7 +66,7 @@ const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off d
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
                         acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
                         disable-legacy=auto disable-modern=off migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
-                        graphics=on guest-reset=on manufacturer=";
+                        graphics=on guest-reset=on period=65536 manufacturer=";
 /// Settings that several options make together.
 const TOGETHER: &str = "machine cpu smp m rtc boot overcommit name memory";
 
@@ -81,6 +79,7 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
     }
     let behind = line.behind;
     let mut items = line.items;
+    globals(&options, &mut items);
     items.retain(|item| !item.options.first().is_some_and(|first| item.options.len() == 1 && behind.contains(first)));
     for item in &mut items {
         // Its address and port are no places in the guest.
@@ -106,6 +105,27 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
         }
     }
     items
+}
+
+/// A `-global` is a property of each device of its driver that does not set it itself.
+fn globals(options: &[QemuOption], items: &mut Vec<Item>) {
+    let mut applied = BTreeSet::new();
+    for (index, (driver, property, value)) in options.iter().enumerate().filter_map(|(index, option)| Some((index, option.global()?))) {
+        for item in items.iter_mut().filter(|item| item.kind == driver) {
+            let is_set = item.props.keys().any(|name| name.replace('_', "-") == property);
+            if !is_set {
+                item.props.insert(property.clone(), value.clone());
+                item.options.push(index);
+            }
+            applied.insert(index);
+        }
+        // QEMU's default card is no option.
+        if driver == "VGA" && !applied.contains(&index) {
+            items.push(Item { kind: driver, options: vec![index], props: [(property, value)].into() });
+            applied.insert(index);
+        }
+    }
+    items.retain(|item| !item.kind.starts_with("global ") || !item.options.iter().any(|index| applied.contains(index)));
 }
 
 fn is_place(name: &str) -> bool {
@@ -343,21 +363,11 @@ impl Line<'_> {
 
     /// A property of the processor, which may be set with `-global` too.
     fn global(&mut self, index: usize) {
-        let option = &self.options[index];
-        // `driver=D,property=P,value=V` is `D.P=V`.
-        let parts = ["driver", "property", "value"].map(|name| option.peek(name).unwrap_or_default());
-        let long = format!("{}.{}={}", parts[0], parts[1], parts[2]);
-        let value = if parts[0].is_empty() { option.value() } else { long.as_str() };
-        match value.split_once('=').and_then(|(name, value)| Some((name.split_once("x86_64-cpu.")?.1, value))) {
-            Some((name, value)) => {
-                let item = self.item("cpu", index);
-                item.props.insert(name.to_owned(), value.to_owned());
-            }
-            None => {
-                let (name, to) = value.split_once('=').unwrap_or((value, ""));
-                let name = name.replace('_', "-");
-                self.with("global", index, &[(&name, to)]);
-            }
+        let Some((driver, property, value)) = self.options[index].global() else { return };
+        if driver.ends_with("x86_64-cpu") {
+            self.with("cpu", index, &[(&property, &value)]);
+        } else {
+            self.with(&format!("global {driver}.{property}"), index, &[("value", &value)]);
         }
     }
 

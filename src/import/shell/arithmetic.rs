@@ -13,12 +13,23 @@ struct Sum<'s> {
     depth: usize,
 }
 
-impl Sum<'_> {
+impl<'s> Sum<'s> {
     fn sign(&mut self, signs: &[char]) -> Option<char> {
         self.rest = self.rest.trim_start();
         let sign = self.rest.chars().next().filter(|sign| signs.contains(sign))?;
         self.rest = &self.rest[sign.len_utf8()..];
         Some(sign)
+    }
+
+    /// A number or a name; after `$` a name, also in braces. `$1` is an argument, `$#` their number.
+    fn word(&mut self, is_variable: bool) -> Option<&'s str> {
+        let braces = is_variable && self.sign(&['{']).is_some();
+        let (word, rest) = split_word(self.rest.trim_start(), is_variable);
+        self.rest = rest;
+        if braces {
+            self.sign(&['}'])?;
+        }
+        Some(word)
     }
 
     fn terms(&mut self) -> Option<i64> {
@@ -44,7 +55,7 @@ impl Sum<'_> {
     }
 
     fn factor(&mut self) -> Option<i64> {
-        // `$((…))` within a sum is its value; `$1` is an argument, and no number.
+        // `$((…))` within a sum is its value.
         let is_variable = self.sign(&['$']).is_some();
         if self.sign(&['(']).is_some() {
             // Real scripts nest less, and a hostile text must not exhaust the stack.
@@ -53,17 +64,43 @@ impl Sum<'_> {
             self.depth -= 1;
             return self.sign(&[')']).map(|_| value);
         }
-        let braces = self.sign(&['{']).is_some();
-        self.rest = self.rest.trim_start();
-        let length = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
-        let (word, rest) = self.rest.split_at(length);
-        self.rest = rest;
-        if braces {
-            self.sign(&['}'])?;
+        let word = self.word(is_variable)?;
+        // `10#08`: the base of what follows.
+        if !is_variable && self.sign(&['#']).is_some() {
+            let is_variable = self.sign(&['$']).is_some();
+            let digits = self.word(is_variable)?;
+            let digits = if is_variable { (self.variable)(digits)? } else { digits.to_owned() };
+            let base = word.parse().ok().filter(|base| (2..=36).contains(base))?;
+            return i64::from_str_radix(digits.trim(), base).ok();
         }
         let number = word.parse().ok().filter(|_| !is_variable);
         number.or_else(|| (self.variable)(word)?.trim().parse().ok())
     }
+}
+
+/// The number or name that a text begins with, and the rest.
+fn split_word(text: &str, is_variable: bool) -> (&str, &str) {
+    let length = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    text.split_at(if is_variable && text.starts_with('#') { 1 } else { length })
+}
+
+/// The variables and arguments in a sum; `None` where commands are in it.
+pub(super) fn names(sum: &str) -> Option<Vec<&str>> {
+    let (mut rest, mut names) = (sum, Vec::new());
+    while let Some(first) = rest.chars().next() {
+        let after = &rest[first.len_utf8()..];
+        let is_variable = first == '$';
+        if is_variable && after.starts_with('(') && !after.starts_with("((") {
+            return None;
+        }
+        let from = if is_variable { after.trim_start_matches('{') } else { rest };
+        let (word, next) = split_word(from, is_variable);
+        if !word.is_empty() && (is_variable || !word.starts_with(|c: char| c.is_ascii_digit())) {
+            names.push(word);
+        }
+        rest = if word.is_empty() { after } else { next };
+    }
+    Some(names)
 }
 
 #[cfg(test)]
@@ -81,6 +118,9 @@ mod tests {
         assert_eq!([value("$1 * 2"), value("${2} + $1")], [None; 2]);
         let argument = |text| super::value(text, &|name| (name == "1").then(|| "5".into()));
         assert_eq!([argument("$1 * 1024"), argument("${1} + 1")], [Some(5120), Some(6)]);
+        assert_eq!([argument("10#$1"), argument("16#1f + 10#08"), argument("37#1"), argument("$# + 1")], [Some(5), Some(39), None, None]);
+        assert_eq!(names("10#$2 + ${n}*(m_1-$#)"), Some(vec!["2", "n", "m_1", "#"]));
+        assert_eq!(names("$(nproc) / 2"), None);
         assert_eq!([value("x"), value("1 / 0"), value("1 <<2"), value(""), value(&"(".repeat(1000))], [None; 5]);
     }
 }

@@ -53,6 +53,22 @@ pub(super) fn join_option_lines(text: &str) -> Option<String> {
     Some(joined.collect())
 }
 
+/// The line of a here-document that starts QEMU, and the command that has the document.
+pub(super) fn in_here_document(text: &str) -> Option<(usize, &str)> {
+    let mut lines = text.lines().enumerate();
+    while let Some((_, head)) = lines.next() {
+        let end = head.split_once("<<").map(|(_, end)| end.trim_start_matches('-').trim_start());
+        let end = end.and_then(|end| end.split([' ', '>', '|', ';']).next()).map(|end| end.trim_matches(['"', '\'', '\\']));
+        let Some(end) = end.filter(|end| end.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')) else { continue };
+        let starts = |line: &str| line.split_whitespace().take_while(|word| !word.starts_with('#')).any(super::programs::is_qemu);
+        let mut document = lines.by_ref().take_while(|(_, line)| line.trim() != end);
+        if let Some((at, _)) = document.find(|(_, line)| starts(line)) {
+            return Some((at + 1, head.trim()));
+        }
+    }
+    None
+}
+
 /// The text without the blanks after a `\` at the end of a line, where a shell would end the command, and the first such line.
 pub(super) fn join_before_blanks(text: &str) -> Option<(usize, String)> {
     let joined = |line: &str| {
@@ -78,6 +94,8 @@ mod tests {
         assert_eq!(join_option_lines("kvm\n-m 1\n-usb\nls\n").as_deref(), Some("kvm \\\n-m 1 \\\n-usb\nls\n"));
         assert_eq!(join_before_blanks("kvm \\ \t\n -m 1 \\\n# \\ \n"), Some((1, "kvm \\\n -m 1 \\\n# \\ \n".into())));
         assert_eq!(join_before_blanks("kvm \\\n -m 1\n# \\ \n"), None);
+        let written = "X=1\nls <<<a\ncat <<'E' >b\nls\nE\ncat <<-EOF > run\n$QEMU -m 1\nEOF\n";
+        assert_eq!((in_here_document(written), in_here_document("qemu-kvm\n")), (Some((7, "cat <<-EOF > run")), None));
         assert_eq!([join_option_lines("kvm -m 1\n-usb"), join_option_lines("kvm")], [None, None]);
     }
 }

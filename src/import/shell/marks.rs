@@ -39,6 +39,11 @@ pub(super) fn shown(text: &str) -> String {
     filled(text, &mut { sign }).unwrap_or_default()
 }
 
+/// What `--set` gives a value to: the variable, or the command within `$(…)`.
+pub(super) fn setting_of(name: &str) -> &str {
+    name.strip_prefix("$(").and_then(|command| command.strip_suffix(')')).unwrap_or(name)
+}
+
 /// Replaces each mark by what `known` returns for its name.
 pub(super) fn filled(text: &str, known: &mut dyn FnMut(&str) -> Option<String>) -> Option<String> {
     let mut parts = text.split(OPEN);

@@ -4,6 +4,7 @@ use super::expand::Lookup;
 use super::programs::{is_qemu, is_wrapper, mentions_qemu};
 use super::script::{Script, read};
 use super::{kind, unit};
+use crate::import::environment::assignments;
 use crate::import::table::{WITHOUT_VALUE, has};
 
 /// Where libvirt's log of a domain says that it starts (`qemuLogOperation`).
@@ -122,8 +123,8 @@ fn raw(text: &str) -> Script {
     }
     joined.dedup();
     let notes = joined.iter().filter_map(|at| Some(format!("'{}' is read as one word: the text has no quotes", words.get(*at)?)));
-    let before = text.split_whitespace().take(start).map(str::to_owned).collect();
-    Script { before, notes: notes.collect(), argv: words, ..Script::default() }
+    let mut before = text.split_whitespace().take(start).map(str::to_owned).collect();
+    Script { environment: assignments(&mut before), before, notes: notes.collect(), argv: words, ..Script::default() }
 }
 
 #[cfg(test)]

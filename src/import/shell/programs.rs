@@ -58,6 +58,10 @@ pub(super) fn inner(argv: &[String]) -> Option<Inner> {
     match name {
         "eval" => return Some(Inner::Text(1, argv[1..].join(" "))),
         "bash" | "sh" | "zsh" | "dash" | "ksh" | "ash" | "su" | "sg" => return of_shell(argv),
+        // They change a process that runs.
+        "taskset" | "chrt" | "ionice" if changes_process(&argv[1..]) => return None,
+        // Its other commands make and change sets.
+        "cset" if !argv[1..].iter().any(|word| matches!(word.as_str(), "-e" | "--exec")) => return None,
         "runuser" if argv.iter().any(|word| word == "-c") => return of_shell(argv),
         "ip" if argv.get(1..3).is_some_and(|words| words == ["netns", "exec"]) => return Some(Inner::From(4)),
         _ => {}
@@ -68,10 +72,7 @@ pub(super) fn inner(argv: &[String]) -> Option<Inner> {
         if word == "--" && !plain {
             plain = true;
         } else if word.starts_with('-') && word.len() > 1 && !plain {
-            // `screen -dmS NAME`: the last letter is the one with the value.
-            let last = word.chars().last().map(|c| format!("-{c}")).unwrap_or_default();
-            let of_letters = name == "screen" && !word.starts_with("--") && has(with_value, &last);
-            at += usize::from(has(with_value, word) || of_letters);
+            at += usize::from(has(with_value, word) || last_takes_value(with_value, word));
         } else if before > 0 {
             before -= 1;
         } else if !((name == "env" || name == "sudo") && word.contains('=') && !word.starts_with('/')) {
@@ -82,6 +83,20 @@ pub(super) fn inner(argv: &[String]) -> Option<Inner> {
     // These pass a single word to a shell.
     let is_text = (name == "tmux" || name == "screen") && argv.len() == at + 1 && argv[at].contains(' ');
     Some(if is_text { Inner::Text(at, argv[at].clone()) } else { Inner::From(at) })
+}
+
+/// `-p`, `-pc`, `--pid` among the options: the command names a process in place of a program.
+fn changes_process(words: &[String]) -> bool {
+    let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit() || ",-".contains(c));
+    let mut options = words.iter().take_while(|word| word.starts_with('-') || is_number(word));
+    options.any(|word| word == "--pid" || (word.starts_with('-') && !word.starts_with("--") && word.contains('p')))
+}
+
+/// Whether of the letters of a word the last is the first that takes a value, as in `sudo -Hu NAME`.
+fn last_takes_value(with_value: &str, word: &str) -> bool {
+    let takes = |letter: char| has(with_value, &format!("-{letter}"));
+    let first = word.char_indices().skip(1).find(|(_, letter)| takes(*letter));
+    !word.starts_with("--") && first.is_some_and(|(at, letter)| at + letter.len_utf8() == word.len())
 }
 
 /// `bash -c 'text'`, `su USER -c 'text'`.
@@ -97,6 +112,15 @@ const MENTIONS_QEMU: &str = "apt-get apt dnf yum pacman zypper apk emerge nix-en
 
 pub(super) fn mentions_qemu(program: &str) -> bool {
     has(MENTIONS_QEMU, program)
+}
+
+/// Options that only QEMU has.
+const OF_QEMU: &str =
+    "-m -cpu -smp -machine -M -enable-kvm -accel -drive -hda -cdrom -device -netdev -nic -vnc -vga -display -nographic -bios";
+
+/// Whether the options of a command are those of QEMU, whatever its program is.
+pub(super) fn has_options_of_qemu(argv: &[String]) -> bool {
+    argv.iter().skip(1).filter(|word| has(OF_QEMU, word)).count() > 1
 }
 
 /// Whether a command, as written, starts QEMU.
@@ -134,6 +158,8 @@ mod tests {
     fn the_command_within() {
         for (command, within) in [
             ("sudo -u kvm qemu -m 1", "qemu -m 1"),
+            ("sudo -Hu kvm qemu -m 1", "qemu -m 1"),
+            ("sudo -ukvm qemu -m 1", "qemu -m 1"),
             ("sudo -E A=b /usr/bin/qemu", "/usr/bin/qemu"),
             ("nice -n -5 qemu", "qemu"),
             ("nice -10 qemu", "qemu"),
@@ -151,6 +177,8 @@ mod tests {
         }
         let argv: Vec<String> = ["su", "-", "vm", "-c", "a b"].map(str::to_owned).into();
         assert_eq!(inner(&argv), Some(Inner::Text(4, "a b".into())));
-        assert_eq!(inner(&["echo".to_owned(), "qemu".to_owned()]), None);
+        for none in ["echo qemu", "taskset -pc 4 1234", "chrt --fifo --pid 1 1234", "cset set -c 1 -s vm"] {
+            assert_eq!(inner(&none.split(' ').map(str::to_owned).collect::<Vec<_>>()), None);
+        }
     }
 }

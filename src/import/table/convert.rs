@@ -83,6 +83,20 @@ pub(in crate::import) fn of(table: &'static [(&str, &'static str)], name: &str) 
     table.iter().find(|(names, _)| has(names, name)).map(|(_, of)| *of)
 }
 
+/// The places of a property, with its name.
+pub(in crate::import) fn named(places: &str, name: &str) -> String {
+    let rest = name.split_once(['-', '_']).map_or("", |(_, rest)| rest);
+    let mut is_begin = false;
+    let mut joined = String::new();
+    for letter in name.chars() {
+        if !"-_".contains(letter) {
+            joined.push(if is_begin { letter.to_ascii_uppercase() } else { letter });
+        }
+        is_begin = "-_".contains(letter);
+    }
+    places.replace('*', name).replace('+', rest).replace('~', &joined)
+}
+
 /// Writes a value to places.
 pub(in crate::import) fn write(element: &mut Fragment, places: &str, value: &str) {
     for place in places.split(' ').filter(|place| !place.is_empty()) {
@@ -103,6 +117,11 @@ mod tests {
         write(&mut element, "@a a/timer[name=rtc]@b=c serial", "1");
         let rendered = element.render("", "").replace("  ", "");
         assert_eq!(rendered, "<x a='1'><a><timer name='rtc' b='c'/></a><serial>1</serial></x>");
+    }
+
+    #[test]
+    fn places_with_the_name() {
+        assert_eq!(named("a/*@+ @~", "host_tso_ecn"), "a/host_tso_ecn@tso_ecn @hostTsoEcn");
     }
 
     #[test]

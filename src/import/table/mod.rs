@@ -2,14 +2,15 @@
 //! is no table is a function in the file of its subject.
 //!
 //! A place is where a value goes: elements and an attribute, `driver@queues`; without `@` it is an element's text. `@model=none` is
-//! a fixed value, and `*` the name of the property. One column can hold several names or places, separated by spaces.
+//! a fixed value. `*` is the name of the property, `+` the name from its first `-` or `_` on, and `~` the name in libvirt's spelling of
+//! attributes, `mixingEngine` for `mixing-engine`. One column can hold several names or places, separated by spaces.
 
 mod convert;
 mod names;
 mod options;
 mod properties;
 
-pub(super) use convert::{Converted, has, is_on, number, of, write};
-pub(super) use names::{element, group, places};
+pub(super) use convert::{Converted, has, is_on, named, number, of, write};
+pub(super) use names::{VGA, element, group, places};
 pub(super) use options::{LINES, MEANINGLESS, PATH_PROPERTIES, PATHS, VALUES, WITH_PROPERTIES, WITHOUT_VALUE};
 pub(super) use properties::PROPERTIES;

@@ -93,6 +93,10 @@ pub(in crate::import) const NAMES: &[(&str, &str, &str)] = &[
     ("usb-host", "hostdev usb", ""),
 ];
 
+/// The devices of `-vga`.
+pub(in crate::import) const VGA: [(&str, &str); 5] =
+    [("std", "VGA"), ("cirrus", "cirrus-vga"), ("vmware", "vmware-svga"), ("qxl", "qxl-vga"), ("virtio", "virtio-vga")];
+
 /// The group of a device or another name, if it is in one of these.
 pub(in crate::import) fn group(name: &str, of: &[&str]) -> Option<&'static str> {
     NAMES.iter().find(|(names, group, _)| of.contains(group) && has(names, name)).map(|(_, group, _)| *group)

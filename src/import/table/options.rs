@@ -40,7 +40,8 @@ pub(in crate::import) const PATH_PROPERTIES: &[(&str, &str)] = &[
     ("acpitable", "file data"),
     ("smbios", "file"),
     ("tpmdev", "path cancel-path"),
-    ("virtfs fsdev netdev", "path"),
+    ("virtfs fsdev", "path"),
+    ("netdev net nic", "path script downscript"),
     ("device", "romfile sysfsdev file"),
 ];
 

@@ -3,12 +3,12 @@
 mod braces;
 mod parameter;
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::budget::{Budget, WORD};
 use super::lexer::{Kind, Token, tokens};
-use super::marks::{one_line, unknown};
+use super::marks::{one_line, unknown, unknowns};
 use super::word::{Piece, Word};
 use super::{arithmetic, pattern};
 
@@ -16,6 +16,9 @@ use super::{arithmetic, pattern};
 const LONGEST: usize = 1 << 18;
 /// Real scripts nest `${…}` less, and a hostile text must not exhaust the stack.
 const DEEPEST: usize = 40;
+
+/// Of how many variables a note says that they have no value.
+const MOST_DEFAULTS: usize = 4;
 
 /// Looks up a name.
 pub(super) type Lookup<'g> = &'g dyn Fn(&str) -> Option<String>;
@@ -39,6 +42,10 @@ pub(super) struct Variables<'g> {
     pub(super) depth: usize,
     /// Whether `$PWD` was assumed to be the script's directory.
     pub(super) assumes_pwd: Cell<bool>,
+    /// Of what was expanded last: the variables without a value from outside, for which the script has a default.
+    pub(super) defaulted: RefCell<BTreeSet<String>>,
+    /// Variables whose values follow from such a default, and from which.
+    pub(super) by_default: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Variables<'_> {
@@ -179,7 +186,10 @@ impl Variables<'_> {
                 argument.or_else(|| (self.given)(name).filter(|_| !self.arguments_known))
             }
             _ => match self.set.get(name) {
-                Some(values) => values.first().cloned(),
+                Some(values) => {
+                    self.by_default.get(name).into_iter().flatten().for_each(|of| self.note_default(of));
+                    values.first().cloned()
+                }
                 None => (self.given)(name).or_else(|| (name == "PWD").then(|| self.pwd())),
             },
         }
@@ -189,6 +199,14 @@ impl Variables<'_> {
     fn missing(&self, name: &str) -> String {
         let is_argument = name.bytes().all(|byte| byte.is_ascii_digit());
         if self.set.contains_key(name) || (is_argument && self.arguments_known) { String::new() } else { unknown(name) }
+    }
+
+    /// Remembers that a variable has no value from outside; a few are enough for a note.
+    pub(super) fn note_default(&self, name: &str) {
+        let mut names = self.defaulted.borrow_mut();
+        if names.len() < MOST_DEFAULTS {
+            names.insert(name.to_owned());
+        }
     }
 
     /// The given value of an expansion, or its mark.
@@ -271,11 +289,29 @@ impl Variables<'_> {
         if text.starts_with('#') && !text.contains('\n') {
             return String::new();
         }
-        let sum =
-            text.strip_prefix('(').and_then(|sum| sum.strip_suffix(')')).and_then(|sum| arithmetic::value(sum, &|name| self.value(name)));
+        let sum = text.strip_prefix('(').and_then(|sum| sum.strip_suffix(')')).map(|sum| self.with_values(sum));
         let name = if text.starts_with(['<', '>']) && text[1..].starts_with('(') { text.to_owned() } else { format!("$({text})") };
-        let said = sum.map(|sum| sum.to_string()).or_else(|| (self.given)(&one_line(text)));
-        said.or_else(|| (text == "pwd").then(|| self.pwd())).unwrap_or_else(|| unknown(&name))
+        let value = sum.as_ref().and_then(|sum| arithmetic::value(sum, &|name| self.number(name)));
+        let said = value.map(|value| value.to_string()).or_else(|| (self.given)(&one_line(text)));
+        let said = said.or_else(|| (text == "pwd").then(|| self.pwd())).or_else(|| self.lacking(&sum?));
+        said.unwrap_or_else(|| unknown(&name))
+    }
+
+    /// The value of a name in a sum. How many arguments the script is given is not known.
+    pub(super) fn number(&self, name: &str) -> Option<String> {
+        let is_unknown = name == "#" && !self.arguments_known && self.arguments.is_empty();
+        if is_unknown { (self.given)(name) } else { self.value(name) }
+    }
+
+    /// The marks of what a sum lacks to be a number: variables and arguments without a value.
+    pub(super) fn lacking(&self, sum: &str) -> Option<String> {
+        let of_name = |name: &str| match self.number(name) {
+            Some(value) => unknowns(&value).map(|name| unknown(&name)).collect(),
+            None => unknown(name),
+        };
+        let within: String = unknowns(sum).map(|name| unknown(&name)).collect();
+        let marks = if within.is_empty() { arithmetic::names(sum)?.into_iter().map(of_name).collect() } else { within };
+        Some(marks).filter(|marks| !marks.is_empty())
     }
 }
 

@@ -69,6 +69,14 @@ impl Variables<'_> {
             return if operation.is_empty() { value } else { self.changed(&value, operation).unwrap_or_else(|| self.unknown(inside)) };
         }
         let (sign, word) = rest.split_at(1);
+        if value.is_none() && !self.set.contains_key(name) {
+            let is_argument = name.bytes().all(|byte| byte.is_ascii_digit() || b"@*#".contains(&byte));
+            match is_argument {
+                false => self.note_default(name),
+                true if !self.arguments_known => self.note_default("1"),
+                true => {}
+            }
+        }
         match (sign, given) {
             ("+", given) => given.map(|_| self.nested(word)).unwrap_or_default(),
             (_, Some(given)) => given,
@@ -76,6 +84,7 @@ impl Variables<'_> {
             ("=", None) => {
                 let value = self.nested(word);
                 self.set.insert(name.to_owned(), vec![value.clone()]);
+                self.by_default.insert(name.to_owned(), [name.to_owned()].into());
                 value
             }
             (_, None) => self.nested(word),

@@ -77,8 +77,15 @@ impl Reader<'_> {
                         if value.pieces.iter().any(itself) && self.variables.value(&name).is_none() {
                             self.set(&name, Vec::new());
                         }
+                        self.variables.defaulted.borrow_mut().clear();
                         let text = self.variables.text(&value);
+                        let of = std::mem::take(&mut *self.variables.defaulted.borrow_mut());
                         let name = self.key(&name);
+                        match of.is_empty() {
+                            false => drop(self.variables.by_default.insert(name.clone(), of)),
+                            true if !append => drop(self.variables.by_default.remove(&name)),
+                            true => {}
+                        }
                         self.assign(&name, append, text);
                     }
                 }
@@ -119,6 +126,9 @@ impl Reader<'_> {
             }
             if is_array && is_name(&name) && !self.variables.set.contains_key(&name) {
                 self.set(&name, Vec::new());
+            }
+            if declarer == "export" && is_name(&name) {
+                self.exported.insert(name.clone(), self.line);
             }
             let is_local = declarer != "export" && declarer != "readonly";
             // The value refers to the variable as it was before it became local.

@@ -67,7 +67,7 @@ impl Reader<'_> {
             let sets: Vec<String> = assumed.iter().map(|name| format!("--set '{name}=VALUE'")).collect();
             let (names, sets) = (names.join(" and "), sets.join(" "));
             self.note(format!(
-                "line {line}: the script does not set {names}; assumed empty, so `{condition}` {does}; left out: {out}; to set a value: {sets}"
+                "line {line}: {names} has no value from outside the script, so `{condition}` {does}; left out: {out}; to give one: {sets}"
             ));
         }
         let why = format!("line {line}: `{condition}` {does} as vgapt reads it");
@@ -160,7 +160,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn condition(&mut self, steps: &[Statement]) -> (Truth, usize, String) {
-        self.assumed.clear();
+        self.clear_assumed();
         let truth = self.run(steps);
         let mut text = String::new();
         for step in steps {
@@ -203,12 +203,13 @@ impl Reader<'_> {
     }
 
     pub(super) fn case(&mut self, step: &Statement, word: &Word, arms: &[(Vec<Word>, Vec<Statement>)]) {
-        self.assumed.clear();
+        self.clear_assumed();
         if self.asks_for_arguments(word) {
             self.assumed.insert("1".into());
         }
         let text = self.variables.text(word);
         let known = self.known(&text);
+        self.assume_defaults();
         let written = step.text.split(" in ").next().unwrap_or_default().to_owned();
         let chosen = match &known {
             Some(text) => {
@@ -259,7 +260,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn test(&mut self, words: &[&Word], double: bool) -> Truth {
-        self.assumed.clear();
+        self.clear_assumed();
         let mut operands = Vec::new();
         for word in words {
             if self.asks_for_arguments(word) {
@@ -278,6 +279,19 @@ impl Reader<'_> {
                 }
             }
         }
+        self.assume_defaults();
         condition::holds(&operands, double, &self.variables.budget)
+    }
+
+    fn clear_assumed(&mut self) {
+        self.assumed.clear();
+        self.variables.defaulted.borrow_mut().clear();
+    }
+
+    /// What was expanded rests on defaults of the script for these.
+    fn assume_defaults(&mut self) {
+        let mut names = std::mem::take(&mut *self.variables.defaulted.borrow_mut());
+        names.retain(|name| !ALWAYS_SET.split(' ').any(|set| set == name));
+        self.assumed.extend(names);
     }
 }

@@ -3,11 +3,12 @@
 use super::super::budget::WORD;
 use super::super::command::{Part, Statement};
 use super::super::condition::Truth;
-use super::super::marks::{has_unknown, shown, unknown};
+use super::super::marks::{has_unknown, setting_of, shown, unknown, unknowns};
 use super::super::parser::parse;
-use super::super::programs::{Inner, inner, is_qemu, mentions_qemu, starts_qemu};
+use super::super::programs::{Inner, has_options_of_qemu, inner, is_qemu, mentions_qemu, starts_qemu};
 use super::super::word::{Word, is_name};
 use super::{DECLARERS, Flow, Reader};
+use crate::model::shell_word;
 
 /// Commands that only print, or succeed without an effect on what is read here.
 const HARMLESS: [&str; 8] = ["echo", "printf", ":", "true", "set", "trap", "wait", "sleep"];
@@ -17,6 +18,8 @@ const ONLY_READ: &str = "[ awk basename cat cd clear command cut date dirname di
                          tput tr trap type ulimit uname which wc xrandr zenity";
 /// The deepest nesting of function calls; real scripts need less.
 const DEEPEST: usize = 15;
+/// The most words of commands that run another one.
+const MOST_WORDS_BEFORE: usize = 60;
 
 impl Reader<'_> {
     pub(super) fn plain(&mut self, step: &Statement, parts: &[Part]) -> Truth {
@@ -62,7 +65,10 @@ impl Reader<'_> {
         let before: Vec<_> = names.iter().map(|name| self.copy(name)).collect();
         self.assign_all(assigns);
         let within: Vec<_> = names.iter().map(|name| self.copy(name)).collect();
+        let outer = self.prefix.len();
+        self.prefix.extend(names.iter().filter_map(|name| Some(format!("{name}={}", self.variables.value(name)?))));
         let truth = self.command(step, &argv);
+        self.prefix.truncate(outer);
         // Assignments before a command apply to that command only.
         for ((name, before), within) in names.iter().zip(before).zip(within) {
             if self.variables.set.get(name) == within.as_ref() {
@@ -178,7 +184,7 @@ impl Reader<'_> {
         let name = name.strip_prefix("./").unwrap_or(name);
         let folder = self.variables.folder();
         let name = name.strip_prefix(folder).map_or(name, |name| name.trim_start_matches('/'));
-        if name.contains('/') || name.is_empty() || has_unknown(name) || self.prefix.len() > DEEPEST {
+        if name.contains('/') || name.is_empty() || has_unknown(name) || self.prefix.len() > MOST_WORDS_BEFORE {
             return None;
         }
         let text = (self.files)(&format!("{folder}/{name}"))?;
@@ -243,7 +249,8 @@ impl Reader<'_> {
         if let ("cp", [from, to]) = (name, &files[..]) {
             self.script.copies.push((shown(from), shown(to)));
         }
-        self.beside.entry(name.to_owned()).or_insert(line);
+        let programs = if self.script.argv.is_empty() { &mut self.script.beside } else { &mut self.script.after };
+        programs.entry(name.to_owned()).or_insert(line);
     }
 
     /// A program: QEMU, or one that runs another.
@@ -257,7 +264,13 @@ impl Reader<'_> {
         if is_qemu(first) {
             return self.qemu(step, argv);
         }
-        if self.prefix.len() > DEEPEST {
+        if let Some(name) = unknowns(first).next().filter(|_| has_options_of_qemu(argv)) {
+            let setting = format!("{}=/usr/bin/qemu-system-x86_64", setting_of(&name));
+            let why = format!("its program is {}, whose value is not known here; --set {} gives it", shown(first), shell_word(&setting));
+            self.unread.entry(step.line).or_insert((why, false));
+            return;
+        }
+        if self.prefix.len() > MOST_WORDS_BEFORE {
             return;
         }
         match inner(argv) {

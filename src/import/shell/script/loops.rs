@@ -139,14 +139,18 @@ impl Reader<'_> {
         let text = self.variables.with_values(text);
         let text = text.trim();
         let value = |reader: &Self, text: &str| {
-            arithmetic::value(text, &|name| {
-                Some(reader.variables.value(name).unwrap_or_default()).map(|value| if value.is_empty() { "0".into() } else { value })
+            arithmetic::value(text, &|name| match reader.variables.number(name) {
+                Some(value) if !value.is_empty() => Some(value),
+                // A shell reads an empty variable as 0; what comes from outside the script is not known.
+                empty => (empty.is_some() || reader.variables.set.contains_key(name)).then(|| "0".into()),
             })
         };
         if let Some((name, by)) =
             [("++", 1_i64), ("--", -1)].iter().find_map(|(sign, by)| Some((text.strip_suffix(sign).or(text.strip_prefix(sign))?, by)))
         {
-            return self.set_sum(name, value(self, name).and_then(|now| now.checked_add(*by)));
+            let is_begun = self.variables.set.contains_key(name.trim());
+            let now = if is_begun { value(self, name) } else { Some(0) };
+            return self.set_sum(name, name, now.and_then(|now| now.checked_add(*by)));
         }
         for (sign, holds) in COMPARED {
             if let Some((left, right)) = text.split_once(sign) {
@@ -162,14 +166,16 @@ impl Reader<'_> {
             let now = if sign == 0 { Some(0) } else { value(self, name) };
             let to =
                 now.zip(value(self, right)).and_then(|(now, right)| if sign < 0 { now.checked_sub(right) } else { now.checked_add(right) });
-            return self.set_sum(name, to);
+            return self.set_sum(name, right, to);
         }
         value(self, text).map_or(Truth::GUESS, |value| Truth::of(value != 0))
     }
 
-    pub(super) fn set_sum(&mut self, name: &str, value: Option<i64>) -> Truth {
+    /// Sets a variable to the value of a sum, or marks it with what the sum lacks.
+    fn set_sum(&mut self, name: &str, sum: &str, value: Option<i64>) -> Truth {
         if is_name(name.trim()) {
-            let value = value.map_or_else(|| unknown(name.trim()), |value| value.to_string());
+            let lacking = || self.variables.lacking(sum).unwrap_or_else(|| unknown(name.trim()));
+            let value = value.map_or_else(lacking, |value| value.to_string());
             self.set(name.trim(), vec![value]);
         }
         Truth::GUESS

@@ -7,7 +7,7 @@ mod loops;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -18,6 +18,7 @@ use super::expand::{Lookup, Variables};
 use super::marks::{has_unknown, shown, unknowns};
 use super::parser::parse;
 use super::{kind, unit};
+use crate::import::environment::{assignments, is_for_qemu, is_of_sound};
 use crate::model::Descriptor;
 
 /// What a script would run.
@@ -25,8 +26,12 @@ use crate::model::Descriptor;
 pub struct Script {
     /// The words before QEMU: `sudo`, `taskset -c 2-5`, …
     pub before: Vec<String>,
-    /// The environment variables of the script that QEMU reads: name and value.
-    pub environment: Vec<(String, String)>,
+    /// The environment variables that QEMU gets from it: name and value, and the line that exports it.
+    pub environment: Vec<(String, String, Option<usize>)>,
+    /// The other programs that it runs before QEMU, and the first line of each.
+    pub beside: BTreeMap<String, usize>,
+    /// The same of those that it runs after QEMU's command.
+    pub after: BTreeMap<String, usize>,
     /// QEMU and its options.
     pub argv: Vec<String>,
     /// Unset variables, and commands that were not run, if QEMU's options need them.
@@ -53,10 +58,6 @@ impl Script {
     }
 }
 
-/// Environment variables that QEMU reads (`audio/audio_legacy.c`).
-pub(in crate::import) const ENVIRONMENT: [&str; 1] = ["QEMU_AUDIO_DRV"];
-/// What the names of QEMU's other variables of sound begin with.
-const OF_SOUND: [&str; 5] = ["QEMU_AUDIO_", "QEMU_PA_", "QEMU_ALSA_", "QEMU_OSS_", "QEMU_SDL_"];
 /// Commands that declare variables.
 const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
 /// The most iterations of a loop; real scripts need fewer.
@@ -69,8 +70,6 @@ const LONGEST_SCRIPT: usize = 256 << 10;
 const MOST_WORDS: usize = 2_000;
 const LONGEST_WORD: usize = 16 << 10;
 const LONGEST_COMMAND: usize = 128 << 10;
-/// How many of the programs beside QEMU are named.
-const MOST_TOLD: usize = 12;
 /// The remedy: the ways that follow nothing.
 const BY_HAND: &str = "start it, and import the QEMU that then runs: vgapt import --running; or its command line from elsewhere, in a file: \
                        vgapt import --argv FILE";
@@ -96,6 +95,8 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
             budget: Budget::default(),
             depth: 0,
             assumes_pwd: Cell::default(),
+            defaulted: RefCell::default(),
+            by_default: BTreeMap::new(),
         },
         script: Script::default(),
         functions: BTreeMap::new(),
@@ -109,7 +110,7 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
         wants_arguments: false,
         folder: None,
         prefix: Vec::new(),
-        beside: BTreeMap::new(),
+        exported: BTreeMap::new(),
         files,
         line: 1,
         qemu_commands: 0,
@@ -190,8 +191,8 @@ struct Reader<'g> {
     folder: Option<String>,
     /// The words of the commands that run the current one, such as `sudo`.
     prefix: Vec<String>,
-    /// The other programs that the script runs, and the line of each.
-    beside: BTreeMap<String, usize>,
+    /// The variables that the script exports, and the line of each.
+    exported: BTreeMap<String, usize>,
     /// The current line.
     line: usize,
     /// How many commands of the script start QEMU.
@@ -320,21 +321,12 @@ impl Reader<'_> {
             self.script.line = Some(step.line);
             self.script.folder.clone_from(&self.folder);
             self.script.before.clone_from(&self.prefix);
-            self.script.environment = ENVIRONMENT
-                .iter()
-                .filter_map(|name| {
-                    let before = self.prefix.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
-                    Some(((*name).to_owned(), before.or_else(|| self.variables.value(name))?))
-                })
-                .collect();
-        }
-        let of_sound = |name: &&String| OF_SOUND.iter().any(|begin| name.starts_with(begin)) && !ENVIRONMENT.contains(&name.as_str());
-        let left: Vec<String> = self.variables.set.keys().filter(of_sound).cloned().collect();
-        if !left.is_empty() {
-            let left = left.join(", ");
-            self.note(format!(
-                "{left}: left out, and newer versions of QEMU do not read it; <input> and <output> of <audio> set latency and buffers"
-            ));
+            // A script that is sourced may set QEMU's variables of sound without an export.
+            let exported = self.variables.set.keys().filter(|name| is_of_sound(name) && !self.exported.contains_key(*name));
+            let exported = self.exported.iter().map(|(name, line)| (name, Some(*line))).chain(exported.map(|name| (name, None)));
+            let value = |(name, line): (&String, Option<usize>)| Some((name.clone(), self.variables.value(name)?, line));
+            self.script.environment = exported.filter(|(name, _)| is_for_qemu(name)).filter_map(value).collect();
+            self.script.environment.extend(assignments(&mut self.script.before));
         }
         if !out.is_empty() && (is_longer || out != self.script.argv) {
             self.note(format!("another QEMU command is left out: {}", shown(&out.join(" "))));
@@ -363,14 +355,6 @@ impl Reader<'_> {
                 self.note(format!("line {line}: another QEMU command is not read: {why}"));
             }
         }
-        if !self.beside.is_empty() {
-            let all = self.beside.iter().take(MOST_TOLD).map(|(name, line)| format!("{} (line {line})", shown(name)));
-            let more = if self.beside.len() > MOST_TOLD { ", …" } else { "" };
-            let all = all.collect::<Vec<_>>().join(", ") + more;
-            self.note(format!(
-                "the script also runs {all}, which libvirt does not: what the guest needs of it, do before the start or in libvirt's hook"
-            ));
-        }
         let reserves = |line: &str| !line.trim_start().starts_with('#') && line.contains("nr_hugepages");
         if text.lines().any(reserves) {
             self.note("the script reserves huge pages (nr_hugepages), which libvirt does not: reserve them before the start");
@@ -379,8 +363,8 @@ impl Reader<'_> {
             let folder = self.variables.folder();
             self.note(format!("$PWD is assumed to be the script's directory {folder}; if not, give it with --set PWD=DIRECTORY"));
         }
-        let options = self.script.argv.iter().skip(1);
-        let unset: BTreeSet<String> = options.flat_map(|word| unknowns(word)).collect();
+        let environment = self.script.environment.iter().map(|(_, value, _)| value);
+        let unset: BTreeSet<String> = self.script.argv.iter().skip(1).chain(environment).flat_map(|word| unknowns(word)).collect();
         self.script.unset = unset.into_iter().collect();
         for word in self.script.argv.iter_mut().chain(&mut self.script.before) {
             *word = shown(word);
@@ -405,7 +389,11 @@ impl Reader<'_> {
                 },
             ))
         };
-        if let Some((line, why)) = by_line.or_else(by_word) {
+        let by_document = || {
+            let (line, by) = kind::in_here_document(text)?;
+            Some((line, format!("`{by}` writes it into a file, and what a here-document writes is not followed; import that file")))
+        };
+        if let Some((line, why)) = by_line.or_else(by_document).or_else(by_word) {
             self.script.refusal = Some((format!("the QEMU command of line {line} is not read: {why}"), remedy));
         }
     }

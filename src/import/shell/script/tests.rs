@@ -60,7 +60,7 @@ fn what_cannot_be_told_is_told() {
     );
     assert_eq!(
         notes("[[ -n $X ]] && V=a\nkvm -m 1 $V"),
-        "line 1: the script does not set $X; assumed empty, so `[[ -n $X ]]` is false; left out: V=a; to set a value: --set 'X=VALUE'"
+        "line 1: $X has no value from outside the script, so `[[ -n $X ]]` is false; left out: V=a; to give one: --set 'X=VALUE'"
     );
     assert_eq!(
         notes("V=\ncat f | while read -r x; do V+=$x; done\nkvm -m 1"),

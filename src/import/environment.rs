@@ -1,0 +1,64 @@
+//! QEMU's environment: which variables of the script become `<qemu:env>`.
+
+use super::draft::Draft;
+use super::table::has;
+
+/// Variables of QEMU and of the libraries that it uses; `*` stands for any end.
+const FOR_QEMU: &str = "LD_* QEMU_* PULSE_* PIPEWIRE_* JACK_* ALSA_* XDG_RUNTIME_DIR SDL_AUDIODRIVER MESA_* LIBGL_* __GL* __EGL* __NV* DRI_PRIME \
+                        VK_* VDPAU_DRIVER LIBVA_* GLIBC_TUNABLES MALLOC_*";
+/// Variables of windows.
+const OF_WINDOWS: &str = "DISPLAY WAYLAND_DISPLAY XAUTHORITY XMODIFIERS GTK_* GDK_* QT_* SDL_VIDEO*";
+/// Variables that libvirt sets for each QEMU (`virCommandAddEnvPassCommon`, `qemuBuildCommandLine`).
+const OF_LIBVIRT: &str = "LC_ALL LANG PATH HOME USER LOGNAME TMPDIR PWD XDG_DATA_HOME XDG_CACHE_HOME XDG_CONFIG_HOME";
+/// QEMU's variables of sound, without the one that sets the backend.
+const OF_SOUND: &str = "QEMU_AUDIO_* QEMU_PA_* QEMU_ALSA_* QEMU_OSS_* QEMU_SDL_*";
+/// The variable that sets the audio backend of QEMU before 8.1 (`audio/audio_legacy.c`).
+pub(super) const AUDIO: &str = "QEMU_AUDIO_DRV";
+
+fn is_in(names: &str, name: &str) -> bool {
+    has(names, name) || names.split(' ').any(|known| known.strip_suffix('*').is_some_and(|begin| name.starts_with(begin)))
+}
+
+/// Whether QEMU reads a variable that a script exports.
+pub(super) fn is_for_qemu(name: &str) -> bool {
+    is_in(FOR_QEMU, name)
+}
+
+/// Whether it is one of QEMU's variables of sound.
+pub(super) fn is_of_sound(name: &str) -> bool {
+    is_in(OF_SOUND, name)
+}
+
+/// Takes the assignments out of the words before QEMU: they are for QEMU, whatever their names.
+pub(super) fn assignments(before: &mut Vec<String>) -> Vec<(String, String, Option<usize>)> {
+    let is_name = |name: &str| !name.starts_with('-') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let assigned = |word: &String| word.split_once('=').filter(|(name, _)| is_name(name)).is_some();
+    let taken = before.iter().filter(|word| assigned(word)).filter_map(|word| word.split_once('='));
+    let taken = taken.map(|(name, value)| (name.to_owned(), value.to_owned(), None)).collect();
+    before.retain(|word| !assigned(word));
+    taken
+}
+
+/// Gives QEMU the variables that libvirt does not set itself.
+pub(super) fn translate(draft: &mut Draft, environment: &[(String, String, Option<usize>)]) {
+    for (name, value, line) in environment.iter().filter(|(name, ..)| name != AUDIO && !is_in(OF_LIBVIRT, name)) {
+        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        draft.notes.push(if is_of_sound(name) {
+            format!(
+                "{place}{name}: left out, newer versions of QEMU do not read it; <input> and <output> of <audio> set latency and buffers"
+            )
+        } else if is_in(OF_WINDOWS, name) {
+            format!("{place}{name}={value} is left out: libvirt opens no window")
+        } else {
+            draft.environment.retain(|(known, _)| known != name);
+            draft.environment.push((name.clone(), value.clone()));
+            // libvirt asks each QEMU what it can do (`virQEMUCapsInitQMP`), with its own environment.
+            let asked = if name.starts_with("LD_") {
+                "; libvirt asks this QEMU what it can do without it: if that fails, set it for libvirtd too"
+            } else {
+                ""
+            };
+            format!("{place}{name}={value} is <qemu:env>{asked}")
+        });
+    }
+}
