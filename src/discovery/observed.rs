@@ -179,7 +179,12 @@ fn virtio_discs(root: &Root) -> Vec<String> {
 
 /// The processes that have nodes of these functions open; only root can check other users' processes.
 pub fn holders(root: &Root, functions: &[PciAddress]) -> Holders {
-    let nodes: Vec<String> = functions.iter().flat_map(|function| nodes(root, *function)).collect();
+    held_nodes(root, functions, Vec::new())
+}
+
+/// The processes that have nodes of these functions open, or one of these further nodes.
+pub(super) fn held_nodes(root: &Root, functions: &[PciAddress], more: Vec<String>) -> Holders {
+    let nodes: Vec<String> = functions.iter().flat_map(|function| nodes(root, *function)).chain(more).collect();
     let mut holders = Holders::default();
     if nodes.is_empty() {
         return holders;

@@ -9,10 +9,12 @@ mod display;
 mod governor;
 mod isolation;
 mod pages;
+mod reset;
 mod stages;
 mod taken;
 
 pub use display::Holders;
 pub use pages::PagesWanted;
+pub use reset::{Climb, climb, last_end, record_end};
 pub use stages::{End, Share, before_start, called, ended, started};
 pub use taken::DIRECTORY as TAKEN;

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use super::display::Holders;
 use super::pages::PagesWanted;
 use super::taken::{Ledger, Taken};
-use super::{console, display, governor, isolation, pages, taken};
+use super::{console, display, governor, isolation, pages, reset, taken};
 use crate::model::{CpuSet, Daemon, HOOK_MARK};
 use crate::root::Root;
 use crate::target::Target;
@@ -135,5 +135,6 @@ fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -
         Taken::Governor { .. } => governor::give_back(taken, target),
         Taken::DisplayManager { .. } => display::give_back(taken, target),
         Taken::Console { .. } | Taken::Framebuffer { .. } => console::give_back(taken, root, target),
+        Taken::DuringReset { .. } => reset::give_back(taken, target),
     }
 }

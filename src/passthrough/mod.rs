@@ -8,6 +8,7 @@ mod dangers;
 mod families;
 mod group;
 mod recorded_group;
+mod resets;
 mod verdict;
 mod warnings;
 
@@ -19,5 +20,6 @@ pub use dangers::{
 };
 pub use group::{is_soldered, missing_iommu};
 pub use recorded_group::{GroupChange, group_changes, record_again, record_groups};
+pub use resets::{FunctionUser, ResetFacts, Resets, against_reset, ladder, needs_resets, reset_together, resets, within_reach};
 pub use verdict::Verdict;
 pub use warnings::of_host;
