@@ -195,7 +195,8 @@ impl Arguments {
         let has_helped = tried.iter().all(|tried| tried.failed.is_none());
         let failure = (found.is_none() || !has_helped).then(|| self.failed(root, &tried, false));
         if let Some(device) = found.filter(|_| has_helped) {
-            context.note(&format!("{at} is there: {} [{}]", device.label(), device.id));
+            let driver = device.driver.as_deref().unwrap_or("no driver");
+            context.note(&format!("{at} is there: {}, {driver}", output::identified(&device)));
         }
         let facts = CardReset { address: self.address, ladder, before, tried };
         Ok(match failure {
@@ -257,7 +258,10 @@ fn changed_drivers(ladder: &Ladder, host: &Host) -> Option<Finding> {
                 driver.clone().unwrap_or_else(none),
                 before.clone().unwrap_or_else(none)
             ),
-            "libvirt gives it the driver that a guest needs at the guest's start; to do it now: reboot",
+            format!(
+                "libvirt takes it from there when a guest starts; to do it now: virsh nodedev-detach {}",
+                passthrough::node_device(*address)
+            ),
         )
     })
 }

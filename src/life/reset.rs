@@ -112,7 +112,8 @@ impl Climb<'_> {
         }
     }
 
-    /// Removes the functions from the bus, and has the kernel look for them again. Meanwhile no driver takes what it finds.
+    /// Removes the functions from the bus, and has the kernel look for them again. Meanwhile no driver takes what it finds; before
+    /// Linux 6.19 (commit ea34511aaf75) one that is loaded takes it all the same.
     fn find_again(&self, bridge: Option<PciAddress>, ladder: &Ladder, ledger: &Ledger) -> Result<()> {
         self.set(&format!("{BUS}/drivers_autoprobe"), "0", ledger)?;
         for function in ladder.functions.iter().rev() {

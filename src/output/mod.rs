@@ -30,7 +30,7 @@ pub use imported::{compared, imported};
 pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, card_details, card_name, cards, env, functions, groups, hosts, usb};
 pub use next::next;
 pub use plan::{PlanView, Planned, edited, undoing};
-pub use reset::reset_plan;
+pub use reset::{identified, reset_plan};
 pub use style::shown;
 pub use summary::{picture, summary};
 pub use svg::svg;

@@ -7,9 +7,9 @@ use crate::model::{Host, Ladder, PciAddress, PciDevice, ResetWay, Rung};
 pub fn reset_plan(host: &Host, ladder: &Ladder, now: Option<&str>) -> String {
     let mut text = String::new();
     for function in &ladder.functions {
-        let label = host.device(function.address).map(PciDevice::label).unwrap_or_default();
+        let label = host.device(function.address).map(identified).unwrap_or_default();
         let driver = function.driver.as_deref().unwrap_or("no driver");
-        text.push_str(&format!("{} {} [{}], {driver}\n", paint(STRONG, function.address.short()), shown(&label), function.id));
+        text.push_str(&format!("{} {}, {driver}\n", paint(STRONG, function.address.short()), shown(&label)));
     }
     text.push_str(&format!("now: {}\n", shown(now.unwrap_or("it answers"))));
     text.push_str("Tried one after the other, until it answers:\n");
@@ -22,6 +22,11 @@ pub fn reset_plan(host: &Host, ladder: &Ladder, now: Option<&str>) -> String {
         }
     }
     text
+}
+
+/// The name of a function with its ids.
+pub fn identified(device: &PciDevice) -> String {
+    device.name.as_ref().map_or_else(|| device.label(), |name| format!("{name} [{}]", device.id))
 }
 
 fn hits(ladder: &Ladder, rung: &Rung) -> String {

@@ -20,6 +20,8 @@ pub use dangers::{
 };
 pub use group::{is_soldered, missing_iommu};
 pub use recorded_group::{GroupChange, group_changes, record_again, record_groups};
-pub use resets::{FunctionUser, ResetFacts, Resets, against_reset, ladder, needs_resets, reset_together, resets, within_reach};
+pub use resets::{
+    FunctionUser, ResetFacts, Resets, against_reset, ladder, needs_resets, node_device, reset_together, resets, within_reach,
+};
 pub use verdict::Verdict;
 pub use warnings::of_host;

@@ -89,7 +89,10 @@ pub fn against_reset(facts: &ResetFacts, function: PciAddress) -> Vec<Finding> {
             ),
         ));
     }
-    for (_, user) in facts.users.iter().filter(|(used, _)| *used == function) {
+    let users = || facts.users.iter().filter(|(used, _)| *used == function).map(|(_, user)| user);
+    // The process of a domain that is known tells nothing more.
+    let domain = users().find(|user| matches!(user, FunctionUser::Domain(_)));
+    for user in domain.into_iter().chain(users().filter(|_| domain.is_none())) {
         findings.push(match user {
             FunctionUser::Domain(name) => Finding::error(
                 "in-use",
@@ -110,7 +113,7 @@ pub fn against_reset(facts: &ResetFacts, function: PciAddress) -> Vec<Finding> {
 }
 
 /// The name of a function among libvirt's node devices.
-fn node_device(function: PciAddress) -> String {
+pub fn node_device(function: PciAddress) -> String {
     format!("pci_{}", function.to_string().replace([':', '.'], "_"))
 }
 
@@ -308,7 +311,9 @@ mod tests {
         assert_eq!(found(&host, &[]), []);
         host.pci[1].driver = Some("vfio-pci".to_owned());
         assert_eq!(found(&host, &[]), []);
-        let domain = [(at("01:00.0"), FunctionUser::Domain("a b".to_owned()))];
+        let domain = ["/dev/vfio/1", ""].map(|node| (at("01:00.0"), FunctionUser::Process(format!("qemu {node}"))));
+        assert_eq!(found(&host, &domain).len(), 2);
+        let domain = [domain[0].clone(), (at("01:00.0"), FunctionUser::Domain("a b".to_owned()))];
         assert_eq!(found(&host, &domain), [("in-use", "stop it first: vgapt stop 'a b'".to_owned())]);
         let unknown = [(at("01:00.0"), FunctionUser::Unknown("no".to_owned()))];
         assert_eq!(found(&host, &unknown)[0].0, "users-unknown");
