@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::commands::{
     Color, Context, Global, attach, capture, check, completions, define, detach, disk, exit_code, explain, export, help, hook, import,
-    list, man, overview, prepare, refused, setup, show, start, status, stop, topology, undefine, undo, why,
+    list, man, overview, prepare, refused, reset, setup, show, start, status, stop, topology, undefine, undo, why,
 };
 use crate::output::{Answer, Failure, Form, Outcome};
 use crate::{output, problem, run, target};
@@ -46,6 +46,7 @@ pub enum Command {
     Setup(Box<setup::Arguments>),
     Prepare(Box<prepare::Arguments>),
     Undo(undo::Arguments),
+    Reset(reset::Arguments),
     Define(Box<define::Arguments>),
     Attach(attach::Arguments),
     Detach(detach::Arguments),
@@ -83,6 +84,7 @@ impl Command {
             Self::Setup(arguments) => arguments.run(context),
             Self::Prepare(arguments) => arguments.run(context),
             Self::Undo(arguments) => arguments.run(context),
+            Self::Reset(arguments) => arguments.run(context),
             Self::Define(arguments) => arguments.run(context),
             Self::Attach(arguments) => arguments.run(context),
             Self::Detach(arguments) => arguments.run(context),

@@ -255,6 +255,20 @@ fn a_tree_prepared_and_undone() {
     assert_eq!(on(&["undo", "--dry-run"]), "planned");
     assert_eq!(on(&["undo", "--yes"]), "done");
     assert_eq!(on(&["undo", "--yes"]), "unchanged");
+    let reset = ["reset", "01:00.0", "--yes"];
+    assert_eq!(on(&reset), "refused");
+    let bus = tree.path().join("sys/bus/pci");
+    for function in ["0000:01:00.0", "0000:01:00.1"] {
+        let uevent = bus.join(format!("devices/{function}/uevent"));
+        let text = fs::read_to_string(&uevent).unwrap();
+        fs::write(&uevent, text.lines().filter(|line| !line.starts_with("DRIVER")).map(|line| format!("{line}\n")).collect::<String>())
+            .unwrap();
+    }
+    assert_eq!(on(&["reset", "01:00.0", "--dry-run"]), "planned");
+    assert_eq!(on(&["reset", "01:00.0"]), "unconfirmed");
+    assert_eq!(on(&reset), "failed");
+    fs::write(bus.join("rescan"), "").unwrap();
+    assert_eq!(on(&["reset", "09:00.0", "--yes"]), "failed");
 }
 
 #[test]
@@ -389,6 +403,7 @@ fn mistakes() {
         ),
         (1, "cannot be", ["check", "prepare", "capture"].iter().map(|one| without(one)).collect()),
         (1, "never changes a capture or a remote host", vec![z170("undo"), without("undo")]),
+        (1, "resets no card of a capture or of a remote host", vec![z170("reset 01:00.0"), without("reset 01:00.0")]),
         (1, "does not start QEMU", both(&["import /dev/null"])),
         (1, "was defined by vgapt", both(&["attach managed --gpu 01:00.0", "detach managed"])),
         (1, "has attached nothing", both(&["detach plain"])),

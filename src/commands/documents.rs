@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::disk::{Committed, Compacted, Copied, Created, Info, Merged, Overlaid, Swapped};
 use super::shared::definition::DefinedDomain;
-use super::{capture, explain, export, import, overview, prepare, setup, show, start, status, stop, undefine, undo, why};
+use super::{capture, explain, export, import, overview, prepare, reset, setup, show, start, status, stop, undefine, undo, why};
 use crate::output::{Document, Envelope, Hosts, Listing, Outcome, SCHEMA, TopologyView, Variables};
 use crate::readiness::Report;
 
@@ -15,13 +15,14 @@ type Kind = fn(&mut SchemaGenerator) -> Schema;
 
 /// Each command and the kinds of its answer; without one it prints a document only if it fails. The command without a
 /// name is a command line that names none.
-const COMMANDS: [(&str, &[Kind]); 32] = [
+const COMMANDS: [(&str, &[Kind]); 33] = [
     ("", &[of::<overview::Overview>]),
     ("list", &[of::<Listing>, of::<Hosts>, of::<Variables>]),
     ("check", &[of::<Report>]),
     ("setup", &[of::<setup::SetUp>]),
     ("prepare", &[of::<prepare::Prepared>]),
     ("undo", &[of::<undo::Undone>]),
+    ("reset", &[of::<reset::CardReset>]),
     ("define", &[of::<DefinedDomain>]),
     ("attach", &[of::<DefinedDomain>]),
     ("detach", &[of::<DefinedDomain>]),

@@ -7,14 +7,14 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Context;
 use super::shared::hangs::{evidence, hangs, refusal};
-use super::shared::holders::held;
+use super::shared::holders::{held, users};
 use crate::discovery::{self, Scope};
-use crate::domain::{self, HostResources, PassedTo};
+use crate::domain::{self, HostResources, Passed, PassedTo};
 use crate::domain_xml::Pages;
 use crate::life::{self, End, PagesWanted, Share, Watch};
-use crate::model::{Bound, Daemon, Finding, Host, PciAddress, Reading};
+use crate::model::{Bound, Daemon, Finding, Host, Ladder, PciAddress, Reading, ResetWay, Rung, Tried};
 use crate::output::{self, Answer, Outcome};
-use crate::passthrough::{DangerKind, services_of, unbinding_order};
+use crate::passthrough::{self, DangerKind, ResetFacts, services_of, unbinding_order};
 use crate::root::Root;
 use crate::target::Target;
 use crate::xml::Document;
@@ -72,7 +72,11 @@ impl Arguments {
                 life::started(&self.share(self.known(needs)?, &discovery::read(&root, Scope::Devices), &root)?, &root, &target)
             }
             // What was taken is stored in /run/vgapt: it is returned, whatever the record says now.
-            ("stopped", "end") => life::ended(&self.name, End::Stopped, &root, &target, watch),
+            ("stopped", "end") => {
+                let ended = life::ended(&self.name, End::Stopped, &root, &target, watch);
+                // Before libvirt gives the card to its host driver, which may hang with one that does not answer.
+                ended.and(self.bring_back(needs, &root, &target))
+            }
             ("release", "end") => life::ended(&self.name, End::Released, &root, &target, watch),
             _ => Ok(()),
         }
@@ -89,6 +93,51 @@ impl Arguments {
             }
             Reading::Absent => bail!("'{}' is not managed by vgapt", self.name),
         }
+    }
+
+    /// A card that is known for it, and does not answer when its guest has ended: the resets that hit only the card are tried.
+    fn bring_back(&self, needs: &Reading<HostResources>, root: &Root, target: &Target) -> Result<()> {
+        let Reading::Known(needs) = needs else { return Ok(()) };
+        let host = discovery::read(root, Scope::All);
+        let is_same = |passed: &&Passed| host.device(passed.address).is_some_and(|device| passed.id.is_none_or(|id| id == device.id));
+        let functions: Vec<PciAddress> = needs.passed.iter().filter(is_same).map(|passed| passed.address).collect();
+        let mut finding = None;
+        for device in host.devices(&functions).filter(|device| device.class.is_display()) {
+            let card = passthrough::reset_together(&host, device.address);
+            if passthrough::needs_resets(&host, &card) {
+                finding = self.brought_back(&host, &card, root, target)?.or(finding);
+            }
+        }
+        life::record_end(&self.name, finding.as_ref(), target)?;
+        finding.map_or(Ok(()), |finding| bail!("{}; {}", finding.message, finding.remedy))
+    }
+
+    /// What became of a card; `None` if it answers.
+    fn brought_back(&self, host: &Host, card: &[PciAddress], root: &Root, target: &Target) -> Result<Option<Finding>> {
+        let (users, _) = users(root, &passthrough::within_reach(host, card));
+        let (uses, bridges) = (discovery::uses(Some(root)), discovery::resetting_bridges(root, host));
+        let facts = ResetFacts { host, uses: &uses, users: &users, bridges: &bridges, suspend: None };
+        let ladder = passthrough::ladder(&facts, card);
+        let Some(wrong) = ladder.functions.iter().find_map(|function| discovery::answers(root, function).err()) else { return Ok(None) };
+        let against = card.iter().flat_map(|function| passthrough::against_reset(&facts, *function)).next();
+        let tried = match &against {
+            Some(_) => Vec::new(),
+            None => {
+                let _lock = target.lock()?;
+                climb_alone(&ladder, root, target)?
+            }
+        };
+        let after = format!("when the guest of '{}' ended, {wrong}", self.name);
+        let at = card.first().map(|address| address.short()).unwrap_or_default();
+        Ok(Some(match (tried.last(), against) {
+            (Some(Tried { way, failed: None }), _) => Finding::warning(
+                "card-reset",
+                format!("{after}; it answers after {way}"),
+                "shut the guest down from within, so that its driver stops the card",
+            ),
+            (_, Some(against)) => Finding::warning("card-lost", format!("{after}; it was not reset: {}", against.message), against.remedy),
+            _ => Finding::warning("card-lost", format!("{after}; no reset helped that hits only the card"), format!("vgapt reset {at}")),
+        }))
     }
 
     fn before_start(&self, needs: &HostResources, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
@@ -142,6 +191,13 @@ impl Arguments {
             handover,
         })
     }
+}
+
+/// Tries the resets that hit nothing but the card, and leave its functions on the bus, where libvirt expects them.
+fn climb_alone(ladder: &Ladder, root: &Root, target: &Target) -> Result<Vec<Tried>> {
+    let is_harmless = |rung: &&Rung| ladder.hits_only_own(rung) && !matches!(rung.way, ResetWay::Rescan(_));
+    let climb = life::Climb { root, target, answers: &|function| discovery::answers(root, function), tell: &|_| () };
+    life::climb(ladder, ladder.usable().filter(is_harmless), &climb)
 }
 
 /// Lets `vgapt check` see that libvirt calls the hook; nothing else depends on it.

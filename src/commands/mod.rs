@@ -18,6 +18,7 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod overview;
 pub(crate) mod prepare;
+pub(crate) mod reset;
 pub(crate) mod setup;
 mod shared;
 pub(crate) mod show;

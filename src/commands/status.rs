@@ -16,6 +16,7 @@ use crate::domain::Summary;
 use crate::domain_xml::{self, agent_channel, disks, pins};
 use crate::hypervisor::{GuestAddress, Hypervisor, State, Unread};
 use crate::interrupt::Interrupt;
+use crate::life;
 use crate::model::{CpuSet, Finding, Host, Next, PciAddress, PciDevice, Size};
 use crate::output::{self, Answer, Form, Outcome};
 use crate::passthrough;
@@ -106,6 +107,7 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     let functions = existing.functions();
     // While the domain is running, its devices are in use by it: nothing to check.
     let mut findings = if state.is_active() { Vec::new() } else { existing.against_start(name, &host, &discovery::uses(root)) };
+    findings.extend(root.filter(|_| !state.is_active()).and_then(|root| life::last_end(name, root)));
     let lacks = if state.is_active() { None } else { next::before_start(context, root, &host, &existing, &mut findings)? };
     let picture = output::picture(&Summary::of(&existing.document, existing.record.as_ref(), &host));
     // Only the XML of the running domain tells whether its agent is connected.

@@ -9,6 +9,7 @@ use super::shared::existing;
 use super::shared::logs::Logs;
 use crate::failure::{Happened, Why};
 use crate::hypervisor::{Secrets, State};
+use crate::life;
 use crate::model::{Finding, shell_word};
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
@@ -50,6 +51,7 @@ impl Arguments {
         let logs = Logs::read(context, &root, &self.name);
         let why = logs.why(&self.name, active, None);
         let mut findings = logs.unread(&why);
+        findings.extend(life::last_end(&self.name, &root));
         let has_started = why.happened != Happened::NeverStarted;
         match state {
             // Without a log, what libvirt says of the name is the answer.

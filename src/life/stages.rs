@@ -6,7 +6,7 @@ use super::display::Holders;
 use super::functions::Watch;
 use super::pages::PagesWanted;
 use super::taken::{Ledger, Taken};
-use super::{console, display, functions, governor, isolation, pages, taken, units};
+use super::{console, display, functions, governor, isolation, pages, reset, taken, units};
 use crate::model::{Bound, CpuSet, Daemon, HOOK_MARK};
 use crate::root::Root;
 use crate::target::Target;
@@ -157,5 +157,6 @@ fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target, w
         Taken::Function { .. } => functions::give_back(taken, ledger, root, target, watch),
         Taken::DisplayManager { .. } => display::give_back(taken, target),
         Taken::Console { .. } | Taken::Framebuffer { .. } => console::give_back(taken, root, target),
+        Taken::DuringReset { .. } => reset::give_back(taken, target),
     }
 }

@@ -53,6 +53,8 @@ pub(super) enum Taken {
     Console { attribute: String },
     /// A boot framebuffer that was unbound from its device.
     Framebuffer { driver: String, device: String },
+    /// An attribute that is set while a card is reset.
+    DuringReset { attribute: String, before: String },
 }
 
 pub(super) fn make_directory(target: &Target) -> Result<()> {
@@ -108,12 +110,22 @@ impl Taken {
     /// The sysfs attribute that is written when it is returned.
     fn attribute(&self) -> Option<&str> {
         match self {
-            Self::Pages { attribute, .. } | Self::Governor { attribute, .. } | Self::Console { attribute } => Some(attribute),
+            Self::Pages { attribute, .. }
+            | Self::Governor { attribute, .. }
+            | Self::Console { attribute }
+            | Self::DuringReset { attribute, .. } => Some(attribute),
             Self::Slices { .. } | Self::DisplayManager { .. } | Self::Service { .. } | Self::Function { .. } | Self::Framebuffer { .. } => {
                 None
             }
         }
     }
+}
+
+/// What the files of a domain begin with.
+pub(super) fn file_name(name: &str) -> String {
+    // libvirt allows everything but a slash in a name, and names that are longer than a file name.
+    let is_plain = name.len() <= LONGEST_NAME && !name.contains(['/', '\0']);
+    if is_plain { name.to_owned() } else { format!("sha256-{}", files::digest(name.as_bytes())) }
 }
 
 /// The list of one domain.
@@ -125,10 +137,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn of(target: &Target, name: &str) -> Self {
-        // libvirt allows everything but a slash in a name, and names that are longer than a file name.
-        let is_plain = name.len() <= LONGEST_NAME && !name.contains(['/', '\0']);
-        let file = if is_plain { name.to_owned() } else { format!("sha256-{}", files::digest(name.as_bytes())) };
-        Self { target: target.clone(), file: format!("{file}{ENDING}"), domain: name.to_owned() }
+        Self { target: target.clone(), file: format!("{}{ENDING}", file_name(name)), domain: name.to_owned() }
     }
 
     /// The domain's name.

@@ -22,6 +22,7 @@ mod platform;
 mod process;
 mod reading;
 mod recorded_group;
+mod reset;
 mod rom;
 mod setup;
 mod text;
@@ -50,6 +51,7 @@ pub use platform::{BootLoader, Cmdline, Distribution, InitramfsTool, Iommu, Plat
 pub use process::{Descriptor, QemuProcess, Tap};
 pub use reading::Reading;
 pub use recorded_group::{GroupMember, RecordedGroup};
+pub use reset::{Ladder, ResetFunction, ResetWay, Rung, Tried};
 pub use rom::{Rom, RomCode, RomImage};
 pub(crate) use text::{serde_as_text, serialize_as_text};
 

@@ -8,6 +8,7 @@ mod dangers;
 mod families;
 mod group;
 mod recorded_group;
+mod resets;
 mod unbinding;
 mod verdict;
 mod warnings;
@@ -20,6 +21,9 @@ pub use dangers::{
 };
 pub use group::{is_soldered, missing_iommu};
 pub use recorded_group::{GroupChange, group_changes, record_again, record_groups};
+pub use resets::{
+    FunctionUser, ResetFacts, Resets, against_reset, ladder, needs_resets, node_device, reset_together, resets, within_reach,
+};
 pub use unbinding::{services_of, unbinding_order};
 pub use verdict::Verdict;
 pub use warnings::of_host;

@@ -116,7 +116,7 @@ fn family(display: &PciDevice, card: &Card) -> Option<Finding> {
     let family = families::of(display.id, card.kind).filter(|_| display.physical_function.is_none())?;
     let name = family.name;
     let resets_itself = display.reset_methods.iter().flatten().any(|method| method == "device_specific");
-    if family.fault == Fault::ResetNeedsModule && resets_itself {
+    if matches!(family.fault, Fault::ResetNeedsModule | Fault::ResetVaries) && resets_itself {
         return None;
     }
     let once = "after one start, the guest may fail to start again until the host is rebooted";
@@ -129,7 +129,15 @@ fn family(display: &PciDevice, card: &Card) -> Option<Finding> {
         Fault::ResetNeedsSuspend => Finding::warning(
             "reset",
             format!("cards of the {name} family often do not recover from a reset: {once}"),
-            "suspend the host and wake it between two starts (rtcwake -m mem -s 3); the vendor-reset module does not know this family",
+            format!(
+                "between two starts, suspend the host and wake it: vgapt reset {} --suspend; the vendor-reset module does not know this family",
+                card.address.short()
+            ),
+        ),
+        Fault::ResetVaries => Finding::warning(
+            "reset",
+            format!("some cards of the {name} family do not recover from a reset: {once}"),
+            format!("if the second start of a guest fails: vgapt reset {}", card.address.short()),
         ),
         Fault::ResetNeedsPowerOff => Finding::warning(
             "reset",
@@ -163,7 +171,10 @@ fn no_reset(host: &Host, display: &PciDevice) -> Option<Finding> {
         Finding::warning(
             "no-reset",
             "the kernel has no method to reset this card",
-            "suspend the host and wake it between two starts of the guest; otherwise the guest starts only once per boot of the host",
+            format!(
+                "between two starts of the guest, suspend the host and wake it: vgapt reset {} --suspend; otherwise the guest starts only once per boot of the host",
+                display.address.short()
+            ),
         )
     })
 }
@@ -174,7 +185,10 @@ fn dead(functions: &[&PciDevice]) -> Option<Finding> {
     Some(Finding::warning(
         "not-answering",
         format!("{} does not respond (stuck in D3cold, or not recovered from a reset)", dead.address.short()),
-        "shut the host down, cut its power for a moment, and start it",
+        format!(
+            "vgapt reset {}; if that does not help, shut the host down, cut its power for a moment, and start it",
+            dead.address.short()
+        ),
     ))
 }
 

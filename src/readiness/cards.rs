@@ -5,7 +5,7 @@ use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host::{self, Bind, ExternalBinding};
 use crate::model::{Finding, HostSource, Iommu, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
-use crate::passthrough::{Assessment, Choice, DangerKind, Verdict, assess, choose, missing_iommu};
+use crate::passthrough::{Assessment, Choice, DangerKind, Resets, Verdict, assess, choose, missing_iommu, resets};
 
 const WHY_GROUP: &str =
     "devices in one IOMMU group can access each other's memory, so a group is assigned to a guest as a whole or not at all";
@@ -175,9 +175,14 @@ pub(super) fn refusals(facts: &Facts) -> Vec<Check> {
         .collect()
 }
 
+/// What can reset it: the first rungs of the ladder of `vgapt reset`.
 pub(super) fn reset(facts: &Facts, card: &Assessment) -> Option<Check> {
-    let methods = facts.host.device(card.address)?.reset_methods.as_ref().filter(|methods| !methods.is_empty())?;
-    Some(Check::ok("reset-methods", Topic::Cards, subject(card), format!("can be reset: {}", methods.join(", "))).minor())
+    let Resets { seen, warning } = resets(facts.host, card.address, &card.functions)?;
+    let check = Check::ok("reset-methods", Topic::Cards, subject(card), seen);
+    Some(match warning {
+        Some((why, remedy)) => check.care(why, remedy),
+        None => check.minor(),
+    })
 }
 
 /// The sizes of its regions: a guest sees them as they are now, and cannot change them.

@@ -38,7 +38,11 @@ pub fn check(input: &Input) -> Report {
         let then = check(&Input { cards: &[card], ..*input }).next;
         next = Next { reason: format!("{why}; {}", then.reason), ..then };
     }
-    let (ready, summary) = summary(&facts, &checks);
+    let (ready, mut summary) = summary(&checks);
+    // What is right now was set for this boot only, and prepare would set it for the next.
+    if ready && facts.writes() && !facts.plan.reboot.is_empty() {
+        summary.push_str(", but only until the next boot: see the warnings");
+    }
     Report { ready, step, next, summary, cards: facts.cards.iter().map(|card| card.address).collect(), checks }
 }
 
@@ -140,7 +144,7 @@ fn name_refusal(facts: &Facts, checks: &mut Vec<Check>) {
 }
 
 /// Whether nothing is missing, and that in one line.
-fn summary(facts: &Facts, checks: &[Check]) -> (bool, String) {
+fn summary(checks: &[Check]) -> (bool, String) {
     let count = |state: CheckState| checks.iter().filter(|check| check.state == state).count();
     let blind = if checks.iter().any(|check| ["host-blind", "no-display", "display-kept-out"].contains(&check.code)) {
         ", and the host has no display"
@@ -153,10 +157,6 @@ fn summary(facts: &Facts, checks: &[Check]) -> (bool, String) {
         many => format!(", as far as could be determined ({many} unknown)"),
     };
     match count(CheckState::Missing) {
-        // What is right now was set for this boot only, and prepare would set it for the next.
-        0 if facts.writes() && !facts.plan.reboot.is_empty() => {
-            (true, format!("ready{blind}{unknown}, but only until the next boot: see the warnings"))
-        }
         0 => (true, format!("ready{blind}{unknown}")),
         1 => (false, "not ready: 1 thing is missing".to_owned()),
         many => (false, format!("not ready: {many} things are missing")),

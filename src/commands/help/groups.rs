@@ -6,7 +6,7 @@ use clap::Command;
 pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
     ("From the bare host to the guest", &["setup", "list", "check", "prepare", "define", "start"]),
     ("Domains", &["status", "why", "stop", "attach", "detach", "show", "explain", "undefine"]),
-    ("Host and disks", &["undo", "disk", "topology", "capture"]),
+    ("Host and disks", &["undo", "reset", "disk", "topology", "capture"]),
     ("From and to other programs", &["import", "export"]),
     ("vgapt itself", &["completions", "man", "help"]),
 ];

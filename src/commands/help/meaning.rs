@@ -25,7 +25,7 @@ pub(crate) const SUBCOMMANDS: [(&[&str], &str); 25] = [
     (&["usb", "lsusb"], "'vgapt list --usb' lists the USB devices"),
     (&["doctor", "diagnose", "verify", "validate", "test", "ready"], "'vgapt check' checks this host"),
     (&["bind", "vfio", "isolate", "enable"], "'vgapt prepare --gpu auto' enables the IOMMU and binds a card to vfio-pci"),
-    (&["unbind", "revert", "restore", "rollback", "uninstall", "reset"], "'vgapt undo' reverts everything that 'vgapt prepare' changed"),
+    (&["unbind", "revert", "restore", "rollback", "uninstall"], "'vgapt undo' reverts everything that 'vgapt prepare' changed"),
     (&["info", "get", "cat", "inspect", "dumpxml"], "'vgapt show NAME' shows what was asked for, 'vgapt explain NAME' each element"),
     (&["ps", "state", "domains", "vms", "watch"], "'vgapt status NAME' shows a domain"),
     (&["connect", "plug", "hotplug", "attach-device"], "'vgapt attach NAME' adds devices to a domain"),

@@ -108,7 +108,7 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "reset-failed",
         lines: &["Unable to reset PCI device {address}"],
         what: "the card {address} cannot be reset",
-        remedy: "power the host off and on; vgapt list --gpu {address} says what is known of its resets",
+        remedy: "vgapt reset {address}; if that does not help, power the host off and on",
         source: "libvirt src/util/virpci.c",
         ..START
     },

@@ -78,12 +78,27 @@ cut_power_after() { # SECONDS FUNCTION…
 # The same, but cut as soon as it has printed a line that matches.
 cut_power_at() { # PATTERN FUNCTION…
   begin "${@:2}"
+  printed "$1"
+  cut_power
+}
+
+# The same as `inside`, but as soon as it has printed a line that matches, QEMU's monitor gets a command.
+monitor_at() { # PATTERN COMMAND FUNCTION…
+  local status
+  begin "${@:3}"
+  printed "$1"
+  monitor "$2"
+  status=$(answer $((limit + 30))) || fail "the machine does not answer"
+  ended "$status"
+}
+
+# Wait until the function that was begun has printed a line that matches.
+printed() { # PATTERN
   local end=$((SECONDS + limit))
   until grep -Eqs -- "$1" "$share/jobs/$job.log"; do
     [ $SECONDS -lt $end ] || fail "nothing that matches '$1' was printed"
     sleep 0.05
   done
-  cut_power
 }
 
 # The same as `inside`, but every so many seconds a copy of the disk is kept, as a power cut at that
