@@ -114,5 +114,9 @@ fn what_is_printed_is_short_and_has_the_remedy() {
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(lines[0], "guest: the start of 2026-05-04 10:15:30 UTC failed");
     assert_eq!(lines[1], "cause: another device of the card's IOMMU group 21 is used by a driver of the host");
-    assert!(lines[3].starts_with("  remedy: see what is in the group, and which driver has it: vgapt list --groups") && lines.len() == 4, "{}", ran.stdout);
+    assert!(
+        lines[3].starts_with("  remedy: see what is in the group, and which driver has it: vgapt list --groups") && lines.len() == 4,
+        "{}",
+        ran.stdout
+    );
 }
