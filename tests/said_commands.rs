@@ -86,6 +86,9 @@ fn literals(source: &str) -> Vec<String> {
 
 /// What follows `vgapt` where a subcommand follows, up to where a sentence or a word of a shell ends.
 fn commands(text: &str) -> Vec<String> {
+    if !text.contains("vgapt ") {
+        return Vec::new();
+    }
     let names: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let mut found = Vec::new();
     for (at, _) in text.match_indices("vgapt ") {
