@@ -60,8 +60,8 @@ pub fn functions_as_hostdevs(domain: &mut Document) -> Vec<String> {
 /// script, and makes a tap for it. Returns the elements.
 pub fn without_scripts(domain: &mut Document) -> Vec<String> {
     let script = |domain: &Document| -> Option<(Id, String)> {
-        let all = devices_named(domain.root(), "interface");
-        let found = all.flat_map(|card| card.child("script").or_else(|| card.child("downscript"))).next()?;
+        let mut all = devices_named(domain.root(), "interface");
+        let found = all.find_map(|card| card.child("script").or_else(|| card.child("downscript")))?;
         Some((found.id(), found.source().to_owned()))
     };
     let mut scripts = Vec::new();

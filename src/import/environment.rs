@@ -32,7 +32,7 @@ pub(super) fn is_of_sound(name: &str) -> bool {
 /// Takes the assignments out of the words before QEMU: they are for QEMU, whatever their names.
 pub(super) fn assignments(before: &mut Vec<String>) -> Vec<(String, String, Option<usize>)> {
     let is_name = |name: &str| !name.starts_with('-') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let assigned = |word: &String| word.split_once('=').filter(|(name, _)| is_name(name)).is_some();
+    let assigned = |word: &String| word.split_once('=').is_some_and(|(name, _)| is_name(name));
     let taken = before.iter().filter(|word| assigned(word)).filter_map(|word| word.split_once('='));
     let taken = taken.map(|(name, value)| (name.to_owned(), value.to_owned(), None)).collect();
     before.retain(|word| !assigned(word));
