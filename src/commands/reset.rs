@@ -108,7 +108,7 @@ impl Arguments {
         context.print(&output::reset_plan(&host, &ladder, before.as_deref()))?;
         context.tell(&findings);
         let tried = match self.consented(context)? {
-            Ok(()) => self.climb(context, &ladder, &root, &target)?,
+            Ok(()) => climb(context, &ladder, &root, &target)?,
             Err((outcome, next)) => {
                 let facts = CardReset { address: self.address, ladder, before, tried: Vec::new() };
                 return Ok(Answer::new(outcome).with(facts).finding(findings).next(next));
@@ -144,12 +144,6 @@ impl Arguments {
         let next = Next::command(next::again(more, &without), "nothing was changed");
         context.next(&next);
         Ok(Err((outcome, next)))
-    }
-
-    fn climb(&self, context: &Context, ladder: &Ladder, root: &Root, target: &Target) -> Result<Vec<Tried>> {
-        let climb =
-            life::Climb { root, target, answers: &|function| discovery::answers(root, function), tell: &|step| context.progress(step) };
-        life::climb(ladder, ladder.usable(), &climb)
     }
 
     /// The error where no reset helped.
@@ -189,7 +183,7 @@ impl Arguments {
             let facts = CardReset { address: self.address, ladder, before, tried: Vec::new() };
             return Ok(Answer::new(outcome).with(facts).next(next));
         }
-        let tried = self.climb(context, &ladder, root, target)?;
+        let tried = climb(context, &ladder, root, target)?;
         let found = discovery::read(root, Scope::Devices).device(self.address).cloned();
         let has_helped = tried.iter().all(|tried| tried.failed.is_none());
         let failure = (found.is_none() || !has_helped).then(|| self.failed(root, &tried, false));
@@ -203,6 +197,12 @@ impl Arguments {
             Some(error) => without_success(context, &error, Vec::new()).with(facts),
         })
     }
+}
+
+/// Tries the rungs that may be tried.
+fn climb(context: &Context, ladder: &Ladder, root: &Root, target: &Target) -> Result<Vec<Tried>> {
+    let climb = life::Climb { root, target, answers: &|function| discovery::answers(root, function), tell: &|step| context.progress(step) };
+    life::climb(ladder, ladder.usable(), &climb)
 }
 
 /// An error, beside which there are facts.

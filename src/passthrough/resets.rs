@@ -171,12 +171,12 @@ fn in_the_way(facts: &ResetFacts, functions: &[PciAddress], hits: &[PciAddress])
 
 /// Whether cards like this are known for not recovering from the reset when a guest ends.
 pub fn needs_resets(host: &Host, functions: &[PciAddress]) -> bool {
-    let cards = Card::all(host).into_iter().filter(|card| functions.contains(&card.address));
+    let mut cards = Card::all(host).into_iter().filter(|card| functions.contains(&card.address));
     let is_known = |card: Card| {
         let family = families::of(host.device(card.address)?.id, card.kind)?;
         (family.fault != Fault::NeedsIgdAddress).then_some(())
     };
-    cards.filter_map(is_known).next().is_some()
+    cards.find_map(is_known).is_some()
 }
 
 /// What can reset a card, in words; a warning where nothing can, or only together with devices that are not its own.
