@@ -47,8 +47,8 @@ pub struct Arguments {
     bind: Option<Bind>,
     /// Check only the kernel that boots next: whether its modules, initramfs, command line and DKMS modules are as a guest with the
     /// card needs them; RELEASE as in /lib/modules [default: the newest kernel in the boot menu]
-    #[arg(long, value_name = "RELEASE", num_args = 0..=1, conflicts_with = "rom")]
-    next: Option<Option<String>>,
+    #[arg(long, value_name = "RELEASE", num_args = 0..=1, default_missing_value = "", conflicts_with = "rom")]
+    next: Option<String>,
     /// A copy of the card's ROM; check whether a guest can use it
     #[arg(long, value_name = "FILE")]
     rom: Option<PathBuf>,
@@ -69,7 +69,7 @@ impl Arguments {
         })?;
         let host = context.host(Some(&root), Scope::All)?;
         let report = match &self.next {
-            Some(release) => self.of_next(context, &root, &host, release.as_deref())?,
+            Some(release) => self.of_next(context, &root, &host, Some(release.as_str()).filter(|release| !release.is_empty()))?,
             None => self.report(context, &root, &host)?,
         };
         let detail = match (context.global.verbose, context.global.quiet) {

@@ -41,8 +41,8 @@ fn is_of(image: &str, release: &str) -> bool {
 fn default_entry(setup: &Setup) -> String {
     const FILE: &str = "/etc/default/grub";
     let lines = setup.files.text(FILE).into_iter().flat_map(str::lines);
-    let values = lines.filter_map(|line| line.trim().strip_prefix("GRUB_DEFAULT=")).map(|value| value.trim_matches(['"', '\'']));
-    match values.last() {
+    let mut values = lines.filter_map(|line| line.trim().strip_prefix("GRUB_DEFAULT=")).map(|value| value.trim_matches(['"', '\'']));
+    match values.next_back() {
         Some(value) if !["", "0"].contains(&value) => format!(", but {FILE} says GRUB_DEFAULT={value}, which may choose another"),
         _ => String::new(),
     }
