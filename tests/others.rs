@@ -80,7 +80,10 @@ fn a_display_whose_driver_is_kept_out_shows_nothing() {
     put(root, &format!("{GUESTS}/boot_vga"), "1\n");
     put(root, "etc/modprobe.d/igpu.conf", "# one card\nblacklist i915\n");
     let remedy = "remove `blacklist i915` from /etc/modprobe.d/igpu.conf, line 2";
-    on(root, &CARD).with(1).saying(&["blocked: without 01:00.0, 01:00.1 the host has no display: 00:02.0 has no driver", remedy]);
+    let at_boot = [&CARD[..], &["--bind", "boot"]].concat();
+    on(root, &at_boot).with(1).saying(&["blocked: without 01:00.0, 01:00.1 the host has no display: 00:02.0 has no driver", remedy]);
+    // Where nothing is said, it stays the host's until a guest is started.
+    on(root, &CARD).with(0).saying(&["01:00.0 is the host's only display", "while a guest uses it: without 01:00.0, 01:00.1"]);
     on(root, &["check", "--gpu", "01:00.0"]).with(1);
     on(root, &["prepare", "--gpu", "01:00.0", "--allow", "only-display", "--dry-run"]).with(0);
     on(root, &["define", "w", "--gpu", "01:00.0", "--dry-run"]).saying(&["blocked: without 01:00.0", "00:02.0 has no driver"]);

@@ -29,7 +29,7 @@ fn a_display_is_put_in() {
     let with = define(&[&bare[..], &options[..]].concat()).with(0);
     let told = with.stderr.split("\nnext: ").next().unwrap();
     assert!(!told.contains("display") && !told.contains("keyboard"), "{told}");
-    assert!(with.stderr.contains("in a window on this host (SPICE)"), "{}", with.stderr);
+    assert!(with.stderr.contains("in a window on this host (VNC)"), "{}", with.stderr);
 }
 
 /// Of the two drivers of a boot framebuffer a kernel has one.

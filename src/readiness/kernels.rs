@@ -2,9 +2,8 @@
 
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
-use super::next_kernel;
 use crate::host::{self, bound};
-use crate::model::{Host, InitramfsTool, ModuleState, Setup, version_order};
+use crate::model::{InitramfsTool, ModuleState};
 use crate::passthrough::Verdict;
 
 pub(super) fn vfio(facts: &Facts) -> Check {
@@ -35,41 +34,6 @@ pub(super) fn vfio(facts: &Facts) -> Check {
 pub(super) fn gone(facts: &Facts) -> Option<Check> {
     let finding = facts.finding("vfio-virqfd")?;
     Some(Check::of_finding(finding, Topic::Boot, "vfio_virqfd", "the build of an initramfs fails (dracut, mkinitcpio)"))
-}
-
-/// How many images are listed at most; listing one takes a second.
-const MOST_IMAGES: usize = 3;
-
-/// The program that lists the contents of an image, and the images to list, those of one kernel or of all: only if
-/// something is set up to be bound early.
-pub fn images(host: &Host, setup: &Setup, kernel: Option<&str>) -> Option<(&'static str, Vec<String>)> {
-    if bound(setup).is_empty() {
-        return None;
-    }
-    let tool = host::initramfs::chosen(host, setup).ok()?;
-    let of_kernel = kernel.map(|release| next_kernel::of_release(setup, release)).unwrap_or_default();
-    if !of_kernel.is_empty() {
-        return Some((tool.lister, of_kernel));
-    }
-    let is_one = |path: &str| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let of_kernel = setup.kernels.iter().any(|kernel| name.contains(&kernel.release)) || name.starts_with("initramfs-linux");
-        of_kernel && is_usual(path)
-    };
-    let mut found: Vec<String> = setup.images.iter().map(|(path, _)| path.clone()).filter(|path| is_one(path)).collect();
-    // The newest kernels come last.
-    let running = host.platform.kernel.clone().unwrap_or_default();
-    found.sort_by(|one, other| version_order(one, other));
-    found.sort_by_key(|path| !path.contains(&running));
-    let (first, rest) = found.split_at(found.len().min(1));
-    let newest = rest.iter().rev().take(MOST_IMAGES - 1);
-    Some((tool.lister, first.iter().chain(newest).cloned().collect()))
-}
-
-/// Whether this is an initramfs for every day.
-pub(super) fn is_usual(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    name.starts_with("init") && !["fallback", "rescue", "kdump"].iter().any(|other| name.contains(other))
 }
 
 /// For early binding, vfio-pci and its configuration must be in the initramfs.

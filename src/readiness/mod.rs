@@ -10,6 +10,7 @@ mod check;
 mod facts;
 mod groups;
 mod hook;
+mod images;
 mod kernel_log;
 mod kernels;
 mod memory;
@@ -21,8 +22,8 @@ mod software;
 
 pub use check::{Check, CheckState, NextStep, Topic};
 pub use facts::{Input, meant, proposed_bind};
+pub use images::images;
 pub use kernel_log::{Cause as KernelCause, kernel_cause};
-pub use kernels::images;
 pub use next::{DomainState, Stage, elsewhere, of_domain};
 pub use next_kernel::{NextKernel, next_kernel, options_of};
 pub use report::{Report, check, check_next};

@@ -2,7 +2,7 @@
 
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
-use super::kernels;
+use super::{images, kernels};
 use crate::host::{bound, loaders, modprobe};
 use crate::model::{DkmsModule, Host, ModuleState, Setup, version_order};
 
@@ -22,7 +22,7 @@ pub fn next_kernel(host: &Host, setup: &Setup) -> Option<NextKernel> {
         setup.kernels.iter().filter(|kernel| !kernel.builtin.is_empty()).map(|kernel| kernel.release.as_str()).collect();
     releases.sort_by(|one, other| version_order(one, other));
     let images = loaders::chosen(host, setup).map(|chosen| chosen.loader.images(setup)).unwrap_or_default();
-    let is_in_menu = |release: &&&str| images.iter().any(|image| is_of(image, release));
+    let is_in_menu = |release: &&&str| images.iter().any(|image| images::is_of(image, release));
     if let Some(release) = releases.iter().rev().find(is_in_menu) {
         let evidence = format!("the newest that the boot menu has an entry for{}", default_entry(setup));
         return Some(NextKernel { release: (*release).to_owned(), evidence });
@@ -30,11 +30,6 @@ pub fn next_kernel(host: &Host, setup: &Setup) -> Option<NextKernel> {
     let evidence = if releases.len() < 2 { "no other is known" } else { "the newest that is installed" };
     let release = releases.last().copied().or(host.platform.kernel.as_deref())?;
     Some(NextKernel { release: release.to_owned(), evidence: evidence.to_owned() })
-}
-
-/// Whether an image is named for a kernel, and not for one whose name goes on.
-fn is_of(image: &str, release: &str) -> bool {
-    image.split(release).skip(1).any(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || "-_".contains(next)))
 }
 
 /// What /etc/default/grub says of another entry.
@@ -112,11 +107,12 @@ fn image(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
     if bound(facts.setup).is_empty() {
         return Vec::new();
     }
-    let images = of_release(facts.setup, &kernel.release);
+    let images = images::of_release(facts.setup, &kernel.release);
     if !images.is_empty() || !facts.observed.reach.is_live() {
         return kernels::initramfs(facts);
     }
-    let others = facts.setup.images.iter().filter(|(path, _)| facts.setup.kernels.iter().any(|kernel| is_of(path, &kernel.release)));
+    let others =
+        facts.setup.images.iter().filter(|(path, _)| facts.setup.kernels.iter().any(|kernel| images::is_of(path, &kernel.release)));
     match others.count() {
         // Its images are not named for their kernels, or lie where nothing was read.
         0 => kernels::initramfs(facts),
@@ -126,11 +122,6 @@ fn image(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
                 .by_command(),
         ],
     }
-}
-
-/// The images of a kernel.
-pub(super) fn of_release(setup: &Setup, release: &str) -> Vec<String> {
-    setup.images.iter().map(|(path, _)| path.clone()).filter(|path| is_of(path, release) && kernels::is_usual(path)).collect()
 }
 
 /// Options of modules that this version of the module does not know: the kernel ignores them, and says so only in its log.
@@ -181,7 +172,7 @@ fn dkms(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
         check("dkms", &module.name, seen).care(
             "what needs this module does not work with that kernel",
             format!(
-                "dkms install {}/{} -k {}; if that fails, boot the present kernel until there is a newer version",
+                "build it: dkms install {}/{} -k {}; where that fails, boot the present kernel until there is a newer version",
                 module.name, module.version, kernel.release
             ),
         )

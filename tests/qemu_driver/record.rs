@@ -72,5 +72,5 @@ fn a_damaged_record_is_corrected_as_the_remedy_says() {
     run(command("virsh").args(["-q", "-c", &libvirt.uri]).args(&words).env("EDITOR", format!("sh {editor}"))).with(0);
     libvirt.vgapt(&["show", "cells"]).with(0);
     libvirt.virsh(&delete.lines().next().unwrap().split_whitespace().collect::<Vec<_>>());
-    libvirt.vgapt(&["show", "cells"]).with(3).saying(&["'cells' is not managed by vgapt"]);
+    libvirt.vgapt(&["show", "cells"]).with(1).saying(&["'cells' is not managed by vgapt"]);
 }

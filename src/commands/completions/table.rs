@@ -23,7 +23,7 @@ pub(crate) fn source(command: &str, argument: &str) -> Option<Source> {
         ("disk info" | "disk commit" | "disk compact" | "disk copy-in", "disk" | "overlay")
         | ("disk merge", "overlay")
         | ("disk overlay", "base") => Source::Disks,
-        ("disk copy-in", "directory") | ("import", "name" | "set") | ("hook", _) => Source::Free,
+        ("disk copy-in", "directory") | ("import", "name" | "set") | ("check", "next") | ("hook", _) => Source::Free,
         ("start", "name") => Source::Domains { running: Some(false) },
         ("stop", "name") => Source::Domains { running: Some(true) },
         (_, "name") => Source::Domains { running: None },
