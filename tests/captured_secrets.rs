@@ -92,7 +92,7 @@ const SETTINGS: [(&str, &str); 27] = [
 ];
 
 /// Other files that are read wherever they are there.
-const OTHERS: [&str; 24] = [
+const OTHERS: [&str; 26] = [
     "/boot/efi/loader/loader.conf",
     "/boot/limine.conf",
     "/boot/grub/custom.cfg",
@@ -104,6 +104,8 @@ const OTHERS: [&str; 24] = [
     "/etc/initramfs-tools/modules",
     "/etc/initramfs-tools/conf.d/zwfs",
     "/etc/kernel/install.conf",
+    "/etc/kernel/next-boot-pin",
+    "/etc/kernel/proxmox-boot-pin",
     "/etc/kernelstub/configuration",
     "/etc/samba/vgapt.conf",
     "/etc/vgapt/bind",

@@ -267,6 +267,8 @@ fn a_tree_prepared_and_undone() {
     assert_eq!(on(&["reset", "01:00.0", "--dry-run"]), "planned");
     assert_eq!(on(&["reset", "01:00.0"]), "unconfirmed");
     assert_eq!(on(&reset), "failed");
+    assert_eq!(on(&["reset", "09:00.0", "--yes"]), "refused");
+    fs::create_dir_all(tree.path().join("sys/class/pci_bus/0000:09")).unwrap();
     fs::write(bus.join("rescan"), "").unwrap();
     assert_eq!(on(&["reset", "09:00.0", "--yes"]), "failed");
 }

@@ -56,10 +56,13 @@ fn says(check: &Value, state: &str, words: &[&str]) {
     }
 }
 
+/// The card's start is the guest's: nothing has to be set up for the boot but the IOMMU.
+const AT_START: [&str; 5] = ["--next", "--gpu", "01:00.0", "--bind", "start"];
+
 #[test]
 fn the_newest_of_the_boot_menu_is_meant() {
     let tree = updated();
-    let report = check(tree.path(), &["--next", "--gpu", "01:00.0", "--bind", "start"], 0);
+    let report = check(tree.path(), &AT_START, 0);
     says(of(&report, "next-kernel"), "ok", &[NEW, "the newest that the boot menu has an entry for"]);
     says(of(&report, "next-vfio-module"), "ok", &["is a module of it"]);
     says(of(&report, "next-parameters"), "ok", &["intel_iommu=on"]);
@@ -69,8 +72,14 @@ fn the_newest_of_the_boot_menu_is_meant() {
     // Another entry may be the default; what is in no entry does not boot.
     write(tree.path(), "etc/default/grub", "GRUB_DEFAULT=saved\n");
     write(tree.path(), "lib/modules/6.14.0-amd64/modules.builtin", "kernel/drivers/video/fbdev/core/fb.ko\n");
-    let report = check(tree.path(), &["--next", "--gpu", "01:00.0", "--bind", "start"], 0);
-    says(of(&report, "next-kernel"), "ok", &[NEW, "GRUB_DEFAULT=saved"]);
+    let report = check(tree.path(), &AT_START, 0);
+    says(of(&report, "next-kernel"), "warning", &[NEW, "GRUB_DEFAULT=saved", "vgapt check --next RELEASE"]);
+    let menu = fs::read_to_string(tree.path().join("boot/grub/grub.cfg")).unwrap();
+    write(tree.path(), "boot/grub/grub.cfg", &menu.replacen("menuentry 'Debian GNU/Linux'", "menuentry 'New'", 1));
+    write(tree.path(), "boot/grub/grubenv", "# GRUB Environment Block\nsaved_entry=Debian GNU/Linux\n");
+    says(of(&check(tree.path(), &AT_START, 0), "next-kernel"), "ok", &[OLD, "saved_entry=Debian GNU/Linux", "line 27"]);
+    write(tree.path(), "etc/kernel/proxmox-boot-pin", &format!("{NEW}\n"));
+    says(of(&check(tree.path(), &AT_START, 0), "next-kernel"), "ok", &[NEW, "proxmox-boot-pin"]);
 
     let report = check(tree.path(), &["--next", OLD, "--gpu", "01:00.0", "--bind", "start"], 0);
     says(of(&report, "next-kernel"), "ok", &[OLD, "named by --next"]);
@@ -78,12 +87,42 @@ fn the_newest_of_the_boot_menu_is_meant() {
     run(&mut vgapt(["--root", &root, "check", "--next", "6.99"])).with(2).saying(&["no kernel 6.99 is installed", NEW, OLD]);
 }
 
+/// systemd-boot's menu has a file for each kernel, and its configuration names one; files of Arch have its package's name.
+#[test]
+fn the_default_of_systemd_boot() {
+    let tree = distribution("arch-systemd-boot");
+    let root = tree.path();
+    let entries = |name: &str| root.join("boot/loader/entries").join(name);
+    let one = fs::read_dir(root.join("boot/loader/entries")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&one).unwrap();
+    let options: Vec<&str> = text.lines().filter(|line| line.starts_with("options")).collect();
+    fs::remove_dir_all(root.join("boot/loader/entries")).unwrap();
+    fs::remove_dir_all(root.join("lib/modules")).unwrap();
+    for (package, release, more) in [("linux", "6.17.1-arch1-1", " intel_iommu=on"), ("linux-lts", "6.12.50-1-lts", "")] {
+        write(root, &format!("lib/modules/{release}/pkgbase"), &format!("{package}\n"));
+        write(root, &format!("lib/modules/{release}/modules.builtin"), "kernel/drivers/video/fbdev/core/fb.ko\n");
+        write(root, &format!("lib/modules/{release}/modules.dep"), "kernel/drivers/vfio/pci/vfio-pci.ko.zst:\n");
+        write(root, &format!("boot/initramfs-{package}.img"), "x");
+        let entry = format!("title x\nlinux /vmlinuz-{package}\ninitrd /initramfs-{package}.img\n{}{more}\n", options[0]);
+        write(root, &format!("boot/loader/entries/{package}.conf"), &entry);
+    }
+    write(root, "boot/loader/loader.conf", "timeout 3\n");
+    assert!(entries("linux.conf").exists());
+    let report = check(root, &AT_START, 0);
+    says(of(&report, "next-kernel"), "ok", &["6.17.1-arch1-1", "the newest"]);
+    says(of(&report, "next-parameters"), "ok", &["intel_iommu=on"]);
+    write(root, "boot/loader/loader.conf", "timeout 3\ndefault linux-lts.conf\n");
+    let report = check(root, &AT_START, 1);
+    says(of(&report, "next-kernel"), "ok", &["6.12.50-1-lts", "loader.conf says default linux-lts.conf"]);
+    says(of(&report, "next-parameters"), "missing", &["linux-lts.conf", "intel_iommu=on"]);
+}
+
 #[test]
 fn what_the_next_kernel_lacks() {
     let tree = updated();
     let root = tree.path();
     write(root, &format!("lib/modules/{NEW}/modules.dep"), "kernel/drivers/net/tun.ko.xz:\n");
-    let report = check(root, &["--next", "--gpu", "01:00.0", "--bind", "start"], 1);
+    let report = check(root, &AT_START, 1);
     says(of(&report, "next-vfio-module"), "missing", &["is not part of it", "full kernel package"]);
     assert_eq!((&report["ready"], report["step"].as_str()), (&Value::Bool(false), Some("kernel")), "{report}");
     // The other kernel has it, as far as its files say.
@@ -91,9 +130,36 @@ fn what_the_next_kernel_lacks() {
 
     // Nothing is known of a kernel whose list of modules is not there; that is neither ready nor the next step.
     fs::remove_file(root.join(format!("lib/modules/{NEW}/modules.dep"))).unwrap();
-    let report = check(root, &["--next", "--gpu", "01:00.0", "--bind", "start"], 0);
+    let report = check(root, &AT_START, 0);
     says(of(&report, "next-vfio-module"), "unknown", &[NEW]);
     assert!(report["next"]["command"].is_null() && report["next"]["reason"].as_str().unwrap().contains("unknown"), "{report}");
+
+    let tree = updated();
+    fs::remove_file(tree.path().join(format!("boot/initrd.img-{NEW}"))).unwrap();
+    says(of(&check(tree.path(), &AT_START, 1), "next-initramfs"), "missing", &[NEW]);
+}
+
+/// What has the card now says nothing of the next boot.
+#[test]
+fn a_card_that_nothing_binds_at_the_boot() {
+    let tree = updated();
+    let root = tree.path();
+    let at_boot = ["--next", "--gpu", "01:00.0", "--bind", "boot"];
+    let report = check(root, &at_boot, 1);
+    says(of(&report, "binding"), "missing", &["nothing is set up that binds 01:00.0, 01:00.1", "vgapt prepare --gpu 01:00.0"]);
+    let there = root.display().to_string();
+    run(&mut vgapt(["--root", &there, "prepare", "--gpu", "01:00.0", "--yes"])).with(0);
+    says(of(&check(root, &at_boot, 0), "binding"), "ok", &["is set up to be bound"]);
+
+    // A parameter that an administrator added to this kernel's own entry, and lines of kmod.
+    let menu = fs::read_to_string(root.join("boot/grub/grub.cfg")).unwrap();
+    write(root, "boot/grub/grub.cfg", &menu.replacen("intel_iommu=on", "intel_iommu=on module_blacklist=vfio_pci", 1));
+    let report = check(root, &at_boot, 1);
+    let off: Vec<&Value> = report["checks"].as_array().unwrap().iter().filter(|check| check["state"] == "missing").collect();
+    assert!(off.iter().any(|check| check.to_string().contains("module_blacklist=vfio_pci")), "{report}");
+    write(root, "boot/grub/grub.cfg", &menu);
+    write(root, "etc/modprobe.d/a.conf", "install vfio-pci /bin/false\n");
+    says(of(&check(root, &at_boot, 1), "install-line"), "missing", &["a.conf"]);
 }
 
 #[test]
@@ -101,8 +167,10 @@ fn an_entry_that_was_made_anew_without_the_parameter() {
     let tree = updated();
     let menu = fs::read_to_string(tree.path().join("boot/grub/grub.cfg")).unwrap();
     write(tree.path(), "boot/grub/grub.cfg", &menu.replacen("intel_iommu=on", "", 1));
-    let report = check(tree.path(), &["--next", "--gpu", "01:00.0", "--bind", "start"], 1);
+    let report = check(tree.path(), &AT_START, 1);
     says(of(&report, "next-parameters"), "missing", &["line", "intel_iommu=on", "vgapt prepare --gpu 01:00.0 --bind start"]);
+    // The other kernel's entry has it.
+    check(tree.path(), &["--next", OLD, "--gpu", "01:00.0", "--bind", "start"], 0);
 }
 
 /// DKMS says of each kernel by a link whether a module is installed for it.

@@ -116,6 +116,14 @@ fn what_is_in_use_is_refused_with_the_way_out() {
 }
 
 #[test]
+fn what_is_part_of_the_mainboard_is_not_reset() {
+    let root = machine();
+    for address in ["00:00.0", "00:1f.0"] {
+        reset(root.path(), &[address, "--dry-run"]).with(1).saying(&["is part of the mainboard"]);
+    }
+}
+
+#[test]
 fn a_suspend_is_tried_only_where_the_host_wakes_again() {
     let root = machine();
     let plan = |root: &Path| reset(root, &["01:00.0", "--suspend", "--dry-run"]).with(0).stdout;
@@ -133,6 +141,9 @@ fn a_suspend_is_tried_only_where_the_host_wakes_again() {
 #[test]
 fn a_card_that_is_off_the_bus_is_looked_for() {
     let root = machine();
+    // A bus that is not there either has lost no card.
+    reset(root.path(), &["09:00.0", "--dry-run"]).with(1).saying(&["there is no PCI function at 09:00.0"]);
+    fs::create_dir_all(root.path().join("sys/class/pci_bus/0000:09")).unwrap();
     reset(root.path(), &["09:00.0", "--dry-run"]).with(0);
     let said = ["09:00.0 is gone from the bus", "plug it in again if it was unplugged, then: vgapt reset 09:00.0"];
     reset(root.path(), &["09:00.0", "--yes"]).with(3).saying(&said);

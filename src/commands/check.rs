@@ -132,7 +132,7 @@ fn next_kernel(host: &Host, setup: &Setup, release: Option<&str>) -> Result<Next
     let kernel = match release {
         Some(release) => {
             let is_known = known.contains(&release);
-            is_known.then(|| NextKernel { release: release.to_owned(), evidence: "named by --next".to_owned() })
+            is_known.then(|| NextKernel { release: release.to_owned(), evidence: "named by --next".to_owned(), doubt: None })
         }
         None => readiness::next_kernel(host, setup),
     };

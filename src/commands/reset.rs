@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
+use super::shared::card;
 use super::shared::consent::Consent;
 use super::shared::holders::users;
 use super::shared::next;
@@ -77,7 +78,7 @@ impl Arguments {
         let host = discovery::read(&root, Scope::All);
         let domains = if root.is_live() { domains(context) } else { Ok(Vec::new()) };
         if host.device(self.address).is_none() {
-            return self.look_for(context, &root, &target, &domains);
+            return self.look_for(context, &root, &host, &target, &domains);
         }
 
         // Decide.
@@ -164,9 +165,14 @@ impl Arguments {
     }
 
     /// No function is at the address: the kernel is asked to look for it. A function with other ids is not the one that was there.
-    fn look_for(&self, context: &Context, root: &Root, target: &Target, domains: &Result<Vec<Domain>>) -> Result<Answer> {
+    fn look_for(&self, context: &Context, root: &Root, host: &Host, target: &Target, domains: &Result<Vec<Domain>>) -> Result<Answer> {
         let at = self.address.short();
         let expected = expected(self.address, target, domains)?;
+        let full = self.address.to_string();
+        let bus = full.rsplit_once(':').map_or(full.as_str(), |(bus, _)| bus);
+        if expected.is_none() && !root.exists(&format!("/sys/class/pci_bus/{bus}")) {
+            return Err(card::none_at(Some(root), host, self.address).into());
+        }
         let was = match (expected, domains) {
             (Some(id), _) => format!("{id} was there"),
             (None, Ok(_)) => "which one was there is not recorded".to_owned(),

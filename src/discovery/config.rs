@@ -55,6 +55,8 @@ const FILES: &[&str] = &[
     "/etc/initramfs-tools/update-initramfs.conf",
     "/etc/kernel/cmdline",
     "/etc/kernel/install.conf",
+    "/etc/kernel/next-boot-pin",
+    "/etc/kernel/proxmox-boot-pin",
     "/etc/kernel/uki.conf",
     "/etc/kernelstub/configuration",
     "/etc/libvirt/qemu.conf",

@@ -186,7 +186,8 @@ fn kernels(root: &Root, host: &Host) -> Vec<Kernel> {
         let name = |line: &str| Some(line.rsplit('/').next()?.split(".ko").next()?.replace('-', "_"));
         let builtin = list.unwrap_or_default().lines().filter_map(name).collect();
         // A directory that a removed kernel left behind has no list of modules.
-        Kernel { release, builtin }
+        let package = root.attribute(&format!("{MODULES}/{release}/pkgbase"));
+        Kernel { release, builtin, package }
     };
     releases.into_iter().map(kernel).collect()
 }

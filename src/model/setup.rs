@@ -206,6 +206,8 @@ pub struct Kernel {
     pub release: String,
     /// Its built-in modules that are relevant, with underscores.
     pub builtin: BTreeSet<String>,
+    /// The name of its package, which its files in /boot have instead of the release (Arch).
+    pub package: Option<String>,
 }
 
 impl Kernel {

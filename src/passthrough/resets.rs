@@ -74,17 +74,23 @@ pub fn against_reset(facts: &ResetFacts, function: PciAddress) -> Vec<Finding> {
         let remedy = "name a card behind it: vgapt list shows the cards";
         return vec![Finding::error("bridge", format!("{at} is a bridge, which is reset with what is behind it"), remedy)];
     }
+    if device.class.is_any_bridge() {
+        let remedy = "name a card: vgapt list shows the cards";
+        return vec![Finding::error("mainboard", format!("{at} is part of the mainboard: {}", device.class.noun()), remedy)];
+    }
     let bound = device.driver.as_deref().filter(|_| !device.on_vfio());
     let is_harmless = |kind: &DangerKind| HARMLESS.contains(kind) || (bound.is_none() && HARMLESS_UNBOUND.contains(kind));
     let of_host = dangers(facts.host, facts.uses, &[function]).into_iter().filter(|danger| !is_harmless(&danger.kind));
     let mut findings: Vec<Finding> = of_host.map(|danger| Finding::error(danger.kind.code(), danger.message, danger.remedy)).collect();
+    let is_of_card = facts.host.pci.iter().any(|other| other.address.same_slot(function) && other.class.is_display());
+    let option = if is_of_card { "--gpu" } else { "--pci" };
     // What the host needs is not to be taken from its driver.
     if let Some(driver) = bound.filter(|_| findings.is_empty()) {
         findings.push(Finding::error(
             "driver-bound",
             format!("{at} is bound to {driver}, which would lose it in the middle of its work"),
             format!(
-                "take it from its driver first: virsh nodedev-detach {}; or bind it at boot: vgapt prepare --gpu {at}",
+                "take it from its driver first: virsh nodedev-detach {}; or bind it at boot: vgapt prepare {option} {at}",
                 node_device(function)
             ),
         ));

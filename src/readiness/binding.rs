@@ -67,6 +67,30 @@ fn card_binding(facts: &Facts, card: &Assessment) -> Check {
     of(card, on).missing(NextStep::Prepare, WHY_BOOT, facts.command()).by_command()
 }
 
+/// Whether the cards will be bound at the next boot, whatever has them now.
+pub(super) fn at_next_boot(facts: &Facts) -> Vec<Check> {
+    let bound = host::bound(facts.setup);
+    let one = |card: &Assessment| {
+        if facts.bind == Bind::Start {
+            return of(card, "libvirt binds it when the domain starts".into());
+        }
+        let lacks: Vec<String> = facts
+            .host
+            .devices(&card.functions)
+            .filter(|device| !bound.iter().any(|bound| bound.is_still(device)))
+            .map(|device| device.address.short())
+            .collect();
+        match facts.finding("bound-by-other") {
+            _ if lacks.is_empty() => of(card, "is set up to be bound to vfio-pci".into()),
+            Some(other) => of(card, other.message.clone()),
+            None => of(card, format!("nothing is set up that binds {} to vfio-pci at the boot", lacks.join(", ")))
+                .missing(NextStep::Prepare, WHY_BOOT, facts.command())
+                .by_command(),
+        }
+    };
+    facts.cards.iter().map(one).collect()
+}
+
 /// Set up, but not bound yet.
 fn waiting(facts: &Facts, card: &Assessment, on: &str) -> Check {
     let line = facts.host.platform.cmdline.clone().unwrap_or_default();
@@ -85,7 +109,7 @@ fn waiting(facts: &Facts, card: &Assessment, on: &str) -> Check {
 }
 
 /// The kernel parameter that keeps vfio-pci from being loaded, if there is one.
-fn switched_off(setup: &Setup, line: &Cmdline) -> Option<String> {
+pub(super) fn switched_off(setup: &Setup, line: &Cmdline) -> Option<String> {
     let parameters = line.0.split_ascii_whitespace().filter_map(|token| token.split_once('='));
     // Only the last module_blacklist takes effect; several of the other parameters add up.
     let mut counted = parameters.filter(|(name, value)| *name != "module_blacklist" || line.get(name) == Some(*value));

@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn entries_that_do_not_count() {
-        let entry = |source: &str, cmdline: &str| Entry { source: source.into(), cmdline: cmdline.into() }.is_recovery();
+        let entry =
+            |source: &str, cmdline: &str| Entry { source: source.into(), cmdline: cmdline.into(), ..Entry::default() }.is_recovery();
         assert!(
             entry("/boot/grub/grub.cfg, line 9 (x)", "root=1 ro single") && entry("/boot/loader/entries/Z-vgapt-without.conf", "root=1")
         );

@@ -1,7 +1,7 @@
 //! The initramfs images: which are listed, and which kernel each is for.
 
 use crate::host::{self, bound};
-use crate::model::{Host, Setup, version_order};
+use crate::model::{Host, Kernel, Setup, version_order};
 
 /// How many images are listed at most; listing one takes a second.
 const MOST_IMAGES: usize = 3;
@@ -13,7 +13,8 @@ pub fn images(host: &Host, setup: &Setup, kernel: Option<&str>) -> Option<(&'sta
         return None;
     }
     let tool = host::initramfs::chosen(host, setup).ok()?;
-    let of_kernel = kernel.map(|release| of_release(setup, release)).unwrap_or_default();
+    let kernel = setup.kernels.iter().find(|one| Some(one.release.as_str()) == kernel);
+    let of_kernel = kernel.map(|kernel| of_kernel(setup, kernel)).unwrap_or_default();
     if !of_kernel.is_empty() {
         return Some((tool.lister, of_kernel));
     }
@@ -39,11 +40,15 @@ fn is_usual(path: &str) -> bool {
 }
 
 /// The images of a kernel.
-pub(super) fn of_release(setup: &Setup, release: &str) -> Vec<String> {
-    setup.images.iter().map(|(path, _)| path.clone()).filter(|path| is_of(path, release) && is_usual(path)).collect()
+pub(super) fn of_kernel(setup: &Setup, kernel: &Kernel) -> Vec<String> {
+    setup.images.iter().map(|(path, _)| path.clone()).filter(|path| is_of(path, kernel) && is_usual(path)).collect()
 }
 
-/// Whether an image is named for a kernel, and not for one whose name goes on.
-pub(super) fn is_of(image: &str, release: &str) -> bool {
-    image.split(release).skip(1).any(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || "-_".contains(next)))
+/// Whether a file of /boot is named for a kernel, and not for one whose name goes on.
+pub(super) fn is_of(path: &str, kernel: &Kernel) -> bool {
+    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || "-_".contains(next));
+    let by_release = path.split(kernel.release.as_str()).skip(1).any(ends);
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    let stem = name.strip_suffix(".img").or_else(|| name.strip_suffix(".efi")).unwrap_or(name);
+    by_release || kernel.package.as_ref().is_some_and(|package| stem.split_once('-').is_some_and(|(_, of)| of == package))
 }

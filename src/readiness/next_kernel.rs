@@ -1,10 +1,11 @@
 //! The kernel that boots next, after an update for example: whether a guest still gets its card with it.
 
-use super::check::{Check, NextStep, Topic};
-use super::facts::Facts;
-use super::{images, kernels};
-use crate::host::{bound, loaders, modprobe};
-use crate::model::{DkmsModule, Host, ModuleState, Setup, version_order};
+use super::check::{Check, CheckState, NextStep, Topic};
+use super::facts::{Facts, says};
+use super::{binding, cards, images, kernels};
+use crate::host::loaders::{self, Entry};
+use crate::host::modprobe;
+use crate::model::{Cmdline, DkmsModule, Host, Kernel, ModuleState, Setup, version_order};
 
 /// The kernel that boots next, and how it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,35 +13,67 @@ pub struct NextKernel {
     /// Its release, as `uname -r` prints it.
     pub release: String,
     pub evidence: String,
+    /// What may choose another one, if there is something.
+    pub doubt: Option<String>,
 }
 
-/// The kernel that boots next: the newest that the boot menu has an entry for, else the newest that is installed; `None`
-/// where no kernel is known.
+/// The kernel that boots next: the one that is pinned or the menu's default, else the newest that the menu has an entry for,
+/// else the newest that is installed; `None` where no kernel is known.
 pub fn next_kernel(host: &Host, setup: &Setup) -> Option<NextKernel> {
     // A folder that a removed kernel left behind has no list of modules.
-    let mut releases: Vec<&str> =
-        setup.kernels.iter().filter(|kernel| !kernel.builtin.is_empty()).map(|kernel| kernel.release.as_str()).collect();
-    releases.sort_by(|one, other| version_order(one, other));
-    let images = loaders::chosen(host, setup).map(|chosen| chosen.loader.images(setup)).unwrap_or_default();
-    let is_in_menu = |release: &&&str| images.iter().any(|image| images::is_of(image, release));
-    if let Some(release) = releases.iter().rev().find(is_in_menu) {
-        let evidence = format!("the newest that the boot menu has an entry for{}", default_entry(setup));
-        return Some(NextKernel { release: (*release).to_owned(), evidence });
+    let mut kernels: Vec<&Kernel> = setup.kernels.iter().filter(|kernel| !kernel.builtin.is_empty()).collect();
+    kernels.sort_by(|one, other| version_order(&one.release, &other.release));
+    let of = |release: &str, evidence: String| NextKernel { release: release.to_owned(), evidence, doubt: None };
+    if let Some((path, pinned)) =
+        PINS.iter().find_map(|path| Some((path, setup.files.text(path)?.trim()))).filter(|(_, pin)| !pin.is_empty())
+    {
+        return Some(of(pinned, format!("{path} names it")));
     }
-    let evidence = if releases.len() < 2 { "no other is known" } else { "the newest that is installed" };
-    let release = releases.last().copied().or(host.platform.kernel.as_deref())?;
-    Some(NextKernel { release: release.to_owned(), evidence: evidence.to_owned() })
+    let mut entries = loaders::chosen(host, setup).map(|chosen| chosen.loader.next_boot(setup)).unwrap_or_default();
+    entries.retain(|entry| !entry.is_recovery());
+    let boots = |entry: &Entry, kernel: &Kernel| entry.kernel.as_ref().is_some_and(|file| images::is_of(file, kernel));
+    let default = default_entry(setup);
+    if let Some((says, name)) = &default
+        && let Some(entry) = entries.iter().find(|entry| is_named(entry, name))
+        && let Some(kernel) = kernels.iter().find(|kernel| boots(entry, kernel))
+    {
+        return Some(of(&kernel.release, format!("{says}, and {} boots it", entry.source)));
+    }
+    let doubt = default.map(|(says, _)| format!("{says}, which may be another"));
+    let in_menu = kernels.iter().rev().find(|kernel| entries.iter().any(|entry| boots(entry, kernel)));
+    if let Some(kernel) = in_menu {
+        return Some(NextKernel { doubt, ..of(&kernel.release, "the newest that the boot menu has an entry for".to_owned()) });
+    }
+    let evidence = if kernels.len() < 2 { "no other is known" } else { "the newest that is installed" };
+    let release = kernels.last().map(|kernel| kernel.release.as_str()).or(host.platform.kernel.as_deref())?;
+    Some(NextKernel { doubt, ..of(release, evidence.to_owned()) })
 }
 
-/// What /etc/default/grub says of another entry.
-fn default_entry(setup: &Setup) -> String {
-    const FILE: &str = "/etc/default/grub";
-    let lines = setup.files.text(FILE).into_iter().flat_map(str::lines);
-    let mut values = lines.filter_map(|line| line.trim().strip_prefix("GRUB_DEFAULT=")).map(|value| value.trim_matches(['"', '\'']));
-    match values.next_back() {
-        Some(value) if !["", "0"].contains(&value) => format!(", but {FILE} says GRUB_DEFAULT={value}, which may choose another"),
-        _ => String::new(),
+/// Where proxmox-boot-tool writes the kernel that is pinned, for the next boot or for all.
+const PINS: [&str; 2] = ["/etc/kernel/next-boot-pin", "/etc/kernel/proxmox-boot-pin"];
+const GRUB: &str = "/etc/default/grub";
+/// GRUB's environment, which has the saved entry, and systemd-boot's configuration.
+const ENVIRONMENTS: [&str; 2] = ["/boot/grub2/grubenv", "/boot/grub/grubenv"];
+const LOADERS: [&str; 3] = ["/boot/loader/loader.conf", "/boot/efi/loader/loader.conf", "/efi/loader/loader.conf"];
+
+/// The menu's default entry where it is not the first: where that is said, and its name.
+fn default_entry(setup: &Setup) -> Option<(String, String)> {
+    let said = |path: &str, key: &str| {
+        let values = setup.files.text(path)?.lines().filter_map(|line| line.trim().strip_prefix(key));
+        let value = values.map(|value| value.trim().trim_matches(['"', '\''])).rfind(|value| !value.is_empty())?;
+        Some((format!("{path} says {key}{value}"), value.to_owned()))
+    };
+    match said(GRUB, "GRUB_DEFAULT=").filter(|(_, value)| value != "0") {
+        Some(of_grub) if of_grub.1 == "saved" => ENVIRONMENTS.iter().find_map(|path| said(path, "saved_entry=")).or(Some(of_grub)),
+        Some(of_grub) => Some(of_grub),
+        None => LOADERS.iter().find_map(|path| said(path, "default ")),
     }
+}
+
+/// Whether an entry is the one of this name: its file, or its title.
+fn is_named(entry: &Entry, name: &str) -> bool {
+    let file = entry.source.rsplit('/').next().unwrap_or_default();
+    file == name || file.strip_suffix(".conf") == Some(name) || entry.source.ends_with(&format!("({name})"))
 }
 
 pub(super) fn is_running(facts: &Facts, kernel: &NextKernel) -> bool {
@@ -55,11 +88,20 @@ pub(super) fn of_another(facts: &Facts) -> Vec<Check> {
 
 /// All that is checked of it.
 pub(super) fn checks(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
-    let mut checks = vec![named(facts, kernel), module(facts, kernel), command_line(facts)];
+    let mut checks = vec![named(facts, kernel), module(facts, kernel)];
+    checks.extend(cards::none(facts));
+    checks.extend(cards::refusals(facts));
+    checks.extend(command_line(facts, kernel));
     checks.extend(image(facts, kernel));
+    checks.extend(binding::at_next_boot(facts));
+    checks.extend(binding::others(facts));
     checks.extend(options(facts, kernel));
     checks.extend(dkms(facts, kernel));
     checks.extend(dkms_unread(facts));
+    // What was not looked at is said here, since all that is known is.
+    for check in checks.iter_mut().filter(|check| check.state == CheckState::Unknown) {
+        check.minor = false;
+    }
     checks
 }
 
@@ -69,7 +111,11 @@ fn check(code: &'static str, subject: impl Into<String>, seen: String) -> Check 
 
 fn named(facts: &Facts, kernel: &NextKernel) -> Check {
     let runs = if is_running(facts, kernel) { "the running kernel" } else { "another kernel" };
-    check("next-kernel", "next kernel", format!("{}, {runs}: {}", kernel.release, kernel.evidence))
+    let check = check("next-kernel", "next kernel", format!("{}, {runs}: {}", kernel.release, kernel.evidence));
+    match &kernel.doubt {
+        Some(doubt) => check.care(doubt.clone(), "check the kernel that you boot: vgapt check --next RELEASE"),
+        None => check,
+    }
 }
 
 fn module(facts: &Facts, kernel: &NextKernel) -> Check {
@@ -86,42 +132,68 @@ fn module(facts: &Facts, kernel: &NextKernel) -> Check {
     }
 }
 
-/// The parameters of what can be booted next, whatever this boot has.
-fn command_line(facts: &Facts) -> Check {
+/// The parameters of the entries that boot it, whatever this boot has, and what keeps vfio-pci out there.
+fn command_line(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
     let needs = &facts.needs;
     let check = |seen: String| check("next-parameters", "command line", seen);
+    let of_another = |entry: &&Entry| {
+        let boots = |one: &Kernel| entry.kernel.as_ref().is_some_and(|file| images::is_of(file, one));
+        let kernels = &facts.setup.kernels;
+        kernels.iter().any(boots) && !kernels.iter().any(|one| one.release == kernel.release && boots(one))
+    };
+    let entries: Vec<&Entry> = needs.entries.iter().filter(|entry| !of_another(entry)).collect();
     let needed: Vec<&str> = facts.plan.parameters.iter().map(|one| one.token.as_str()).collect();
-    match (needs.lacking.first(), &needs.loader) {
-        (Some(entry), _) => check(format!("{} does not have {}", entry.source, needed.join(" ")))
-            .missing(NextStep::Prepare, "the IOMMU or the binding would not work after the next boot", facts.remedy())
-            .by_command(),
-        (None, _) if needed.is_empty() => check("no kernel parameter is needed".to_owned()),
-        (None, _) if !needs.entries.is_empty() => check(format!("has {}", needed.join(" "))),
-        (None, Err(finding)) => check(String::new()).unknown(&finding.message),
-        (None, Ok(chosen)) => check(String::new()).unknown(&format!("no entry of {} could be read", chosen.loader.name)),
+    if entries.is_empty() {
+        return vec![match &needs.loader {
+            _ if needed.is_empty() => check("no kernel parameter is needed".to_owned()),
+            Err(finding) => check(String::new()).unknown(&finding.message),
+            Ok(chosen) => check(String::new()).unknown(&format!("no entry of {} for it could be read", chosen.loader.name)),
+        }];
     }
+    let mut checks = Vec::new();
+    if let Some(entry) = entries.iter().find(|entry| needs.lacking.contains(entry)) {
+        let what = difference(entry, &needed);
+        checks.push(
+            check(format!("{} {what}", entry.source))
+                .missing(NextStep::Prepare, "the IOMMU or the binding would not work after the next boot", facts.remedy())
+                .by_command(),
+        );
+    } else if needed.is_empty() {
+        checks.push(check("no kernel parameter is needed".to_owned()));
+    } else {
+        checks.push(check(format!("has {}", needed.join(" "))));
+    }
+    let off = |entry: &&Entry| Some((entry.source.clone(), binding::switched_off(facts.setup, &Cmdline(entry.cmdline.clone()))?));
+    if let Some((source, parameter)) = entries.iter().find_map(off) {
+        checks.push(check(format!("{source} says {parameter}, which keeps vfio-pci from being loaded")).missing(
+            NextStep::Kernel,
+            "without vfio-pci no guest gets the card",
+            format!("remove {parameter} from the kernel command line"),
+        ));
+    }
+    checks
 }
 
-/// For early binding: its initramfs.
+/// What an entry lacks, or says that turns the IOMMU off.
+fn difference(entry: &Entry, needed: &[&str]) -> String {
+    let line = Cmdline(entry.cmdline.clone());
+    if let Some(name) = line.iommu_off() {
+        return format!("says {name}=off");
+    }
+    let lacking: Vec<&str> = needed.iter().filter(|token| !says(&line, token)).copied().collect();
+    format!("does not have {}", lacking.join(" "))
+}
+
+/// Its initramfs: whether there is one, and for early binding what is in it.
 fn image(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
-    if bound(facts.setup).is_empty() {
-        return Vec::new();
+    let of = |one: &Kernel| !images::of_kernel(facts.setup, one).is_empty();
+    let (its, others): (Vec<&Kernel>, Vec<&Kernel>) = facts.setup.kernels.iter().partition(|one| one.release == kernel.release);
+    if !its.iter().any(|one| of(one)) && others.iter().any(|one| of(one)) {
+        let check = check("next-initramfs", "initramfs", format!("there is none for {}", kernel.release));
+        let remedy = "generate it, as the update of the kernel should have";
+        return vec![check.missing(NextStep::Kernel, "the kernel may not boot, or boots without the early binding", remedy)];
     }
-    let images = images::of_release(facts.setup, &kernel.release);
-    if !images.is_empty() || !facts.observed.reach.is_live() {
-        return kernels::initramfs(facts);
-    }
-    let others =
-        facts.setup.images.iter().filter(|(path, _)| facts.setup.kernels.iter().any(|kernel| images::is_of(path, &kernel.release)));
-    match others.count() {
-        // Its images are not named for their kernels, or lie where nothing was read.
-        0 => kernels::initramfs(facts),
-        _ => vec![
-            check("initramfs", "initramfs", format!("there is none for {}", kernel.release))
-                .missing(NextStep::Prepare, "the kernel may not boot, or boots without the early binding", facts.command())
-                .by_command(),
-        ],
-    }
+    kernels::initramfs(facts)
 }
 
 /// Options of modules that this version of the module does not know: the kernel ignores them, and says so only in its log.

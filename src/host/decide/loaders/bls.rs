@@ -22,7 +22,11 @@ pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
         .files
         .texts(directory, ".conf")
         .filter(|(path, text)| is_linux(text) && !path.ends_with(FALLBACK))
-        .map(|(path, text)| Entry { source: path.to_owned(), cmdline: options(text).join(" ") })
+        .map(|(path, text)| Entry {
+            source: path.to_owned(),
+            cmdline: options(text).join(" "),
+            kernel: text.lines().find_map(|line| value(line, "linux")).map(str::to_owned),
+        })
         .collect()
 }
 

@@ -148,7 +148,11 @@ pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
                 if image.contains("memtest") {
                     continue;
                 }
-                entries.push(Entry { source: format!("{path}, line {} ({title})", index + 1), cmdline: parameters.trim().to_owned() });
+                entries.push(Entry {
+                    source: format!("{path}, line {} ({title})", index + 1),
+                    cmdline: parameters.trim().to_owned(),
+                    kernel: Some(image.to_owned()),
+                });
             }
             _ => {}
         }
@@ -279,7 +283,8 @@ mod tests {
             entries("/boot/grub/grub.cfg", text),
             [Entry {
                 source: "/boot/grub/grub.cfg, line 3 (Debian GNU/Linux)".into(),
-                cmdline: "root=UUID=1 ro  quiet intel_iommu=on".into()
+                cmdline: "root=UUID=1 ro  quiet intel_iommu=on".into(),
+                kernel: Some("/boot/vmlinuz-6.12".into()),
             }]
         );
     }

@@ -99,7 +99,9 @@ fn next(setup: &Setup) -> Vec<Entry> {
     let texts = PLACES.iter().filter_map(|path| Some((path, setup.files.text(path)?)));
     let lines = texts.flat_map(|(path, text)| text.lines().enumerate().map(move |(index, line)| (path, index + 1, line)));
     lines
-        .filter_map(|(path, number, line)| Some(Entry { source: format!("{path}, line {number}"), cmdline: value(line)?.to_owned() }))
+        .filter_map(|(path, number, line)| {
+            Some(Entry { source: format!("{path}, line {number}"), cmdline: value(line)?.to_owned(), ..Entry::default() })
+        })
         .collect()
 }
 

@@ -33,11 +33,6 @@ impl Loader {
     pub fn next_boot(&self, setup: &Setup) -> Vec<Entry> {
         (self.next)(setup)
     }
-
-    /// The initramfs images that its entries load, where a file names them.
-    pub fn images(&self, setup: &Setup) -> Vec<String> {
-        (self.images)(setup)
-    }
 }
 
 impl std::fmt::Debug for Loader {
@@ -47,12 +42,15 @@ impl std::fmt::Debug for Loader {
 }
 
 /// Something that can be booted next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Entry {
     /// Where it stands.
     pub source: String,
     /// The kernel's command line.
     pub cmdline: String,
+    /// The file of the kernel that it boots, where it names one.
+    #[serde(skip)]
+    pub kernel: Option<String>,
 }
 
 /// The file name of the entry that boots as before vgapt. In the sort orders of GRUB and systemd-boot a capital letter

@@ -113,7 +113,7 @@ pub(super) fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&st
 
 fn next(setup: &Setup) -> Vec<Entry> {
     let written = setup.files.text(bls::NEW_KERNELS).filter(|_| copies(setup));
-    let written = written.map(|text| Entry { source: bls::NEW_KERNELS.to_owned(), cmdline: cmdline::joined(text) });
+    let written = written.map(|text| Entry { source: bls::NEW_KERNELS.to_owned(), cmdline: cmdline::joined(text), ..Entry::default() });
     entries(setup).into_iter().chain(written).collect()
 }
 

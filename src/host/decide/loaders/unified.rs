@@ -112,8 +112,8 @@ pub(in crate::host::decide) fn update_initramfs(why: &str) -> Command {
 
 fn next(setup: &Setup) -> Vec<Entry> {
     if let Some(text) = setup.files.text(CMDLINE) {
-        return vec![Entry { source: CMDLINE.to_owned(), cmdline: cmdline::joined(text) }];
+        return vec![Entry { source: CMDLINE.to_owned(), cmdline: cmdline::joined(text), ..Entry::default() }];
     }
     let parts: Vec<String> = setup.files.texts(PARTS, ".conf").map(|(_, text)| cmdline::joined(text)).collect();
-    if parts.is_empty() { Vec::new() } else { vec![Entry { source: PARTS.to_owned(), cmdline: parts.join(" ") }] }
+    if parts.is_empty() { Vec::new() } else { vec![Entry { source: PARTS.to_owned(), cmdline: parts.join(" "), ..Entry::default() }] }
 }
