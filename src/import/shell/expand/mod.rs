@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::budget::{Budget, WORD};
 use super::lexer::{Kind, Token, tokens};
-use super::marks::{one_line, unknown, unknowns};
+use super::marks::{has_unknown, one_line, unknown, unknowns};
 use super::word::{Piece, Word};
 use super::{arithmetic, pattern};
 
@@ -17,6 +17,8 @@ const LONGEST: usize = 1 << 18;
 /// Real scripts nest `${…}` less, and a hostile text must not exhaust the stack.
 const DEEPEST: usize = 40;
 
+/// The value of `IFS` where nothing sets it.
+const WHITE_SPACE: &str = " \t\n";
 /// Of how many variables a note says that they have no value.
 const MOST_DEFAULTS: usize = 4;
 
@@ -96,11 +98,14 @@ impl Variables<'_> {
                     append(&mut words, value);
                     continue;
                 }
-                is_word |= !value.trim().is_empty();
-                if value.starts_with(char::is_whitespace) && words.last().is_some_and(|last| !last.is_empty()) {
+                let separators = self.separators();
+                let fields = fields(value, &separators);
+                is_word |= !fields.is_empty();
+                let is_soft = |letter: char| letter.is_whitespace() && separators.contains(letter);
+                if value.starts_with(is_soft) && words.last().is_some_and(|last| !last.is_empty()) {
                     words.push(String::new());
                 }
-                for (number, part) in value.split_whitespace().enumerate() {
+                for (number, part) in fields.iter().enumerate() {
                     if number > 0 {
                         if !self.budget.take(WORD) {
                             break;
@@ -109,7 +114,7 @@ impl Variables<'_> {
                     }
                     append(&mut words, part);
                 }
-                if value.ends_with(char::is_whitespace) && !value.trim().is_empty() {
+                if value.ends_with(|letter| separators.contains(letter)) && !fields.is_empty() {
                     words.push(String::new());
                 }
             }
@@ -123,6 +128,17 @@ impl Variables<'_> {
             words.pop();
         }
         words
+    }
+
+    /// At which characters values are split: those of `IFS`.
+    fn separators(&self) -> String {
+        let given = self.set.get("IFS").and_then(|values| values.first()).filter(|value| !has_unknown(value));
+        given.cloned().unwrap_or_else(|| WHITE_SPACE.to_owned())
+    }
+
+    /// What `"$*"` puts between the values: the first character of `IFS`.
+    pub(super) fn separator(&self) -> String {
+        self.separators().chars().next().map(String::from).unwrap_or_default()
     }
 
     /// A word that is not split, such as the value of an assignment.
@@ -325,6 +341,25 @@ fn words_of(text: &str) -> Vec<Word> {
         _ => None,
     };
     tokens.into_iter().filter_map(word).collect()
+}
+
+/// The fields of a value, split as POSIX says ("2.6.5 Field Splitting"): white space among the separators counts once, however much
+/// of it there is, each other separator for itself.
+fn fields(value: &str, separators: &str) -> Vec<String> {
+    if separators.is_empty() {
+        return if value.is_empty() { Vec::new() } else { vec![value.to_owned()] };
+    }
+    let is_soft = |letter: char| letter.is_whitespace() && separators.contains(letter);
+    let is_hard = |letter: char| !letter.is_whitespace() && separators.contains(letter);
+    let mut rest = value.trim_matches(is_soft);
+    let mut fields = Vec::new();
+    while !rest.is_empty() {
+        let end = rest.find(|letter| is_soft(letter) || is_hard(letter)).unwrap_or(rest.len());
+        fields.push(rest[..end].to_owned());
+        rest = rest[end..].trim_start_matches(is_soft);
+        rest = rest.strip_prefix(is_hard).map_or(rest, |after| after.trim_start_matches(is_soft));
+    }
+    fields
 }
 
 /// The pattern and what replaces it, in `pattern/with`.

@@ -15,7 +15,7 @@ impl Variables<'_> {
             return self.arguments.clone();
         }
         if inside == "*" {
-            return vec![self.arguments.join(" ")];
+            return vec![self.arguments.join(&self.separator())];
         }
         if let Some(counted) = inside.strip_prefix('#').filter(|name| !name.is_empty()) {
             return vec![self.length(counted).unwrap_or_else(|| self.unknown(inside))];
@@ -44,7 +44,7 @@ impl Variables<'_> {
                 } else if !is_set {
                     vec![self.unknown(&format!("{name}[{key}]"))]
                 } else if key == "*" && quoted {
-                    vec![all.join(" ")]
+                    vec![all.join(&self.separator())]
                 } else {
                     all
                 };

@@ -41,9 +41,6 @@ impl Reader<'_> {
         let names: Vec<String> = assigns.iter().filter_map(Part::assigned).collect();
         if rest.is_empty() {
             self.assign_all(assigns);
-            if names.iter().any(|name| name == "IFS") {
-                self.note(format!("line {}: the script changes IFS, which is ignored: values are split at white space", step.line));
-            }
             return Truth::of(true);
         }
         let mut argv = Vec::new();

@@ -165,3 +165,23 @@ proptest! {
         read(&format!("qemu-kvm -m 1 {shell}"), "x", &|_| None);
     }
 }
+
+/// What bash 5.2 makes of these.
+#[test]
+fn values_are_split_at_what_ifs_says() {
+    for (script, heard) in [
+        (r#"f() { local IFS=,; local d=(file=/vm/a if=virtio); kvm -drive "${d[*]}"; }; f"#, "kvm|-drive|file=/vm/a,if=virtio"),
+        ("IFS=:; V=a:b; kvm -m 1 $V", "kvm|-m|1|a|b"),
+        (r#"IFS=:; V=a::b:; kvm -m 1 $V "$V""#, "kvm|-m|1|a||b|a::b:"),
+        (r#"IFS=$'\n\t'; V="a b"; kvm -m 1 $V"#, "kvm|-m|1|a b"),
+        (r#"IFS=; V="a b"; kvm -m 1 $V"#, "kvm|-m|1|a b"),
+        ("IFS=' ,'; V=' a , b,,c '; kvm -m 1 $V", "kvm|-m|1|a|b||c"),
+        ("IFS=:; V=:a; kvm -m 1 x$V", "kvm|-m|1|x|a"),
+        (r#"IFS=,; set -- a b; kvm -m 1 "$*"; "#, "kvm|-m|1|a,b"),
+        ("IFS=,; V=a,b; unset IFS; kvm -m 1 $V", "kvm|-m|1|a,b"),
+        (r#"IFS=: ; for x in ${V:-1:2}; do W="$W $x"; done; kvm -m 1 "$W""#, "kvm|-m|1| 1 2"),
+        ("V='a b '; kvm -m 1 $V''c", "kvm|-m|1|a|b|c"),
+    ] {
+        assert_eq!(argv(script), heard, "{script}");
+    }
+}
