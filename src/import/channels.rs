@@ -99,7 +99,7 @@ fn port(draft: &mut Draft, index: usize) {
     let is_channel = draft.peek(index, "driver") != Some("usb-redir");
     let mut element = draft.element(index, if is_channel { "channel" } else { "redirdev" });
     match draft.peek(chardev, "backend").unwrap_or_default().to_owned().as_str() {
-        "spicevmc" if !draft.has_option("spice") => {
+        "spicevmc" if !draft.has_spice() => {
             draft.drop(index, "it needs SPICE, which the script does not use");
             return draft.drop(chardev, "it needs SPICE, which the script does not use");
         }

@@ -1,6 +1,6 @@
 //! Emulated graphics, VNC and SPICE.
 
-use super::draft::Draft;
+use super::draft::{Draft, SPICE_APP};
 use super::table;
 use crate::xml::Fragment;
 
@@ -15,7 +15,7 @@ pub(super) fn translate(draft: &mut Draft) {
     for index in draft.named(&["vga"]) {
         let model = draft.take(index, "model").unwrap_or_default();
         if let Some(model) = table::element("vga", &model).as_ref().and_then(|vga| vga.attribute("model")) {
-            videos.push(filled(draft, index, model));
+            videos.push(filled(draft, index, model, false));
         }
         draft.native(index, "<video>");
     }
@@ -41,11 +41,7 @@ pub(super) fn translate(draft: &mut Draft) {
             continue;
         }
         let model = table::element("video", &driver).and_then(|video| Some(video.attribute("model")?.to_owned())).unwrap_or_default();
-        let mut element = filled(draft, index, &model);
-        if driver == "virtio-vga-gl" {
-            element.set("model/acceleration@accel3d", "yes");
-        }
-        videos.push(element);
+        videos.push(filled(draft, index, &model, driver == "virtio-vga-gl"));
         draft.ignore_address(index);
         draft.native(index, "<video>");
     }
@@ -71,10 +67,13 @@ fn video(model: &str) -> Fragment {
     Fragment::new("video").child(Fragment::new("model").with("type", model))
 }
 
-/// The same with the properties of an option.
-fn filled(draft: &mut Draft, index: usize, model: &str) -> Fragment {
+/// The same with the properties of an option; libvirt's schema wants the acceleration before the resolution.
+fn filled(draft: &mut Draft, index: usize, model: &str, renders: bool) -> Fragment {
     let mut element = video(model);
     draft.fill(index, model, &mut element);
+    if renders {
+        element.set("model/acceleration@accel3d", "yes");
+    }
     draft.fill(index, "resolution", &mut element);
     element
 }
@@ -103,6 +102,10 @@ fn graphics(draft: &mut Draft, shows: bool, renders: bool) {
                 draft.take(index, "type");
                 shown = true;
                 draft.native(index, "no <graphics>");
+            }
+            Some(SPICE_APP) => {
+                spice_app(draft, index);
+                shown = true;
             }
             Some("egl-headless") => {
                 let mut graphics = Fragment::new("graphics").with("type", "egl-headless");
@@ -195,6 +198,26 @@ fn finish_vnc(draft: &mut Draft, index: usize, mut graphics: Fragment) {
     }
     show(draft, graphics);
     draft.native(index, "<graphics type='vnc'>");
+}
+
+/// QEMU's own SPICE server on a socket of its own, and the viewer that it starts (`ui/spice-app.c`).
+fn spice_app(draft: &mut Draft, index: usize) {
+    draft.take(index, "type");
+    let renders = draft.flag(index, "gl") == Some(true);
+    if !draft.has_option("spice") {
+        let mut graphics = Fragment::new("graphics").with("type", "spice");
+        if renders {
+            // SPICE renders for a viewer on the same host, which libvirt gives a descriptor.
+            graphics.set("listen@type", "none");
+            graphics.set("gl@enable", "yes");
+        } else {
+            graphics.set("@autoport", "yes");
+            graphics.set("@listen", "127.0.0.1");
+        }
+        show(draft, graphics);
+        draft.notes.push("spice-app: libvirt starts no viewer; virt-viewer and virt-manager show the guest".into());
+    }
+    draft.native(index, "<graphics type='spice'>");
 }
 
 fn spice(draft: &mut Draft, index: usize) {

@@ -8,6 +8,9 @@ use super::table::{self, Converted, PROPERTIES};
 use crate::model::Descriptor;
 use crate::xml::Fragment;
 
+/// QEMU's display that starts a viewer by itself.
+pub(super) const SPICE_APP: &str = "spice-app";
+
 /// A domain under construction.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -225,6 +228,12 @@ impl Draft {
     /// Whether an option of this name is in the script.
     pub(super) fn has_option(&self, name: &str) -> bool {
         self.options.iter().any(|option| option.name == name)
+    }
+
+    /// Whether there is a SPICE server: by `-spice`, or by the window that QEMU opens through one.
+    pub(super) fn has_spice(&self) -> bool {
+        let is_window = |option: &QemuOption| option.name == "display" && option.value().split(',').next() == Some(SPICE_APP);
+        self.has_option("spice") || self.options.iter().any(is_window)
     }
 
     /// libvirt's model of a virtio device: transitional (legacy and modern interface), non-transitional (modern
