@@ -10,7 +10,10 @@ const FEATURES: &str = "topoext invtsc svm vmx hypervisor smep smap pcid aes avx
      arch-capabilities md-clear stibp ibpb spec-ctrl xsaves xsavec xsave npt fsgsbase bmi1 bmi2 f16c fma movbe popcnt sse4.1 sse4.2 ssse3 \
      erms rdrand rdseed la57 umip pku clwb monitor perfctr_core nx ht acpi ss 3dnow 3dnowext cmp_legacy tsc_adjust mds-no pschange-mc-no \
      rdctl-no skip-l1dfl-vmentry ibrs-all misalignsse mpx vme ds fxsr_opt osvw vaes ds_cpl lahf_lm tm tm2 xtpr abm adx arat \
-     clflushopt cr8legacy mmxext xgetbv1 xsaveopt sha-ni fsrm est dtes64 pbe pdcm smx 3dnowprefetch rdpid wbnoinvd";
+     clflushopt cr8legacy mmxext xgetbv1 xsaveopt sha-ni fsrm est dtes64 pbe pdcm smx 3dnowprefetch rdpid wbnoinvd \
+     hle rtm invpcid cx16 cx8 fpu de pse pse36 tsc msr pae mce mca apic sep mtrr pge cmov pat clflush mmx fxsr sse sse2 sse4a syscall lm \
+     xop fma4 tbm avx512f avx512dq avx512ifma avx512cd avx512bw avx512vl avx512vbmi avx512vbmi2 avx512vnni avx512bitalg \
+     avx512-vpopcntdq gfni vpclmulqdq tsx-ctrl taa-no rsba";
 
 pub(super) fn translate(draft: &mut Draft) {
     let topology = count(draft);

@@ -11,7 +11,7 @@ struct Backing {
     /// The directory of huge pages, or of memory files.
     path: Option<String>,
     /// The size of a huge page.
-    page: Option<String>,
+    page: Option<Size>,
     immediate: bool,
     threads: Option<String>,
     locked: bool,
@@ -63,7 +63,7 @@ fn backend(draft: &mut Draft, index: usize, backing: &mut Backing) {
     backing.threads = draft.take(index, "prealloc-threads").or(backing.threads.take());
     let is_huge = draft.flag(index, "hugetlb") == Some(true) || path.as_deref().is_some_and(|path| path.contains("huge"));
     if is_huge {
-        backing.page = backing.page.take().or_else(|| draft.take(index, "hugetlbsize"));
+        backing.page = backing.page.or_else(|| read_bytes(&draft.take(index, "hugetlbsize")?));
         backing.path = backing.path.take().or(path).or_else(|| Some("/dev/hugepages".into()));
     } else if let Some(path) = path.filter(|path| path != "/dev/shm") {
         draft.notes.push(directory(&path));
@@ -84,12 +84,9 @@ fn write(draft: &mut Draft, mut backing: Backing) {
     if let Some(path) = &backing.path {
         if path.contains("huge") {
             let pages = draft.domain.below("memoryBacking/hugepages");
-            let page = backing.page.as_deref().or(path.contains("1G").then_some("1G"));
-            if let Some(page) = page {
-                // QEMU's sizes are bytes, or have one of its letters; libvirt has the same words for both.
-                let number = page.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-                let unit = page.get(number.len()..number.len() + 1).map_or_else(|| "bytes".to_owned(), str::to_ascii_uppercase);
-                pages.push("", Fragment::new("page").with("size", number).with("unit", unit));
+            let of_path = || if path.contains("1G") { read_bytes("1G") } else { None };
+            if let Some(page) = backing.page.or_else(of_path) {
+                pages.push("", Fragment::new("page").with("size", page.bytes() >> 10).with("unit", "KiB"));
             }
         } else {
             backing.source = backing.source.or(Some("file"));

@@ -80,6 +80,7 @@ const MORE: &[(&str, &str, &str)] = &[
     ("vhost-vsock-pci*", "vhostfd", "libvirt opens it"),
     ("m", "slots", "libvirt requires them beside maxmem"),
     ("memory numa", "memory.hugetlb* memdev.hugetlb*", "<hugepages>"),
+    ("memory numa", "memory.prealloc memdev.prealloc", "libvirt allocates huge pages before the guest starts"),
 ];
 
 /// Options that libvirt gives to each QEMU.

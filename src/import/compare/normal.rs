@@ -20,6 +20,17 @@ pub(super) struct Item {
     pub(super) options: Vec<usize>,
 }
 
+impl Item {
+    /// Sizes are compared as numbers of bytes.
+    fn in_bytes(&mut self, names: &[&str]) {
+        for name in names {
+            if let Some(size) = self.props.get(*name).and_then(|size| read_bytes(size)) {
+                self.props.insert((*name).to_owned(), size.bytes().to_string());
+            }
+        }
+    }
+}
+
 /// Drivers with another name of the same device.
 const SAME_DRIVER: [(&str, &str); 19] = [
     ("virtio-net", "virtio-net-pci"),
@@ -226,9 +237,7 @@ impl Line<'_> {
     fn all(&mut self, kind: &str, index: usize) {
         let mut item = Item::default();
         self.collect(&mut item, index, "", &mut BTreeSet::new());
-        if let Some(size) = item.props.get("memdev.size").and_then(|size| read_bytes(size)) {
-            item.props.insert("memdev.size".into(), size.bytes().to_string());
-        }
+        item.in_bytes(&["memdev.size", "memdev.hugetlbsize"]);
         let made = self.item(kind, index);
         made.props.extend(item.props);
         made.options.extend(item.options);
@@ -338,6 +347,7 @@ impl Line<'_> {
         }
         item.props.retain(|name, _| !name.starts_with("pflash"));
         item.props.extend(model.map(|model| ("machine".to_owned(), model)));
+        item.in_bytes(&["memory.hugetlbsize"]);
         let memory: BTreeMap<String, String> =
             item.props.iter().filter(|(name, _)| name.starts_with("memory.")).map(|(n, v)| (n.clone(), v.clone())).collect();
         item.props.retain(|name, _| !name.starts_with("memory."));
