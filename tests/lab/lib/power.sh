@@ -88,7 +88,7 @@ monitor_at() { # PATTERN COMMAND FUNCTION…
   begin "${@:3}"
   printed "$1"
   monitor "$2"
-  status=$(answer $((limit + 30))) || fail "the machine does not answer"
+  status=$(answer $((limit + 30))) || silent "does not answer"
   ended "$status"
 }
 
@@ -104,16 +104,17 @@ printed() { # PATTERN
 # The same as `inside`, but every so many seconds a copy of the disk is kept, as a power cut at that
 # moment would leave it. `each_moment` sees them all, after the next boot.
 moments() { # SECONDS FUNCTION…
-  local status number=0 end
+  local status begun='' number=0 end
   begin "${@:2}"
   end=$((SECONDS + limit + 30))
   until read -r -t "$1" status <>"$power/lab.out"; do
+    begun+=$status
     { powered && [ $SECONDS -lt $end ]; } || silent "does not answer"
     kill -STOP "$(<"$power/pid")"
     cp --sparse=always "$power/root.qcow2" "$power/moment.$((number += 1))"
     kill -CONT "$(<"$power/pid")"
   done
-  ended "$status"
+  ended "$begun$status"
 }
 
 # Run a function inside for every such disk in turn, mounted at /moment.
@@ -153,9 +154,11 @@ begin() {
 }
 
 answer() { # SECONDS to wait for a line from the machine's agent
-  local line end=$((SECONDS + $1))
+  local line begun='' end=$((SECONDS + $1))
   while [ $SECONDS -lt "$end" ] && powered && alive; do
-    read -r -t 2 line <>"$power/lab.out" && echo "$line" && return
+    read -r -t 2 line <>"$power/lab.out" && echo "$begun$line" && return
+    # Where the time is over in the middle of a line, `read` has taken its beginning.
+    begun+=$line
   done
   return 1
 }
