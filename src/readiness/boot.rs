@@ -52,13 +52,7 @@ pub(super) fn parameters(facts: &Facts) -> Check {
     }
     let tokens: Vec<&str> = needs.lacks_now.iter().map(|one| one.token.as_str()).collect();
     let why: Vec<&str> = needs.lacks_now.iter().map(|one| one.why.as_str()).collect();
-    let (taken, added): (Vec<&str>, Vec<&str>) = tokens.iter().partition(|token| token.starts_with('-'));
-    let seen = [("lacks ", added), ("says ", taken.iter().map(|token| token.trim_start_matches('-')).collect())]
-        .iter()
-        .filter(|(_, tokens)| !tokens.is_empty())
-        .map(|(word, tokens)| format!("{word}{}", tokens.join(" ")))
-        .collect::<Vec<_>>()
-        .join(", and ");
+    let seen = lacks_and_says(&tokens);
     // If the firmware disables the IOMMU, or the IOMMU is on anyway, the parameter is not the first thing that is missing.
     if facts.writes() || needs.next_boot_has_them() == Some(false) {
         let next = if needs.next_boot_has_them() == Some(true) { "; the next boot has the correct parameters" } else { "" };
@@ -66,6 +60,17 @@ pub(super) fn parameters(facts: &Facts) -> Check {
     }
     let who = if needs.next_boot_has_them().is_some() { "the next boot" } else { "the configuration" };
     check(format!("{seen}; {who} has the correct parameters")).missing(NextStep::Reboot, why.join("; "), facts.reboot())
+}
+
+/// What a command line lacks, and what it says that it must not: [`Parameter::token`](crate::host::Parameter::token).
+pub(super) fn lacks_and_says(tokens: &[&str]) -> String {
+    let (taken, added): (Vec<&str>, Vec<&str>) = tokens.iter().partition(|token| token.starts_with('-'));
+    [("lacks ", added), ("says ", taken.iter().map(|token| token.trim_start_matches('-')).collect())]
+        .iter()
+        .filter(|(_, tokens)| !tokens.is_empty())
+        .map(|(word, tokens)| format!("{word}{}", tokens.join(" ")))
+        .collect::<Vec<_>>()
+        .join(", and ")
 }
 
 /// A parameter that disables the IOMMU at the next boot, or one that the boot loader's file lacks although it was facts.

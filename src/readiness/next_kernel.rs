@@ -2,7 +2,7 @@
 
 use super::check::{Check, CheckState, NextStep, Topic};
 use super::facts::{Facts, says};
-use super::{binding, cards, images, kernels};
+use super::{binding, boot, cards, images, kernels};
 use crate::host::loaders::{self, Entry};
 use crate::host::modprobe;
 use crate::model::{Cmdline, DkmsModule, Host, Kernel, ModuleState, Setup, version_order};
@@ -89,6 +89,7 @@ pub(super) fn of_another(facts: &Facts) -> Vec<Check> {
 /// All that is checked of it.
 pub(super) fn checks(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
     let mut checks = vec![named(facts, kernel), module(facts, kernel)];
+    checks.extend(boot::unread(facts));
     checks.extend(cards::none(facts));
     checks.extend(cards::refusals(facts));
     checks.extend(command_line(facts, kernel));
@@ -181,7 +182,7 @@ fn difference(entry: &Entry, needed: &[&str]) -> String {
         return format!("says {name}=off");
     }
     let lacking: Vec<&str> = needed.iter().filter(|token| !says(&line, token)).copied().collect();
-    format!("does not have {}", lacking.join(" "))
+    boot::lacks_and_says(&lacking)
 }
 
 /// Its initramfs: whether there is one, and for early binding what is in it.
