@@ -119,6 +119,11 @@ fn what_is_no_plain_script_is_read_or_named() {
     assert!(said.contains(">524288</memory>") && said.contains("note: it is Markdown"), "{said}");
     let said = told("/usr/bin/qemu-system-x86_64\n-m 512\n-cpu host\n", 0);
     assert!(said.contains(">524288</memory>") && said.contains("host-passthrough") && said.contains("on separate lines"), "{said}");
+    let makefile = folder.path().join("Makefile");
+    fs::write(&makefile, format!("run: $(IMAGE)\n\t{q} -hda $(IMAGE)\n")).unwrap();
+    run(&mut vgapt(["import", makefile.to_str().unwrap()])).with(1).saying(&["it is a makefile", "make -n TARGET"]);
+    let said = told("[Service]\nExecStart=/usr/bin/qemu-system-x86_64 -m 1 -hda %h/a.img\n", 1);
+    assert!(said.contains("line 2: what %h stands for is not known") && said.contains("--set SPECIFIER_h=VALUE"), "{said}");
     let said = told(&format!("mywrap.sh {q}\n"), 1);
     assert!(said.contains("mywrap.sh is not known to start it"), "{said}");
     for before in ["apt-get install qemu-system-x86", "killall qemu-system-x86_64"] {

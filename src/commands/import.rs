@@ -90,7 +90,7 @@ impl Arguments {
             return Ok(refuse(context, vec![Finding::error("refused", why.as_str(), remedy.as_str())], script.notes));
         }
         if !script.unset.is_empty() {
-            let mut findings: Vec<Finding> = script.unset.iter().map(|name| unset(name)).collect();
+            let mut findings: Vec<Finding> = script.unset.iter().map(|(name, line)| unset(name, *line)).collect();
             if let (true, Some(last)) = (self.script.is_some(), findings.last_mut()) {
                 last.remedy.push_str("; or start the script, and import the QEMU that then runs: vgapt import --running");
             }
@@ -381,12 +381,23 @@ fn define(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
     })
 }
 
-fn unset(name: &str) -> Finding {
+fn unset(name: &str, line: Option<usize>) -> Finding {
+    let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    if name.starts_with("$((") {
+        let message = format!("{place}vgapt does not compute {name}, and QEMU's options need its value");
+        return Finding::error("unset", message, "write the number in its place");
+    }
+    if let Some(letter) = name.strip_prefix("SPECIFIER_") {
+        let message = format!("{place}what %{letter} stands for is not known, and QEMU's options need it");
+        return Finding::error("unset", message, format!("set it, as in systemd.unit(5): --set {name}=VALUE"));
+    }
     let command = name.strip_prefix("$(").and_then(|command| command.strip_suffix(')'));
     let message = match command {
-        Some(_) => format!("vgapt does not run {name}, and QEMU's options need its output"),
-        None if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => format!("${name} is not set, and QEMU's options need it"),
-        None => format!("${{{name}}} is not known, and QEMU's options need it"),
+        Some(_) => format!("{place}vgapt does not run {name}, and QEMU's options need its output"),
+        None if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+            format!("{place}${name} is not set, and QEMU's options need it")
+        }
+        None => format!("{place}${{{name}}} is not known, and QEMU's options need it"),
     };
     let setting = shell_word(&format!("{}=VALUE", command.unwrap_or(name)));
     Finding::error("unset", message, format!("set it: --set {setting}"))

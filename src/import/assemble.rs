@@ -6,7 +6,7 @@ use crate::xml::Fragment;
 /// libvirt's namespace for QEMU's own options.
 const QEMU: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 /// The elements of a domain, in the order in which libvirt writes them.
-const ORDER: &str = "name uuid maxMemory memory memoryBacking vcpu cputune iothreads numatune sysinfo os features cpu clock on_reboot on_crash \
+const ORDER: &str = "name uuid genid maxMemory memory memoryBacking vcpu cputune iothreads numatune sysinfo os features cpu clock on_reboot on_crash \
                      pm devices";
 
 /// The domain as a text.

@@ -1,9 +1,12 @@
 //! Serial lines, channels to the guest, and the TPM.
 
 use super::draft::Draft;
+use super::props::Props;
 use super::table;
 use crate::xml::Fragment;
 
+/// Devices that pass on what a character device says.
+const PORTS: [&str; 3] = ["channel", "smartcard passthrough", "redirdev"];
 const NO_BACKEND: &str = "its backend was not found in the script";
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -21,31 +24,69 @@ pub(super) fn translate(draft: &mut Draft) {
         draft.native(index, "<controller type='virtio-serial'>");
         draft.finish(index, controller);
     }
-    for index in draft.devices(&["channel", "redirdev"]) {
+    smartcards(draft);
+    for index in draft.devices(&PORTS) {
         port(draft, index);
     }
     tpm(draft);
 }
 
-/// `-serial` and `-parallel`.
+/// `-serial` and `-parallel`: a character device in a short form, or the name of one.
 fn lines(draft: &mut Draft) {
     for index in draft.named(&["serial", "parallel"]) {
         let value = draft.whole(index);
         let name = draft.options[index].name.clone();
-        match value.split([':', ',']).next().unwrap_or_default() {
-            "none" | "null" => draft.native(index, &format!("no <{name}>")),
-            "stdio" | "mon" | "pty" | "vc" => {
-                draft.device(Fragment::new(&name).with("type", "pty"));
-                draft.native(index, &format!("<{name} type='pty'>: virsh console"));
-            }
-            "file" => {
-                let file = value.strip_prefix("file:").map(|path| Fragment::new("source").with("path", path));
-                draft.device(Fragment::new(&name).with("type", "file").child_if(file));
-                draft.native(index, &format!("<{name} type='file'>"));
-            }
-            _ => draft.keep(index, "this backend is not converted"),
+        if value == "none" {
+            draft.native(index, &format!("no <{name}>"));
+            continue;
         }
+        let of = match value.strip_prefix("chardev:") {
+            Some(id) => draft.with("chardev", "id", id),
+            None => long_form(&value).map(|long| {
+                draft.options[index].props = Props::read(&long, "backend");
+                index
+            }),
+        };
+        let mut line = Fragment::new(&name);
+        let Some(of) = of.filter(|of| source(draft, *of, &mut line)) else {
+            draft.options[index].props.clear();
+            draft.keep(index, "libvirt has no element for its backend");
+            continue;
+        };
+        draft.fill(of, "chardev", &mut line);
+        let kind = line.attribute("type").unwrap_or_default();
+        let how = format!("<{name} type='{kind}'>{}", if kind == "pty" { ": virsh console" } else { "" });
+        for option in [of, index] {
+            draft.native(option, &how);
+        }
+        draft.device(line);
     }
+}
+
+/// The properties of a character device in its short form (`qemu_chr_parse_compat` of QEMU's `chardev/char.c`).
+fn long_form(short: &str) -> Option<String> {
+    let short = short.strip_prefix("mon:").unwrap_or(short);
+    let end = short.find([':', ',']).unwrap_or(short.len());
+    let (kind, rest) = (&short[..end], short.get(end + 1..).unwrap_or_default());
+    let (place, options) = rest.split_once(',').unwrap_or((rest, ""));
+    let options = if options.is_empty() { String::new() } else { format!(",{options}") };
+    Some(match kind {
+        "stdio" | "pty" | "vc" | "null" => kind.to_owned(),
+        "mon" => "stdio".into(),
+        "file" | "pipe" => format!("{kind},path={rest}"),
+        "unix" => format!("socket,path={place}{options}"),
+        "tcp" | "telnet" => {
+            let (host, port) = place.rsplit_once(':')?;
+            format!("socket,host={host},port={port},telnet={}{options}", if kind == "telnet" { "on" } else { "off" })
+        }
+        "udp" => {
+            let (to, from) = place.split_once('@').unwrap_or((place, ":0"));
+            let ((host, port), (own, own_port)) = (to.rsplit_once(':')?, from.rsplit_once(':')?);
+            format!("udp,host={host},port={port},localaddr={own},localport={own_port}")
+        }
+        _ if short.starts_with("/dev/") => format!("serial,path={short}"),
+        _ => return None,
+    })
 }
 
 /// Lines given as devices, if libvirt has an element for their backend.
@@ -67,37 +108,81 @@ fn devices(draft: &mut Draft) {
 /// Writes the type and the source of a character device; `false` where libvirt has no element for it.
 fn source(draft: &mut Draft, chardev: usize, element: &mut Fragment) -> bool {
     let peek = |name: &str| draft.peek(chardev, name).map(str::to_owned);
-    let mode = if draft.peek(chardev, "server").is_some_and(table::is_on) { "bind" } else { "connect" };
-    let (kind, places) = match (peek("backend").as_deref(), peek("path"), peek("host")) {
+    let is_server = draft.peek(chardev, "server").is_some_and(table::is_on);
+    let mode = if is_server { "bind" } else { "connect" };
+    let end = |mode: &str, host: String, port: String| {
+        // QEMU listens on all addresses, and connects to this host, where none is given (`inet_parse`).
+        let default = if mode == "bind" { "0.0.0.0" } else { "localhost" };
+        let host = if host.is_empty() { default.to_owned() } else { host };
+        Fragment::new("source").with("mode", mode).with("host", host).with("service", port)
+    };
+    let at = |path: String| vec![Fragment::new("source").with("path", path)];
+    let mut protocol = None;
+    let (kind, sources) = match (peek("backend").as_deref(), peek("path"), peek("host")) {
         _ if ["fd", "tls-creds", "websocket"].iter().any(|name| peek(name).is_some_and(|value| value != "off")) => return false,
         (Some("pty" | "stdio" | "vc"), ..) => ("pty", vec![]),
         (Some("null"), ..) => ("null", vec![]),
-        (Some("file"), Some(path), _) => ("file", vec![("source@path", path)]),
-        (Some("pipe"), Some(path), _) => ("pipe", vec![("source@path", path)]),
-        (Some("serial" | "tty"), Some(path), _) => ("dev", vec![("source@path", path)]),
-        (Some("socket"), Some(path), _) => ("unix", vec![("source@mode", mode.into()), ("source@path", path)]),
+        (Some("file"), Some(path), _) => ("file", at(path)),
+        (Some("pipe"), Some(path), _) => ("pipe", at(path)),
+        (Some("serial" | "tty" | "parallel" | "parport"), Some(path), _) => ("dev", at(path)),
+        (Some("socket"), Some(path), _) => ("unix", vec![Fragment::new("source").with("mode", mode).with("path", path)]),
         (Some("socket"), None, Some(host)) => {
-            let protocol = if peek("telnet").is_some_and(|telnet| table::is_on(&telnet)) { "telnet" } else { "raw" };
-            let places = [("source@mode", mode.into()), ("source@host", host), ("source@service", peek("port").unwrap_or_default())];
-            ("tcp", places.into_iter().chain([("protocol@type", protocol.into())]).collect())
+            protocol = Some(if draft.peek(chardev, "telnet").is_some_and(table::is_on) { "telnet" } else { "raw" });
+            ("tcp", vec![end(mode, host, peek("port").unwrap_or_default())])
+        }
+        (Some("udp"), ..) => {
+            let text = |name: &str| peek(name).unwrap_or_default();
+            let own = peek("localport").filter(|port| port != "0").map(|port| end("bind", text("localaddr"), port));
+            ("udp", own.into_iter().chain([end("connect", text("host"), text("port"))]).collect())
         }
         _ => return false,
     };
     element.set("@type", kind);
-    for (place, value) in places {
-        element.set(place, value);
+    for source in sources {
+        element.push("", source);
     }
-    draft.options[chardev].props.ignore(&["host", "port", "telnet", "addr-type"]);
+    if let Some(protocol) = protocol {
+        element.set("protocol@type", protocol);
+    }
+    draft.options[chardev].props.ignore(&["host", "port", "localaddr", "localport", "telnet", "addr-type"]);
     true
 }
 
-/// A port on the virtio serial controller, or USB redirection, with the character device behind it.
+/// The readers of smartcards, and the cards that QEMU emulates.
+fn smartcards(draft: &mut Draft) {
+    for (number, index) in draft.devices(&["controller ccid"]).into_iter().enumerate() {
+        let id = draft.take(index, "id").unwrap_or_default();
+        draft.renamed.push((id, format!("ccid{number}")));
+        let controller = draft.element(index, "controller ccid").with("type", "ccid").with("index", number);
+        draft.finish(index, controller);
+    }
+    for index in draft.devices(&["smartcard"]) {
+        let mut card = draft.element(index, "smartcard");
+        let certificates: Vec<String> = ["cert1", "cert2", "cert3"].iter().filter_map(|name| draft.take(index, name)).collect();
+        match (draft.take(index, "backend").as_deref(), certificates.len()) {
+            (Some("certificates"), 3) => card.set("@mode", "host-certificates"),
+            (None | Some("nss-emulated"), 0) => {}
+            _ => {
+                draft.keep(index, "libvirt has cards with three certificates only");
+                continue;
+            }
+        }
+        for certificate in certificates {
+            card.push("", Fragment::new("certificate").text(certificate));
+        }
+        draft.fill(index, "smartcard", &mut card);
+        draft.finish(index, card);
+    }
+}
+
+/// A port on the virtio serial controller, a smartcard of SPICE, or USB redirection, with the character device behind it.
 fn port(draft: &mut Draft, index: usize) {
     let Some(chardev) = draft.behind(index, "chardev", "chardev") else {
         return draft.keep(index, NO_BACKEND);
     };
-    let is_channel = draft.peek(index, "driver") != Some("usb-redir");
-    let mut element = draft.element(index, if is_channel { "channel" } else { "redirdev" });
+    let group = table::group(draft.peek(index, "driver").unwrap_or_default(), &PORTS).unwrap_or_default();
+    let is_channel = group == "channel";
+    let mut element = draft.element(index, group);
     match draft.peek(chardev, "backend").unwrap_or_default().to_owned().as_str() {
         "spicevmc" if !draft.has_spice() => {
             draft.drop(index, "it needs SPICE, which the script does not use");

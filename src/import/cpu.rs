@@ -18,14 +18,14 @@ const FEATURES: &str = "topoext invtsc svm vmx hypervisor smep smap pcid aes avx
 pub(super) fn translate(draft: &mut Draft) {
     let topology = count(draft);
     pins(draft);
-    let given = draft.named(&["cpu"]);
-    if let Some(index) = given.first() {
-        model(draft, *index);
+    let given = draft.last_of("cpu");
+    if let Some(index) = given {
+        model(draft, index);
     }
     if let Some(topology) = topology {
         draft.domain.push("cpu", topology);
     }
-    let Some((&index, others)) = given.split_first() else { return };
+    let Some(index) = given else { return };
     draft.fill_domain(index, "cpu", "");
     draft.fill_domain(index, "hyperv", "hv-");
     draft.fill_domain(index, "kvm", "");
@@ -53,9 +53,6 @@ pub(super) fn translate(draft: &mut Draft) {
     }
     features(draft, index);
     draft.native(index, "<cpu>, <hyperv>, <kvm>");
-    for other in others {
-        draft.drop(*other, "only the first -cpu is used");
-    }
 }
 
 fn model(draft: &mut Draft, index: usize) {

@@ -12,7 +12,7 @@ const NO_TICKETS: &str = "-spice without disable-ticketing asks for a password (
 
 pub(super) fn translate(draft: &mut Draft) {
     let mut videos: Vec<Fragment> = Vec::new();
-    for index in draft.named(&["vga"]) {
+    if let Some(index) = draft.last_of("vga") {
         let model = draft.take(index, "model").unwrap_or_default();
         if let Some(model) = table::element("vga", &model).as_ref().and_then(|vga| vga.attribute("model")) {
             videos.push(filled(draft, index, model, false));
@@ -20,7 +20,6 @@ pub(super) fn translate(draft: &mut Draft) {
         draft.native(index, "<video>");
     }
     let is_none = |video: &Fragment| video.at("model").and_then(|model| model.attribute("type")) == Some("none");
-    let without = videos.iter().any(is_none);
     let has_defaults = !draft.has_option("nodefaults");
     let is = |driver: &str, kind: &str| table::element("video", driver).is_some_and(|video| video.attribute("is") == Some(kind));
     // Without a VGA device QEMU adds its default one (`default_list` of `system/vl.c`).
@@ -60,7 +59,7 @@ pub(super) fn translate(draft: &mut Draft) {
         }
         draft.device(video);
     }
-    graphics(draft, shows && !without, renders);
+    graphics(draft, shows, renders);
 }
 
 fn video(model: &str) -> Fragment {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::options::{Conversion, QemuOption};
 use super::props::Props;
+use super::shell::Copied;
 use super::table::{self, Converted, PROPERTIES};
 use crate::model::Descriptor;
 use crate::xml::Fragment;
@@ -32,8 +33,8 @@ pub(super) struct Draft {
     pub(super) renamed: Vec<(String, String)>,
     /// The open files of QEMU, by number.
     pub(super) descriptors: BTreeMap<u32, Descriptor>,
-    /// Files that the script copies before it starts QEMU, and where to.
-    pub(super) copies: Vec<(String, String)>,
+    /// Files that the script copies before it starts QEMU.
+    pub(super) copies: Vec<Copied>,
     /// How many devices passed to QEMU unchanged have an address on the root bus.
     places: usize,
     pub(super) name: Option<String>,
@@ -70,6 +71,16 @@ impl Draft {
     /// The unsettled options with one of these names.
     pub(super) fn named(&self, names: &[&str]) -> Vec<usize> {
         self.open(|option| names.contains(&option.name.as_str()))
+    }
+
+    /// The last option of a name, which replaces those before it (`system/vl.c`); they are left out.
+    pub(super) fn last_of(&mut self, name: &str) -> Option<usize> {
+        let mut given = self.named(&[name]);
+        let last = given.pop();
+        for index in given {
+            self.drop(index, &format!("only the last -{name} counts"));
+        }
+        last
     }
 
     /// The unsettled devices of these groups of `table::NAMES`.
@@ -177,8 +188,15 @@ impl Draft {
         element
     }
 
-    /// Adds the element of a device; its address in the guest is left to libvirt.
-    pub(super) fn finish(&mut self, index: usize, element: Fragment) {
+    /// Adds the element of a device; its address in the guest is left to libvirt, but for which of several USB buses it is on.
+    pub(super) fn finish(&mut self, index: usize, mut element: Fragment) {
+        let number = |alias: &str| alias.strip_prefix("usb").map(|number| number.parse::<usize>().unwrap_or(0));
+        let has_several = self.renamed.iter().filter_map(|(_, alias)| number(alias)).any(|number| number > 0);
+        let bus = self.peek(index, "bus").and_then(|bus| self.renamed_bus(bus));
+        if let Some(bus) = bus.and_then(|bus| number(bus.split('.').next()?)).filter(|_| has_several) {
+            element.set("address@type", "usb");
+            element.set("address@bus", bus);
+        }
         self.ignore_address(index);
         self.native(index, &format!("<{}>", element.name()));
         self.device(element);

@@ -38,13 +38,11 @@ pub(super) fn translate(draft: &mut Draft) {
                 draft.domain.set("os/nvram@template", &variables.path);
             } else {
                 // libvirt copies the template only where the file is missing.
-                let copied = draft.copies.iter().rev().find(|(_, to)| *to == variables.path).map(|(from, _)| from.clone());
-                if let Some(from) = copied.filter(|from| from.starts_with('/')) {
-                    draft.notes.push(format!(
-                        "{}: libvirt copies {from} to it if it is missing; the script does so at each start",
-                        variables.path
-                    ));
-                    draft.domain.set("os/nvram@template", from);
+                let copied = draft.copies.iter().rev().find(|copy| copy.to == variables.path).cloned();
+                if let Some(copy) = copied.filter(|copy| copy.from.starts_with('/')) {
+                    let when = if copy.if_missing { ", as the script does" } else { "; the script does so at each start" };
+                    draft.notes.push(format!("{}: libvirt copies {} to it if it is missing{when}", variables.path, copy.from));
+                    draft.domain.set("os/nvram@template", copy.from);
                 }
                 draft.domain.set("os/nvram", &variables.path);
             }

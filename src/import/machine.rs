@@ -5,7 +5,13 @@ use super::options::QemuOption;
 use super::table::{self, VALUES};
 use crate::xml::Fragment;
 
-pub(super) fn translate(draft: &mut Draft) {
+/// Machines without a PCI bus, or that only Xen or another program starts: libvirt has no domain for them.
+const WITHOUT_DOMAIN: &str = "microvm isapc xenfv xenfv-4.2 xenpv x-remote nitro-enclave none";
+
+pub(super) fn translate(draft: &mut Draft, program: &str) {
+    // As QEMU does where no option names an accelerator (`configure_accelerators` of `system/vl.c`).
+    let names = |option: &QemuOption| ["accel", "no-kvm"].contains(&option.name.as_str()) || option.peek("accel").is_some();
+    draft.is_kvm = program.ends_with("kvm") && !draft.options.iter().any(names);
     for index in draft.named(&["enable-kvm"]) {
         draft.is_kvm = true;
         draft.native(index, "<domain type='kvm'>");
@@ -80,6 +86,14 @@ fn machine(draft: &mut Draft) {
     let mut has_acpi = true;
     for index in draft.named(&["machine"]) {
         model = draft.take(index, "type").unwrap_or(model);
+        if table::has(WITHOUT_DOMAIN, &model) {
+            let remedy = "write q35 in its place, and the PCI devices: virtio-blk-pci for virtio-blk-device; or go on without libvirt";
+            draft.refuse(index, &format!("libvirt has no domains of the machine {model}"), remedy);
+        }
+        if let Some((bare, version)) = model.split_once("+pve") {
+            draft.notes.push(format!("+pve{version} of the machine is left out: only Proxmox's QEMU knows it"));
+            model = bare.to_owned();
+        }
         accelerator(draft, index);
         has_acpi = draft.flag(index, "acpi").unwrap_or(has_acpi);
         draft.fill_domain(index, "machine", "");

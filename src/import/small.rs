@@ -24,6 +24,7 @@ pub(super) fn translate(draft: &mut Draft) {
     for index in draft.devices(&["domain"]) {
         let places = table::places("domain", draft.peek(index, "driver").unwrap_or_default()).unwrap_or_default();
         table::write(&mut draft.domain, places, "");
+        draft.fill_domain(index, "domain", "");
         draft.native(index, &format!("<{}>", places.split('@').next().unwrap_or_default().replace('/', "><")));
         draft.ignore_address(index);
     }

@@ -10,8 +10,8 @@ use super::draft::Draft;
 use super::options::{Conversion, QemuOption, options};
 use super::paths::ImportContext;
 use super::props::same_name;
-use super::shell::Script;
-use super::table::{self, MEANINGLESS, PATH_PROPERTIES};
+use super::shell::{Copied, Script};
+use super::table::{self, MEANINGLESS};
 use super::{
     before, channels, cpu, display, environment, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb,
 };
@@ -64,9 +64,10 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     other_architectures(&mut draft, script);
     bare_words(&mut draft);
     let folder = script.folder.as_deref().unwrap_or_default();
-    draft.copies = script.copies.iter().map(|(from, to)| (paths::joined(folder, from), paths::joined(folder, to))).collect();
+    let absolute = |copy: &Copied| Copied { from: paths::joined(folder, &copy.from), to: paths::joined(folder, &copy.to), ..*copy };
+    draft.copies = script.copies.iter().map(absolute).collect();
     sets::translate(&mut draft);
-    machine::translate(&mut draft);
+    machine::translate(&mut draft, script.argv.first().map_or("", String::as_str));
     cpu::translate(&mut draft);
     for (vcpu, set) in &script.pins {
         draft.domain.push("cputune", Fragment::new("vcpupin").with("vcpu", vcpu).with("cpuset", set));
@@ -140,19 +141,32 @@ fn open_files(draft: &mut Draft) {
 const OPEN_TO_ALL: &str = "/dev/null /dev/full /dev/zero /dev/random /dev/urandom /dev/ptmx /dev/kvm /dev/userfaultfd";
 const FOLDERS: [&str; 3] = ["/dev/shm", "/dev/hugepages", "/dev/fdset"];
 
+/// Devices for which QEMU opens a node that no property names.
+const NODES: &[(&str, &str)] = &[
+    ("usb-host", "/dev/bus/usb/BUS/DEVICE (lsusb)"),
+    ("vhost-scsi-pci vhost-scsi-pci-non-transitional vhost-scsi-pci-transitional", "/dev/vhost-scsi"),
+    ("vhost-vsock-pci vhost-vsock-device", "/dev/vhost-vsock"),
+    ("vfio-pci vfio-pci-nohotplug vfio-ap", "/dev/vfio/GROUP"),
+    ("tap", "/dev/net/tun"),
+];
+
 /// Says of device nodes that only QEMU knows how libvirt lets it open them.
 fn device_nodes(draft: &mut Draft) {
-    let properties = |option: &QemuOption| table::of(PATH_PROPERTIES, &option.name).unwrap_or_default().split(' ');
-    let kept = draft.options.iter().filter(|option| option.is_kept());
-    let paths = kept.flat_map(|option| properties(option).filter_map(|name| option.peek(name)));
-    let is_node =
-        |path: &&str| path.starts_with("/dev/") && !table::has(OPEN_TO_ALL, path) && !FOLDERS.iter().any(|folder| path.starts_with(folder));
-    let nodes: BTreeSet<&str> = paths.filter(is_node).collect();
-    let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
+    let mut nodes: BTreeSet<String> = BTreeSet::new();
+    for option in draft.options.iter().filter(|option| option.is_kept()) {
+        let is_network = ["netdev", "net", "nic"].contains(&option.name.as_str());
+        let kind = option.driver().or_else(|| option.peek("type").filter(|_| is_network));
+        nodes.extend(kind.and_then(|kind| table::of(NODES, kind)).map(str::to_owned));
+        let values = option.props.left().into_iter().map(|(_, value)| value).chain(option.value.clone());
+        let is_node =
+            |path: &String| path.starts_with("/dev/") && !table::has(OPEN_TO_ALL, path) && !FOLDERS.iter().any(|of| path.starts_with(of));
+        nodes.extend(values.filter(is_node));
+    }
     if !nodes.is_empty() {
+        let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
         draft.notes.push(format!(
             "{nodes}: QEMU opens it by itself, and libvirt lets QEMU open only the device nodes of elements: add it to cgroup_device_acl in \
-             /etc/libvirt/qemu.conf, beside those that the comment there lists, and restart libvirtd"
+             /etc/libvirt/qemu.conf, beside those that the comment there lists, restart libvirtd, and let QEMU's user read and write it"
         ));
     }
 }

@@ -7,7 +7,7 @@ use super::super::cpu;
 use super::super::draft::OWN;
 use super::super::memory::{read, read_bytes};
 use super::super::options::{QemuOption, options};
-use super::super::table::{VGA, group, is_on, number};
+use super::super::table::{NAMES, VGA, group, has, is_on, number};
 use crate::model::PciAddress;
 
 /// A device or a setting.
@@ -31,29 +31,8 @@ impl Item {
     }
 }
 
-/// Drivers with another name of the same device.
-const SAME_DRIVER: [(&str, &str); 19] = [
-    ("virtio-net", "virtio-net-pci"),
-    ("virtio-blk", "virtio-blk-pci"),
-    ("virtio-scsi", "virtio-scsi-pci"),
-    ("virtio-serial", "virtio-serial-pci"),
-    ("virtio-rng", "virtio-rng-pci"),
-    ("virtio-balloon", "virtio-balloon-pci"),
-    ("virtio-9p", "virtio-9p-pci"),
-    ("virtio-keyboard", "virtio-keyboard-pci"),
-    ("virtio-mouse", "virtio-mouse-pci"),
-    ("virtio-tablet", "virtio-tablet-pci"),
-    ("vhost-user-fs", "vhost-user-fs-pci"),
-    ("vfio-pci-nohotplug", "vfio-pci"),
-    ("e1000-82540em", "e1000"),
-    ("lsi53c895a", "lsi"),
-    ("ahci", "ich9-ahci"),
-    ("virtio", "virtio-net-pci"),
-    ("hda", "intel-hda"),
-    ("ac97", "AC97"),
-    ("es1370", "ES1370"),
-];
-/// What `-vga` stands for.
+/// Groups of names that are no drivers, or of devices that differ.
+const OTHER_NAMES: [&str; 3] = ["vga", "audio", "controller pci"];
 /// Properties that name another option, that option, and the prefix of its properties.
 const BEHIND: [(&str, &str, &str); 9] = [
     ("netdev", "netdev", "netdev."),
@@ -77,7 +56,7 @@ const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off d
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
                         acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
                         disable-legacy=auto disable-modern=off migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
-                        graphics=on guest-reset=on period=65536 manufacturer=";
+                        graphics=on guest-reset=on period=65536 manufacturer= backend=nss-emulated";
 /// Settings that several options make together.
 const TOGETHER: &str = "machine cpu smp m rtc boot overcommit name memory";
 
@@ -87,6 +66,13 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
     let mut line = Line { options: &options, items: Vec::new(), behind: BTreeSet::new() };
     for index in 0..options.len() {
         line.option(index);
+    }
+    // As QEMU does where no option names an accelerator (`configure_accelerators` of `system/vl.c`).
+    let names = |option: &QemuOption| option.name == "accel" || option.peek("accel").is_some();
+    if argv.first().is_some_and(|program| program.ends_with("kvm")) && !options.iter().any(names) {
+        if let Some(machine) = line.items.iter_mut().find(|item| item.kind == "machine") {
+            machine.props.insert("accel".into(), "kvm".into());
+        }
     }
     let behind = line.behind;
     let mut items = line.items;
@@ -190,6 +176,8 @@ impl Line<'_> {
             "no-acpi" => self.with("machine", index, &[("acpi", "off")]),
             "no-hpet" => self.with("machine", index, &[("hpet", "off")]),
             "machine" => self.machine(index),
+            // Only the last one counts.
+            "cpu" if self.options[index + 1..].iter().any(|other| other.name == "cpu") => self.with("earlier cpu", index, &[]),
             "cpu" => self.cpu(index),
             "global" => self.global(index),
             "smp" => self.smp(index),
@@ -331,7 +319,8 @@ impl Line<'_> {
 
     fn machine(&mut self, index: usize) {
         let option = &self.options[index];
-        let model = option.peek("type").map(str::to_owned);
+        // Only Proxmox's QEMU knows this end.
+        let model = option.peek("type").map(|model| model.split_once("+pve").map_or(model, |(bare, _)| bare).to_owned());
         for (name, value) in option.props.left() {
             if let ("pflash0" | "pflash1", at) = (name.as_str(), index) {
                 let mut flash = Item { kind: name.clone(), options: vec![at], ..Item::default() };
@@ -504,9 +493,11 @@ impl Line<'_> {
     }
 }
 
-/// One name of a driver.
+/// One name of a driver: the first of those for which libvirt has the same, wherever its name is not written itself.
 fn driver(name: &str) -> &str {
-    SAME_DRIVER.iter().find(|(other, _)| *other == name).map_or(name, |(_, one)| one)
+    let is_named = |places: &str| places.split(' ').any(|place| place.starts_with('@') && !place.contains('='));
+    let is_it = |(names, group, places): &&(&str, &str, &str)| has(names, name) && !OTHER_NAMES.contains(group) && !is_named(places);
+    NAMES.iter().find(is_it).and_then(|(names, ..)| names.split(' ').next()).unwrap_or(name)
 }
 
 /// The properties of a drive; `cache=` in its parts (the table in `qemu-options.hx`).

@@ -17,6 +17,12 @@ pub(super) fn other_language(text: &str, path: &str) -> Option<&'static str> {
     languages.into_iter().find(|(name, extensions, _)| first.contains(name) || by_name(extensions)).map(|(.., words)| words)
 }
 
+/// Whether it is a file of `make`, by its name.
+pub(super) fn is_makefile(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    ["Makefile", "makefile", "GNUmakefile"].contains(&name) || name.ends_with(".mk")
+}
+
 /// Whether it is Markdown with code blocks.
 pub(super) fn is_markdown(text: &str) -> bool {
     !text.starts_with("#!") && text.lines().filter(|line| line.starts_with("```")).count() > 1

@@ -69,6 +69,7 @@ pub(in crate::import) const MEANINGLESS: &[(&str, &str)] = &[
     ("full-screen alt-grab ctrl-grab no-frame portrait rotate", "libvirt opens no window"),
     ("incoming loadvm", "libvirt loads saved states itself: virsh restore, virsh snapshot-revert"),
     ("D d trace", "QEMU's log is in /var/log/libvirt/qemu"),
+    ("id", "Proxmox's number of the machine, which only its QEMU knows"),
     ("writeconfig", "it writes the options of the script to a file"),
     ("no-fd-bootchk win2k-hack no-kvm-irqchip no-kvm old-param no-kvm-pit tdf show-cursor enable-fips", "QEMU no longer has this option"),
     ("smb", "QEMU no longer has this option; it started a Samba server, which libvirt forbids: share the folder with <filesystem>"),

@@ -9,11 +9,14 @@ use super::super::marks::{filled, shown};
 use super::super::pattern;
 use super::super::programs::starts_qemu;
 use super::super::word::{Piece, Word, is_name};
+use super::commands::copied;
 use super::{DECLARERS, Flow, Reader};
 
 /// Variables that a shell or a session always sets.
 const ALWAYS_SET: &str = "HOME USER LOGNAME SHELL PWD OLDPWD EUID UID HOSTNAME PATH PPID RANDOM SECONDS TERM OSTYPE HOSTTYPE MACHTYPE LANG \
                           DISPLAY XDG_RUNTIME_DIR SUDO_USER SUDO_UID";
+/// Programs that make a file, which QEMU's options may name.
+const MAKE_FILES: &str = "cp mv ln qemu-img dd truncate fallocate wget curl";
 /// How deep called functions are searched.
 pub(super) const MAX_CALL_DEPTH: usize = 2;
 
@@ -48,13 +51,7 @@ impl Reader<'_> {
         let matters = !effects.is_empty() || taken.iter().any(|list| !self.effects(list, 0).is_empty());
         let out = if effects.is_empty() { "nothing".to_owned() } else { effects.join("; ") };
         let does = if holds { "is true" } else { "is false" };
-        // That a command is assumed to succeed is reported only if something depends on it.
-        let is_test = condition.starts_with(['[', '!']) || condition.starts_with("test ") || condition.starts_with("case ");
-        let told = if truth.known {
-            matters && !assumed.is_empty()
-        } else {
-            matters && (is_test || !effects.is_empty() || by_qemu.is_some_and(|(holds, ..)| holds != truth.holds))
-        };
+        let told = matters && (!truth.known || !assumed.is_empty());
         if told && !truth.known {
             let as_it = if holds { "true" } else { "false" };
             self.note(format!("line {line}: it is unknown whether `{condition}` is true; assumed {as_it}; left out: {out}"));
@@ -72,10 +69,23 @@ impl Reader<'_> {
         }
         let why = format!("line {line}: `{condition}` {does} as vgapt reads it");
         for list in left {
+            if !truth.known {
+                self.copies_if_missing(list);
+            }
             self.leave(list, &why, told);
             self.leave_empty(list);
         }
         holds
+    }
+
+    /// `[ -f TO ] || cp FROM TO`: what libvirt does with a template too.
+    fn copies_if_missing(&mut self, steps: &[Statement]) {
+        let mut copies = Vec::new();
+        each(steps, &mut |step| copies.extend(step.parts().filter(|(first, _)| *first == "cp").map(|(_, parts)| parts)));
+        for parts in copies {
+            let argv: Vec<String> = parts.iter().filter_map(Part::word).flat_map(|word| self.variables.words(word)).collect();
+            self.script.copies.extend(copied(&argv, true));
+        }
     }
 
     /// Skips commands, and remembers the QEMU commands among them.
@@ -151,8 +161,9 @@ impl Reader<'_> {
             });
             let sets_arguments = first == "set" && parts.len() > 1 && step.text.contains("--");
             let calls = self.called(first, depth).is_some_and(|body| !self.effects(body, depth + 1).is_empty());
+            let makes = MAKE_FILES.split(' ').any(|program| program == first);
             let within = matches!(first, "eval" | "source" | "." | "unset" | "read" | "mapfile");
-            if (sets || sets_arguments || calls || within || starts_qemu(step)) && seen.insert(step.text.as_str()) {
+            if (sets || sets_arguments || calls || within || makes || starts_qemu(step)) && seen.insert(step.text.as_str()) {
                 effects.push(step.text.clone());
             }
         });

@@ -7,7 +7,7 @@ use super::super::marks::{has_unknown, setting_of, shown, unknown, unknowns};
 use super::super::parser::parse;
 use super::super::programs::{Inner, has_options_of_qemu, inner, is_qemu, mentions_qemu, starts_qemu};
 use super::super::word::{Word, is_name};
-use super::{DECLARERS, Flow, Reader};
+use super::{Copied, DECLARERS, Flow, Reader};
 use crate::model::shell_word;
 
 /// Commands that only print, or succeed without an effect on what is read here.
@@ -242,10 +242,7 @@ impl Reader<'_> {
         if only_reads || !is_program || has_unknown(&argv[0]) || !self.variables.budget.take_words(argv) {
             return;
         }
-        let files: Vec<&String> = argv[1..].iter().filter(|word| !word.starts_with('-')).collect();
-        if let ("cp", [from, to]) = (name, &files[..]) {
-            self.script.copies.push((shown(from), shown(to)));
-        }
+        self.script.copies.extend(copied(argv, false));
         let programs = if self.script.argv.is_empty() { &mut self.script.beside } else { &mut self.script.after };
         programs.entry(name.to_owned()).or_insert(line);
     }
@@ -302,6 +299,14 @@ impl Reader<'_> {
             _ => self.beside_qemu(step.line, argv),
         }
     }
+}
+
+/// What `cp FROM TO` copies.
+pub(super) fn copied(argv: &[String], if_missing: bool) -> Option<Copied> {
+    let (program, words) = argv.split_first()?;
+    let files: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let [from, to] = files[..] else { return None };
+    (program.rsplit('/').next() == Some("cp")).then(|| Copied { from: shown(from), to: shown(to), if_missing })
 }
 
 /// The variables that `read` or `mapfile` sets.

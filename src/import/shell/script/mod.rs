@@ -15,7 +15,7 @@ use super::budget::{Budget, COMMAND, WORD};
 use super::command::{Command, Joined, Statement};
 use super::condition::Truth;
 use super::expand::{Lookup, Variables};
-use super::marks::{has_unknown, shown, unknowns};
+use super::marks::{has_unknown, setting_of, shown, unknowns};
 use super::parser::parse;
 use super::{kind, unit};
 use crate::import::environment::{assignments, is_for_qemu, is_of_sound};
@@ -34,14 +34,14 @@ pub struct Script {
     pub after: BTreeMap<String, usize>,
     /// QEMU and its options.
     pub argv: Vec<String>,
-    /// Unset variables, and commands that were not run, if QEMU's options need them.
-    pub unset: Vec<String>,
+    /// Unset variables, and commands that were not run, if QEMU's options need them, and the first line of each.
+    pub unset: BTreeMap<String, Option<usize>>,
     /// Notes about how the script was read.
     pub notes: Vec<String>,
     /// The host CPUs of vCPUs, where their threads are pinned.
     pub pins: Vec<(u32, String)>,
-    /// Files that the script copies, and where to.
-    pub copies: Vec<(String, String)>,
+    /// Files that the script copies.
+    pub copies: Vec<Copied>,
     /// The line of the QEMU command.
     pub line: Option<usize>,
     /// The directory of its relative paths; `None` where that is not known.
@@ -50,6 +50,15 @@ pub struct Script {
     pub descriptors: BTreeMap<u32, Descriptor>,
     /// Why no QEMU command was read, and the remedy.
     pub refusal: Option<(String, String)>,
+}
+
+/// A file that a script copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    pub from: String,
+    pub to: String,
+    /// Only under a condition that is not known, such as that the copy is missing.
+    pub if_missing: bool,
 }
 
 impl Script {
@@ -78,6 +87,10 @@ const BY_HAND: &str = "start it, and import the QEMU that then runs: vgapt impor
 pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Script {
     if let Some(language) = kind::other_language(text, path) {
         return Script::refused(format!("it is {language}, not a shell script"), BY_HAND);
+    }
+    if kind::is_makefile(path) {
+        let remedy = "make prints the commands of a target: make -n TARGET >FILE, and vgapt import --argv FILE";
+        return Script::refused("it is a makefile, not a shell script", remedy);
     }
     if text.len() > LONGEST_SCRIPT {
         return Script::refused(format!("it is longer than {} KiB", LONGEST_SCRIPT >> 10), BY_HAND);
@@ -364,8 +377,9 @@ impl Reader<'_> {
             self.note(format!("$PWD is assumed to be the script's directory {folder}; if not, give it with --set PWD=DIRECTORY"));
         }
         let environment = self.script.environment.iter().map(|(_, value, _)| value);
-        let unset: BTreeSet<String> = self.script.argv.iter().skip(1).chain(environment).flat_map(|word| unknowns(word)).collect();
-        self.script.unset = unset.into_iter().collect();
+        let unset = self.script.argv.iter().skip(1).chain(environment).flat_map(|word| unknowns(word));
+        let unset: BTreeSet<String> = unset.collect();
+        self.script.unset = unset.into_iter().map(|name| (name.clone(), line_of(text, &name))).collect();
         for word in self.script.argv.iter_mut().chain(&mut self.script.before) {
             *word = shown(word);
         }
@@ -397,4 +411,11 @@ impl Reader<'_> {
             self.script.refusal = Some((format!("the QEMU command of line {line} is not read: {why}"), remedy));
         }
     }
+}
+
+/// The first line of a script that expands a name.
+fn line_of(text: &str, name: &str) -> Option<usize> {
+    let begins = |line: &str, sign: &str| line.split(sign).skip(1).any(|after| after.starts_with(setting_of(name)));
+    let is_it = |line: &str| !line.trim_start().starts_with('#') && ["$", "${", "$(", "`"].iter().any(|sign| begins(line, sign));
+    text.lines().position(is_it).map(|line| line + 1)
 }

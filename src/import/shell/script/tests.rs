@@ -74,7 +74,14 @@ fn what_cannot_be_told_is_told() {
     assert_eq!(folder("(cd /vm)\nkvm -m 1").as_deref(), Some("/s"));
     assert_eq!(folder("cd $(mktemp -d)\nkvm -m 1"), None);
     let copied = read("D=/d\ncp -f $D/VARS.fd /tmp/v.fd\nkvm -m 1", "x", &|_| None).copies;
-    assert_eq!(copied, [("/d/VARS.fd".to_owned(), "/tmp/v.fd".to_owned())]);
+    let copy = |from: &str, to: &str, if_missing| Copied { from: from.into(), to: to.into(), if_missing };
+    assert_eq!(copied, [copy("/d/VARS.fd", "/tmp/v.fd", false)]);
+    for script in ["[ -f v ] || cp t v", "if [ ! -e v ]; then cp t v; fi", "[[ -s v ]] || { cp -n t v; }"] {
+        let script = read(&format!("{script}\nkvm -m 1"), "x", &|_| None);
+        assert_eq!(script.copies, [copy("t", "v", true)]);
+        assert!(script.notes[0].contains("left out: cp"), "{:?}", script.notes);
+    }
+    assert!(notes("V=\nlspci | grep -q x && V=a\nkvm -m 1 $V").contains("whether `lspci | grep -q x` is true; assumed true"));
     let arguments = |name: &str| (name == "1").then(|| "run".to_owned());
     let script = read("case $1 in run) kvm -m 1 ;; *) exit ;; esac", "x", &arguments);
     assert_eq!((script.argv.join(" "), script.notes), ("kvm -m 1".into(), Vec::new()));
@@ -87,7 +94,7 @@ fn functions_and_arguments() {
     assert_eq!(argv("f() { local M=2; N=$M; return; N=4; }\nM=1\nf\nkvm -m $M $N"), "kvm|-m|1|2");
     assert_eq!(argv("set -e -- -m 'a b'\nkvm \"$@\" $2 $3"), "kvm|-m|a b|a|b");
     assert_eq!(argv("A=x\nunset A\nkvm -m 1 $A"), "kvm|-m|1");
-    let unset = |script: &str| read(script, "x", &|_| None).unset.join(" ");
+    let unset = |script: &str| read(script, "x", &|_| None).unset.into_keys().collect::<Vec<_>>().join(" ");
     assert_eq!(unset("M=1\nread -p mem M\nkvm -m $M ${2:-3} $1"), "1 M");
     assert_eq!(unset("printf -v M %d 4\nmapfile -t X <list\nkvm -m $M \"${X[@]}\""), "M X");
 }
@@ -141,8 +148,8 @@ fn why_nothing_was_read() {
 fn what_is_not_known_is_named() {
     let script = read("taskset -c 1 $QEMU -smp $(nproc) -m $MEM -x `a b`", "x", &|_| None);
     assert_eq!(
-        (script.unset, script.before.join(" ")),
-        (vec!["$(a b)".to_owned(), "$(nproc)".into(), "MEM".into()], "taskset -c 1".into())
+        (script.unset.into_iter().collect(), script.before.join(" ")),
+        (["$(a b)", "$(nproc)", "MEM"].map(|name| (name.to_owned(), Some(1))).to_vec(), "taskset -c 1".into())
     );
     assert_eq!(script.argv.join(" "), "$QEMU -smp $(nproc) -m $MEM -x $(a b)");
 }
