@@ -68,7 +68,7 @@ const REFUSED: &str = ": line ";
 
 #[test]
 fn what_doubles_itself_is_refused_by_its_line() {
-    let long = "x".repeat(60_000);
+    let many = "x ".repeat(190);
     for (name, script) in [
         ("an array", filled("A=(a b c d)\n", "A=(\"${A[@]}\" \"${A[@]}\")\n", QEMU)),
         ("an array of elements", filled("A=(a)\n", "A+=(\"${A[@]}\")\n", QEMU)),
@@ -79,8 +79,7 @@ fn what_doubles_itself_is_refused_by_its_line() {
         ("a function", format!("f() {{ A=(\"${{A[@]}}\" \"${{A[@]}}\" x); f; f; }}\nf{QEMU}")),
         ("a text that is read again", format!("A='A=\"$A;$A\"; eval \"$A\"'\neval \"$A\"{QEMU}")),
         ("a text that reads itself", format!("A='eval \"$A\"'\neval \"$A\"{QEMU}")),
-        ("loops in loops", format!("for a in {{1..200}}; do for b in {{1..200}}; do for c in {{1..200}}; do A+=x; done; done; done{QEMU}")),
-        ("braces", format!("A=({{a,b}}{{a,b}}{{a,b}}{{a,b}}{{a,b}}{{a,b}}{{a,b}}{long})\nB=(${{A[@]}} ${{A[@]}}){QEMU}")),
+        ("loops in loops", format!("for a in {many}; do for b in {many}; do for c in {many}; do A+=x; done; done; done{QEMU}")),
     ] {
         let (said, code) = import(name, &script, "");
         assert!(code == 0 || (code == 1 && said.contains(REFUSED)), "{name}: {said}");
@@ -92,13 +91,12 @@ fn a_pattern_over_a_long_value_ends() {
     let long = "x".repeat(90_000);
     let stars = "*x".repeat(20_000);
     for (name, script, is_read) in [
-        ("replaced by a letter", format!("A={long}\nA=\"${{A//x/y}}\"\nA=${{A//y/}}{QEMU}"), true),
-        ("replaced by a star", format!("A={long}\nA=\"${{A//x*z/y}}\"{QEMU}"), false),
+        ("asked for", format!("A={long}\nA=\"${{A//x*z/y}}\"{QEMU}"), true),
         ("cut at the end", format!("A={long}\nA=${{A%%z*}}\nA=${{A%x*}}\nA=${{A##*y}}{QEMU}"), true),
-        ("many stars", format!("A={}\nA=${{A//{stars}/y}}{QEMU}", "x".repeat(50_000)), false),
-        ("many brackets", format!("A={}\nA=${{A//{}/y}}{QEMU}", "x".repeat(50_000), "[".repeat(45_000)), true),
+        ("many stars", format!("A={}\nA=${{A##{stars}y}}{QEMU}", "x".repeat(50_000)), false),
+        ("many brackets", format!("A={}\nA=${{A##*{}}}{QEMU}", "x".repeat(50_000), "[".repeat(45_000)), true),
         ("compared", format!("A={}\nif [[ $A == {stars}y ]]; then B=1; fi{QEMU}", "x".repeat(50_000)), false),
-        ("a set", format!("A={}\nA=${{A//[{}]/y}}{QEMU}", "x".repeat(50_000), "b".repeat(45_000)), false),
+        ("a set", format!("A={}\nA=${{A##*[{}]}}{QEMU}", "x".repeat(50_000), "b".repeat(45_000)), false),
     ] {
         let (said, code) = import(name, &script, "");
         assert!(code == i32::from(!is_read), "{name}: {code} {said}");
@@ -108,10 +106,11 @@ fn a_pattern_over_a_long_value_ends() {
 
 #[test]
 fn an_array_that_is_only_declared_is_not_copied() {
+    let many = "x ".repeat(190);
     let array = format!("A=(x x x x x x x x)\n{}", "A+=(\"${A[@]}\")\n".repeat(13));
     for (name, script) in [
         ("a line each", format!("{array}{}{QEMU}", "declare A\n".repeat(9_000))),
-        ("loops", format!("{array}for a in {{1..190}}; do for b in {{1..90}}; do declare A; done; done{QEMU}")),
+        ("loops", format!("{array}for a in {many}; do for b in {many}; do declare A; done; done{QEMU}")),
         ("in a function", format!("{array}f() {{ local A; }}\n{}{QEMU}", "f\n".repeat(9_000))),
     ] {
         let (said, code) = import(name, &script, "");

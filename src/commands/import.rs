@@ -391,6 +391,10 @@ fn unset(name: &str, line: Option<usize>) -> Finding {
         let message = format!("{place}what %{letter} stands for is not known, and QEMU's options need it");
         return Finding::error("unset", message, format!("set it, as in systemd.unit(5): --set {name}=VALUE"));
     }
+    if name.contains('{') && !name.starts_with("$(") {
+        let message = format!("{place}vgapt does not expand the braces of {name}, and QEMU's options need it");
+        return Finding::error("unset", message, format!("set it to its words: --set {}", shell_word(&format!("{name}=WORDS"))));
+    }
     let command = name.strip_prefix("$(").and_then(|command| command.strip_suffix(')'));
     let message = match command {
         Some(_) => format!("{place}vgapt does not run {name}, and QEMU's options need its output"),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::copied::Copied;
 use super::options::{Conversion, QemuOption};
 use super::props::Props;
-use super::shell::Copied;
 use super::table::{self, Converted, PROPERTIES};
 use crate::model::Descriptor;
 use crate::xml::Fragment;

@@ -5,6 +5,7 @@ mod assemble;
 mod before;
 mod channels;
 mod compare;
+mod copied;
 mod cpu;
 mod display;
 mod draft;

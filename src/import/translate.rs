@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::assemble::assemble;
+use super::copied::Copied;
 use super::draft::Draft;
 use super::options::{Conversion, QemuOption, options};
 use super::paths::ImportContext;
 use super::props::same_name;
-use super::shell::{Copied, Script};
+use super::shell::Script;
 use super::table::{self, MEANINGLESS};
 use super::{
     before, channels, cpu, display, environment, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb,

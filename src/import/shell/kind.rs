@@ -10,6 +10,7 @@ pub(super) fn other_language(text: &str, path: &str) -> Option<&'static str> {
         ("ruby", &["rb"], "a Ruby script"),
         ("node", &["js"], "a JavaScript program"),
         ("fish", &["fish"], "a fish script"),
+        ("zsh", &["zsh"], "a zsh script"),
         ("pwsh", &["ps1"], "a PowerShell script"),
         ("cmd.exe", &["bat", "cmd"], "a Windows batch file"),
     ];

@@ -18,5 +18,4 @@ mod word;
 
 pub use pasted::pasted;
 pub(super) use programs::is_wrapper;
-pub(super) use script::Copied;
 pub use script::{Script, read};

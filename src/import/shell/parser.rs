@@ -167,7 +167,7 @@ impl Parser<'_> {
             Some(word @ ("while" | "until")) => {
                 let until = word == "until";
                 self.at += 1;
-                let condition = self.list(&["{"]);
+                let condition = self.list(&[]);
                 Some(Command::While { until, condition, body: self.body() })
             }
             Some("for" | "select") => self.for_loop(),
@@ -205,10 +205,6 @@ impl Parser<'_> {
                 Kind::Word(word) => {
                     parts.push(Part::Word(word.clone()));
                     self.at += 1;
-                    // zsh: `if [[ … ]] {`.
-                    if word.plain() == Some("]]") {
-                        break;
-                    }
                 }
                 Kind::ArrayStart { name, append } => {
                     let (name, append) = (name.clone(), *append);
@@ -249,28 +245,14 @@ impl Parser<'_> {
     fn condition(&mut self) -> Command {
         let mut branches = Vec::new();
         self.at += 1;
-        let mut condition = self.list(&["{"]);
+        let mut condition = self.list(&[]);
         loop {
-            let in_braces = self.keyword() == Some("{");
-            let body = if in_braces {
-                self.body()
-            } else {
-                self.take("then");
-                self.list(&[])
-            };
-            branches.push((condition, body));
-            let here = self.at;
-            if in_braces {
-                self.skip_ends();
-            }
+            self.take("then");
+            branches.push((condition, self.list(&[])));
             if self.take("elif") {
-                condition = self.list(&["{"]);
-            } else if self.keyword() == Some("else") && branches.last().is_some_and(|(condition, _)| !condition.is_empty()) {
-                self.at += 1;
+                condition = self.list(&[]);
+            } else if branches.last().is_some_and(|(condition, _)| !condition.is_empty()) && self.take("else") {
                 condition = Vec::new();
-            } else if in_braces {
-                self.at = here;
-                break;
             } else {
                 self.take("fi");
                 break;
@@ -290,9 +272,8 @@ impl Parser<'_> {
         let name = self.keyword()?.to_owned();
         self.at += 1;
         let mut words = None;
-        if self.take("in") || self.take("(") {
+        if self.take("in") {
             words = Some(self.words(|_| false));
-            self.take(")");
         }
         if is_select {
             // The choice is not known.

@@ -14,34 +14,6 @@ pub(super) fn literal(text: &str) -> String {
     text.chars().flat_map(|c| ("*?[]\\".contains(c)).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Replaces what a pattern matches: the longest match from the left, once or everywhere.
-pub(super) fn replace(text: &str, pattern: &str, with: &str, everywhere: bool, budget: &Budget) -> String {
-    let parts = parts(pattern);
-    let letters: Vec<char> = text.chars().collect();
-    let mut replaced = String::new();
-    let mut at = 0;
-    while at < letters.len() && budget.take(1) {
-        match ends(&parts, letters[at..].iter().copied(), budget).last() {
-            Some(&length) if length > 0 => {
-                if !budget.take_text(with) {
-                    break;
-                }
-                replaced.push_str(with);
-                at += length;
-                if !everywhere {
-                    break;
-                }
-            }
-            _ => {
-                replaced.push(letters[at]);
-                at += 1;
-            }
-        }
-    }
-    replaced.extend(&letters[at..]);
-    replaced
-}
-
 /// Removes the beginning (`#`) or the end (`%`) that a pattern matches.
 pub(super) fn without(text: &str, pattern: &str, from_start: bool, longest: bool, budget: &Budget) -> String {
     let mut parts = parts(pattern);
@@ -187,10 +159,6 @@ mod tests {
             assert_eq!(matches(pattern, text, &Budget::default()), is, "{pattern} {text}");
         }
         let budget = Budget::default();
-        assert_eq!(
-            (replace("0_1_2", "_", ":", true, &budget), replace("0_1_2", "_*", "", false, &budget)),
-            ("0:1:2".to_owned(), "0".to_owned())
-        );
         let ends: Vec<String> = [(true, false), (true, true), (false, false), (false, true)]
             .map(|(start, long)| without("a.b.c", if start { "*." } else { ".*" }, start, long, &budget))
             .into();
@@ -205,8 +173,6 @@ mod tests {
         {
             assert_eq!(matches(pattern, text, &budget), is, "{pattern} {text}");
         }
-        assert_eq!(replace("xaabxab", "a*b", "-", true, &budget), "x-");
-        assert_eq!(replace("xaabxab", "a?", "-", true, &budget), "x-bx-");
         assert_eq!(without("/a/b/c", "*/", true, true, &budget), "c");
         assert_eq!(without("/a/b/c", "/*", false, false, &budget), "/a/b");
     }
@@ -217,12 +183,7 @@ mod tests {
         let budget = Budget::default();
         assert!(!matches(&"*a".repeat(30_000), &(text.clone() + "b"), &budget) && budget.is_spent());
         let budget = Budget::default();
-        assert_eq!(replace(&text, "a", "b", true, &budget).len(), text.len());
-        assert!(!budget.is_spent());
-        replace(&text, "a*b", "", true, &budget);
-        assert!(budget.is_spent());
-        let budget = Budget::default();
-        replace(&text, &format!("[{}]", "b".repeat(50_000)), "", true, &budget);
+        without(&text, &format!("*[{}]", "b".repeat(50_000)), true, true, &budget);
         assert!(budget.is_spent(), "each range of a set is a comparison");
     }
 }

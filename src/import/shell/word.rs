@@ -36,6 +36,19 @@ impl Word {
         }
     }
 
+    /// The word as it was written, where braces in it make several: `{a,b}`, `{1..4}`.
+    pub(super) fn braces(&self) -> Option<String> {
+        let shown = |piece: &Piece| match piece {
+            Piece::Text(text) | Piece::Quoted(text) => text.clone(),
+            Piece::Parameter { inside, .. } => format!("${{{inside}}}"),
+            Piece::Command { text, .. } => format!("$({text})"),
+        };
+        let bare = |piece: &Piece| if let Piece::Text(text) = piece { text.clone() } else { " ".to_owned() };
+        let bare: String = self.pieces.iter().map(bare).collect();
+        let inside = bare.split_once('{').and_then(|(_, after)| Some(after.rsplit_once('}')?.0))?;
+        (inside.contains(',') || inside.contains("..")).then(|| self.pieces.iter().map(shown).collect())
+    }
+
     /// Whether it is a pattern that a shell expands to file names.
     pub(super) fn finds_files(&self) -> bool {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['*', '?'])))

@@ -1,6 +1,5 @@
 //! Expands words to text: substitutes parameters and splits unquoted ones. Unknown values stay marked.
 
-mod braces;
 mod parameter;
 
 use std::cell::{Cell, RefCell};
@@ -36,8 +35,6 @@ pub(super) struct Variables<'g> {
     pub(super) given: Lookup<'g>,
     /// The path of the script.
     pub(super) script: &'g str,
-    /// Whether it is a zsh script: values are not split, and arrays start at 1.
-    pub(super) zsh: bool,
     /// The remaining work for the script.
     pub(super) budget: Budget,
     /// The current nesting in `${…}`.
@@ -51,18 +48,13 @@ pub(super) struct Variables<'g> {
 }
 
 impl Variables<'_> {
-    /// Expands a word to the words that a shell makes of it.
+    /// Expands a word to the words that a shell makes of it; what braces make of it is asked for.
     pub(super) fn words(&mut self, word: &Word) -> Vec<String> {
-        let alternatives = braces::alternatives(word, &self.budget);
-        let mut words = Vec::new();
-        for word in &alternatives {
-            let more = self.split(word);
-            if !self.budget.take_words(&more) {
-                break;
-            }
-            words.extend(more);
+        if let Some(written) = word.braces() {
+            return (self.given)(&written).map_or_else(|| vec![unknown(&written)], |said| said.split(' ').map(str::to_owned).collect());
         }
-        words
+        let words = self.split(word);
+        if self.budget.take_words(&words) { words } else { Vec::new() }
     }
 
     /// The values of a piece, which are more or fewer than one for an array; and whether it was quoted.
@@ -82,14 +74,10 @@ impl Variables<'_> {
             if self.budget.is_spent() {
                 break;
             }
-            let (mut values, quoted) = self.piece(piece, index == 0, false);
-            // zsh drops empty values, and splits nothing.
-            if let (true, false, Piece::Parameter { .. }) = (self.zsh, quoted, piece) {
-                values.retain(|value| !value.is_empty());
-            }
+            let (values, quoted) = self.piece(piece, index == 0, false);
             let is_literal = matches!(piece, Piece::Text(_));
-            let is_whole = quoted || is_literal || (self.zsh && matches!(piece, Piece::Parameter { .. }));
-            is_word |= is_literal || (self.zsh && values.iter().any(|value| !value.is_empty()));
+            let is_whole = quoted || is_literal;
+            is_word |= is_literal;
             for (number, value) in values.iter().enumerate() {
                 if number > 0 {
                     words.push(String::new());
@@ -249,27 +237,9 @@ impl Variables<'_> {
             return values.first().cloned();
         }
         let number = key.parse().ok().or_else(|| arithmetic::value(&key, &|name| self.value(name)))?;
-        let number = if self.zsh && number > 0 { number - 1 } else { number };
         let values = self.elements(name);
         let place = if number < 0 { number.checked_add(i64::try_from(values.len()).ok()?)? } else { number };
         values.get(usize::try_from(place).ok()?).cloned()
-    }
-
-    /// `cat <<END`: the text up to `END`.
-    fn printed(&mut self, command: &str) -> Option<String> {
-        let (end, text) = command.strip_prefix("cat")?.trim_start().strip_prefix("<<")?.split_once('\n')?;
-        let end = end.strip_prefix('-').unwrap_or(end).trim();
-        let bare = end.trim_matches(['"', '\'']);
-        let lines: Vec<&str> = text.lines().take_while(|line| line.trim() != bare).collect();
-        let text = lines.join("\n");
-        if bare != end {
-            return Some(text);
-        }
-        let words = tokens(&format!("\"{}\"", text.replace('"', "\\\"")), 1).ok()?;
-        match &words.first()?.kind {
-            Kind::Word(word) => self.within(|variables| variables.text(word)),
-            _ => None,
-        }
     }
 
     /// Reads one level deeper in `${…}` or `$(…)`; `None` if that is too deep.
@@ -294,9 +264,6 @@ impl Variables<'_> {
     fn command(&mut self, text: &str) -> String {
         if !self.budget.take_text(text) {
             return String::new();
-        }
-        if let Some(printed) = self.printed(text) {
-            return printed;
         }
         if text.contains("dirname") && (text.contains("$0") || text.contains("BASH_SOURCE")) {
             return self.folder().to_owned();
@@ -360,13 +327,6 @@ fn fields(value: &str, separators: &str) -> Vec<String> {
         rest = rest.strip_prefix(is_hard).map_or(rest, |after| after.trim_start_matches(is_soft));
     }
     fields
-}
-
-/// The pattern and what replaces it, in `pattern/with`.
-fn split_unescaped(text: &str) -> (&str, &str) {
-    let bytes = text.as_bytes();
-    let slash = (0..bytes.len()).find(|&at| bytes[at] == b'/' && (at == 0 || bytes[at - 1] != b'\\'));
-    slash.map_or((text, ""), |slash| (&text[..slash], &text[slash + 1..]))
 }
 
 fn append(words: &mut [String], text: &str) {

@@ -1,9 +1,9 @@
 //! Parameter expansion: `${…}`.
 
 use super::super::marks::{has_unknown, unknown};
+use super::super::pattern;
 use super::super::word::is_name;
-use super::super::{arithmetic, pattern};
-use super::{Variables, split_unescaped, words_of};
+use super::{Variables, words_of};
 
 impl Variables<'_> {
     /// The values of `${inside}`.
@@ -51,8 +51,6 @@ impl Variables<'_> {
             }
             value = self.element(name, key);
             missing = if self.set.contains_key(name) { String::new() } else { self.unknown(&format!("{name}[{key}]")) };
-        } else if self.zsh && operation.is_empty() && !quoted && self.set.get(name).is_some_and(|values| values.len() != 1) {
-            return self.elements(name);
         }
         vec![self.operated(name, inside, operation, value, missing)]
     }
@@ -96,10 +94,9 @@ impl Variables<'_> {
         let prefix = format!("{array}[");
         let keyed = self.set.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
         let keyed: Vec<String> = keyed.filter_map(|(name, _)| Some(name[prefix.len()..].strip_suffix(']')?.to_owned())).collect();
-        let first = usize::from(self.zsh);
         let keys = match self.set.get(array) {
             _ if !keyed.is_empty() => keyed,
-            Some(values) => (first..values.len() + first).map(|number| number.to_string()).collect(),
+            Some(values) => (0..values.len()).map(|number| number.to_string()).collect(),
             None => return None,
         };
         self.budget.take_words(&keys).then_some(keys)
@@ -127,59 +124,12 @@ impl Variables<'_> {
         Some(value.chars().count().to_string())
     }
 
-    /// A value with a part removed or replaced, or in upper or lower case.
+    /// A value without its beginning or its end; any other change is asked for.
     pub(super) fn changed(&mut self, value: &str, operation: &str) -> Option<String> {
-        if has_unknown(value) {
-            return None;
-        }
-        let sign = operation.chars().next()?;
-        let rest = &operation[sign.len_utf8()..];
-        let twice = rest.starts_with(sign);
-        let word = if twice { &rest[sign.len_utf8()..] } else { rest };
-        let capital = |value: &str, upper: bool| {
-            let mut chars = value.chars();
-            let first = chars.next().map(|c| if upper { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() });
-            first.into_iter().chain(chars).collect::<String>()
-        };
-        Some(match (sign, twice) {
-            ('#' | '%', _) => {
-                let pattern = self.nested_pattern(word)?;
-                pattern::without(value, &pattern, sign == '#', twice, &self.budget)
-            }
-            ('/', _) => {
-                let (pattern, with) = split_unescaped(word);
-                if pattern.starts_with(['#', '%']) {
-                    return None;
-                }
-                let (pattern, with) = (self.nested_pattern(pattern)?, self.nested(with));
-                pattern::replace(value, &pattern, &with, twice, &self.budget)
-            }
-            ('^', true) if word.is_empty() => value.to_uppercase(),
-            (',', true) if word.is_empty() => value.to_lowercase(),
-            ('^' | ',', false) if word.is_empty() => capital(value, sign == '^'),
-            (':', false) => self.cut(value, rest)?,
-            _ => return None,
-        })
-    }
-
-    /// `${NAME:from:length}`.
-    pub(super) fn cut(&mut self, value: &str, range: &str) -> Option<String> {
-        let chars: Vec<char> = value.chars().collect();
-        let (from, length) = range.split_once(':').map_or((range, None), |(from, length)| (from, Some(length)));
-        let number = |text: &str| {
-            let (text, sign) = text.trim().strip_prefix('-').map_or((text.trim(), 1), |text| (text, -1));
-            isize::try_from(arithmetic::value(text, &|name| self.value(name))?).ok()?.checked_mul(sign)
-        };
-        let all = isize::try_from(chars.len()).ok()?;
-        let place = |number: isize, base: isize| {
-            usize::try_from(if number < 0 { all.saturating_add(number) } else { base.saturating_add(number) }.clamp(0, all)).ok()
-        };
-        let from = place(number(from)?, 0)?;
-        let to = match length {
-            Some(length) => place(number(length)?, isize::try_from(from).ok()?)?,
-            None => chars.len(),
-        };
-        Some(chars.get(from..to.max(from))?.iter().collect())
+        let sign = operation.chars().next().filter(|sign| "#%".contains(*sign) && !has_unknown(value))?;
+        let (twice, word) = operation[1..].strip_prefix(sign).map_or((false, &operation[1..]), |word| (true, word));
+        let pattern = self.nested_pattern(word)?;
+        Some(pattern::without(value, &pattern, sign == '#', twice, &self.budget))
     }
 
     /// The word in `${NAME:-word}`.

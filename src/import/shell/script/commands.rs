@@ -7,7 +7,8 @@ use super::super::marks::{has_unknown, setting_of, shown, unknown, unknowns};
 use super::super::parser::parse;
 use super::super::programs::{Inner, has_options_of_qemu, inner, is_qemu, mentions_qemu, starts_qemu};
 use super::super::word::{Word, is_name};
-use super::{Copied, DECLARERS, Flow, Reader};
+use super::{DECLARERS, Flow, Reader};
+use crate::import::copied::Copied;
 use crate::model::shell_word;
 
 /// Commands that only print, or succeed without an effect on what is read here.

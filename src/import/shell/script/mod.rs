@@ -18,6 +18,7 @@ use super::expand::{Lookup, Variables};
 use super::marks::{has_unknown, setting_of, shown, unknowns};
 use super::parser::parse;
 use super::{kind, unit};
+use crate::import::copied::Copied;
 use crate::import::environment::{assignments, is_for_qemu, is_of_sound};
 use crate::model::Descriptor;
 
@@ -52,15 +53,6 @@ pub struct Script {
     pub refusal: Option<(String, String)>,
 }
 
-/// A file that a script copies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copied {
-    pub from: String,
-    pub to: String,
-    /// Only under a condition that is not known, such as that the copy is missing.
-    pub if_missing: bool,
-}
-
 impl Script {
     pub(in crate::import) fn refused(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { refusal: Some((why.into(), remedy.into())), ..Self::default() }
@@ -86,17 +78,16 @@ const BY_HAND: &str = "start it, and import the QEMU that then runs: vgapt impor
 /// Reads a script at a path; `given` supplies variables that it does not set, `files` the files in its directory.
 pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Script {
     if let Some(language) = kind::other_language(text, path) {
-        return Script::refused(format!("it is {language}, not a shell script"), BY_HAND);
+        return Script::refused(format!("it is {language}, and vgapt follows those of sh and bash only"), BY_HAND);
     }
     if kind::is_makefile(path) {
         let remedy = "make prints the commands of a target: make -n TARGET >FILE, and vgapt import --argv FILE";
-        return Script::refused("it is a makefile, not a shell script", remedy);
+        return Script::refused("it is a makefile, not a script", remedy);
     }
     if text.len() > LONGEST_SCRIPT {
         return Script::refused(format!("it is longer than {} KiB", LONGEST_SCRIPT >> 10), BY_HAND);
     }
     let arguments = (1..10).map_while(|number| given(&number.to_string())).collect();
-    let first_line = text.lines().next().unwrap_or_default();
     let mut reader = Reader {
         variables: Variables {
             set: BTreeMap::new(),
@@ -104,7 +95,6 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
             arguments_known: false,
             given,
             script: path,
-            zsh: first_line.starts_with("#!") && first_line.contains("zsh"),
             budget: Budget::default(),
             depth: 0,
             assumes_pwd: Cell::default(),
@@ -416,6 +406,7 @@ impl Reader<'_> {
 /// The first line of a script that expands a name.
 fn line_of(text: &str, name: &str) -> Option<usize> {
     let begins = |line: &str, sign: &str| line.split(sign).skip(1).any(|after| after.starts_with(setting_of(name)));
-    let is_it = |line: &str| !line.trim_start().starts_with('#') && ["$", "${", "$(", "`"].iter().any(|sign| begins(line, sign));
+    let is_in = |line: &str| (name.contains('{') && line.contains(name)) || ["$", "${", "$(", "`"].iter().any(|sign| begins(line, sign));
+    let is_it = |line: &str| !line.trim_start().starts_with('#') && is_in(line);
     text.lines().position(is_it).map(|line| line + 1)
 }
