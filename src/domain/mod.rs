@@ -62,5 +62,6 @@ pub use resolve::{Resolved, resolve};
 pub use spec::Spec;
 pub use summary::{Input, Installer, Network as GuestNetwork, PassedCard, PassedFunction, Picture, Summary};
 pub use verify::differences;
+pub use write::disks::target_letters;
 pub use write::hostdevs::{pci_hostdev, recognise};
 pub use write::merge::merge;

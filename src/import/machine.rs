@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::options::QemuOption;
 use super::table::{self, VALUES};
+use crate::model::Moment;
 use crate::xml::Fragment;
 
 /// Machines without a PCI bus, or that only Xen or another program starts: libvirt has no domain for them.
@@ -90,9 +91,9 @@ fn machine(draft: &mut Draft) {
             let remedy = "write q35 in its place, and the PCI devices: virtio-blk-pci for virtio-blk-device; or go on without libvirt";
             draft.refuse(index, &format!("libvirt has no domains of the machine {model}"), remedy);
         }
-        if let Some((bare, version)) = model.split_once("+pve") {
-            draft.notes.push(format!("+pve{version} of the machine is left out: only Proxmox's QEMU knows it"));
-            model = bare.to_owned();
+        if let Some(at) = model.find("+pve") {
+            let end = model.split_off(at);
+            draft.notes.push(format!("{end} of the machine is left out: only Proxmox's QEMU knows it"));
         }
         accelerator(draft, index);
         has_acpi = draft.flag(index, "acpi").unwrap_or(has_acpi);
@@ -151,18 +152,11 @@ fn clock(draft: &mut Draft) {
 
 /// `2020-01-31` or `2020-01-31T12:00:00` (`-rtc base=`, which is UTC) in seconds since 1970.
 fn seconds(date: &str) -> Option<i64> {
-    let (day, time) = date.split_once('T').unwrap_or((date, "00:00:00"));
-    let numbers = |text: &str, by: char| text.split(by).map(|part| part.parse::<i64>().ok()).collect::<Option<Vec<i64>>>();
-    let [year, month, day] = numbers(day, '-')?[..] else { return None };
-    let [hour, minute, second] = numbers(time, ':')?[..] else { return None };
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Years begin in March, so that the leap day is the last of one.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    // From the first of March of the year 0 to 1970.
-    Some((days - 719_468) * 86_400 + hour * 3600 + minute * 60 + second)
+    let time = if date.contains('T') { "Z" } else { "T00:00:00Z" };
+    let said = format!("{date}{time}");
+    let (moment, rest) = Moment::parse(&said)?;
+    // As written: neither a month that does not exist nor a fraction.
+    (rest.is_empty() && moment.to_string().replacen(' ', "T", 1).replace(" UTC", "Z") == said).then(|| moment.seconds())
 }
 
 fn globals(draft: &mut Draft) {
@@ -232,6 +226,6 @@ mod tests {
     #[test]
     fn dates() {
         assert_eq!((seconds("1970-01-01"), seconds("2020-01-01T00:00:00"), seconds("soon")), (Some(0), Some(1_577_836_800), None));
-        assert_eq!(seconds("2000-02-29T01:02:03"), Some(951_786_123));
+        assert_eq!((seconds("2000-02-29T01:02:03"), seconds("2001-02-29"), seconds("2020-13-01")), (Some(951_786_123), None, None));
     }
 }

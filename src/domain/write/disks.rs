@@ -156,13 +156,18 @@ fn targets(domain: Element<'_>) -> BTreeSet<String> {
 
 /// The name with this number, counted from 0.
 fn target(index: u32) -> String {
+    format!("sd{}", target_letters(index))
+}
+
+/// What follows `sd` or `vd` in it: `a`, …, `z`, `aa`, …
+pub fn target_letters(index: u32) -> String {
     let mut letters = Vec::new();
     let mut rest = index + 1;
     while rest > 0 {
         letters.push(char::from(b'a' + u8::try_from((rest - 1) % 26).unwrap_or_default()));
         rest = (rest - 1) / 26;
     }
-    format!("sd{}", letters.iter().rev().collect::<String>())
+    letters.iter().rev().collect()
 }
 
 /// The index in the target name of any kind of disk: 2 for `hdc`.

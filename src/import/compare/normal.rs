@@ -69,10 +69,9 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
     }
     // As QEMU does where no option names an accelerator (`configure_accelerators` of `system/vl.c`).
     let names = |option: &QemuOption| option.name == "accel" || option.peek("accel").is_some();
-    if argv.first().is_some_and(|program| program.ends_with("kvm")) && !options.iter().any(names) {
-        if let Some(machine) = line.items.iter_mut().find(|item| item.kind == "machine") {
-            machine.props.insert("accel".into(), "kvm".into());
-        }
+    let is_kvm = argv.first().is_some_and(|program| program.ends_with("kvm")) && !options.iter().any(names);
+    if let Some(machine) = line.items.iter_mut().find(|item| is_kvm && item.kind == "machine") {
+        machine.props.insert("accel".into(), "kvm".into());
     }
     let behind = line.behind;
     let mut items = line.items;
@@ -153,7 +152,7 @@ struct Line<'o> {
 impl Line<'_> {
     /// The item of a setting, or a new one for a device.
     fn item(&mut self, kind: &str, index: usize) -> &mut Item {
-        let known = self.items.iter().position(|item| item.kind == kind && TOGETHER.split(' ').any(|one| one == kind));
+        let known = self.items.iter().position(|item| item.kind == kind && has(TOGETHER, kind));
         let at = known.unwrap_or_else(|| {
             self.items.push(Item { kind: kind.to_owned(), ..Item::default() });
             self.items.len() - 1

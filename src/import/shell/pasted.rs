@@ -6,9 +6,8 @@ use super::script::{Script, read};
 use super::{kind, unit};
 use crate::import::environment::assignments;
 use crate::import::table::{WITHOUT_VALUE, has};
+use crate::model::STARTING;
 
-/// Where libvirt's log of a domain says that it starts (`qemuLogOperation`).
-const STARTS: &str = ": starting up libvirt version";
 /// Options whose value is often words with spaces, which `ps` prints without quotes.
 const FREE_TEXT: &str = "append";
 
@@ -34,7 +33,7 @@ struct Found {
 
 fn command(text: &str, given: Lookup<'_>) -> Script {
     let mut notes = Vec::new();
-    let starts: Vec<usize> = text.lines().enumerate().filter(|(_, line)| line.contains(STARTS)).map(|(at, _)| at).collect();
+    let starts: Vec<usize> = text.lines().enumerate().filter(|(_, line)| line.contains(STARTING)).map(|(at, _)| at).collect();
     if let [_, .., last] = starts[..] {
         notes.push(format!("the log has {} starts: the last one is read, of line {}", starts.len(), last + 1));
     }

@@ -3,6 +3,7 @@
 use super::command::{Part, Statement};
 use super::marks::{shown, unknown};
 use super::word::{Piece, Word, assignment};
+use crate::import::table::has;
 
 /// What such a command runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,10 +42,6 @@ const WRAPPERS: &[(&str, &str, usize)] = &[
     ("screen", "-S -t -c -h -p -s -T -e", 0),
     ("tmux", "-s -n -c -x -y -t -e -F -f -L -S", 1),
 ];
-
-fn has(names: &str, name: &str) -> bool {
-    names.split(' ').any(|known| known == name)
-}
 
 /// Whether a word is the name of a command that runs another one.
 pub(in crate::import) fn is_wrapper(word: &str) -> bool {

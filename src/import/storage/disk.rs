@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::draft::Draft;
 use super::super::nodes::File;
 use super::super::paths::ImportContext;
+use crate::domain::target_letters;
 use crate::model::format_by_name;
 use crate::xml::Fragment;
 
@@ -51,13 +52,6 @@ fn derived(bus: &str, number: usize) -> Option<[usize; 4]> {
 
 /// More disks than QEMU has places for.
 const MOST: usize = 26 * 26;
-
-/// `a`, …, `z`, `aa`, `ab`, …
-fn letters(number: usize) -> String {
-    let letter = |number: usize| char::from(b'a' + u8::try_from(number % 26).unwrap_or_default());
-    let first = (number >= 26).then(|| letter(number / 26 - 1));
-    first.into_iter().chain([letter(number)]).collect()
-}
 
 /// Writes the disks as elements.
 pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<'_>) {
@@ -109,7 +103,7 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
         if !disk.file.path.is_empty() {
             element.set(source, &disk.file.path);
         }
-        element.set("target@dev", format!("{prefix}{}", letters(number)));
+        element.set("target@dev", format!("{prefix}{}", target_letters(u32::try_from(number).unwrap_or(0))));
         element.set("target@bus", bus);
         for (name, value) in disk.element.at("target").into_iter().flat_map(Fragment::attributes) {
             element.set(&format!("target@{name}"), value);

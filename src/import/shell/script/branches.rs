@@ -11,6 +11,7 @@ use super::super::programs::starts_qemu;
 use super::super::word::{Piece, Word, is_name};
 use super::commands::copied;
 use super::{DECLARERS, Flow, Reader};
+use crate::import::table::has;
 
 /// Variables that a shell or a session always sets.
 const ALWAYS_SET: &str = "HOME USER LOGNAME SHELL PWD OLDPWD EUID UID HOSTNAME PATH PPID RANDOM SECONDS TERM OSTYPE HOSTTYPE MACHTYPE LANG \
@@ -161,7 +162,7 @@ impl Reader<'_> {
             });
             let sets_arguments = first == "set" && parts.len() > 1 && step.text.contains("--");
             let calls = self.called(first, depth).is_some_and(|body| !self.effects(body, depth + 1).is_empty());
-            let makes = MAKE_FILES.split(' ').any(|program| program == first);
+            let makes = has(MAKE_FILES, first);
             let within = matches!(first, "eval" | "source" | "." | "unset" | "read" | "mapfile");
             if (sets || sets_arguments || calls || within || makes || starts_qemu(step)) && seen.insert(step.text.as_str()) {
                 effects.push(step.text.clone());
@@ -262,7 +263,7 @@ impl Reader<'_> {
                 assumed.insert("1".into());
                 return Some(String::new());
             }
-            if !is_name(name) || asked.contains(name) || ALWAYS_SET.split(' ').any(|set| set == name) {
+            if !is_name(name) || asked.contains(name) || has(ALWAYS_SET, name) {
                 return None;
             }
             assumed.insert(name.to_owned());
@@ -302,7 +303,7 @@ impl Reader<'_> {
     /// What was expanded rests on defaults of the script for these.
     fn assume_defaults(&mut self) {
         let mut names = std::mem::take(&mut *self.variables.defaulted.borrow_mut());
-        names.retain(|name| !ALWAYS_SET.split(' ').any(|set| set == name));
+        names.retain(|name| !has(ALWAYS_SET, name));
         self.assumed.extend(names);
     }
 }
