@@ -17,7 +17,7 @@ use crate::domain_xml;
 use crate::hypervisor::Hypervisor;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::measure::{self, Change, Measured, Subject};
-use crate::model::{CpuSet, Finding, Next, PciAddress, Sample, shell_word};
+use crate::model::{Finding, Next, PciAddress, Sample, shell_word};
 use crate::output::{self, Answer, Form, Outcome};
 use crate::problem::Problem;
 use crate::root::Root;
@@ -56,8 +56,7 @@ pub struct Arguments {
     svg: Option<PathBuf>,
 }
 
-/// The shortest slice of the time, and the number of slices: reading all threads of a host takes milliseconds.
-const SLICE: Duration = Duration::from_millis(500);
+/// The most slices of the time, two a second: reading all threads of a host takes milliseconds.
 const SLICES: u32 = 20;
 
 impl Arguments {
@@ -119,10 +118,7 @@ impl Arguments {
         let functions = existing.functions();
         let subject = subject(name, running.root(), &host, &functions);
         let samples = self.samples(watched, pid)?;
-        let cpus = CpuSet(samples.last().into_iter().flat_map(|last| &last.threads).map(|thread| thread.cpu).collect());
-        let cpus = subject.pins.as_ref().ok().filter(|pins| !pins.is_empty()).map_or(cpus, |pins| {
-            CpuSet(pins.values().flat_map(|pin| pin.0.iter().copied()).collect())
-        });
+        let cpus = measure::host_cpus(&subject, &samples);
         let mut surroundings = discovery::surroundings(root, pid, &functions, &cpus);
         if root.is_live() {
             let versions = [("libvirt", connection.abilities()?.version), ("QEMU", connection.qemu_version()?)];
@@ -141,7 +137,7 @@ impl Arguments {
 
     fn samples(&self, watched: &Watched<'_>, pid: u32) -> Result<Vec<Sample>> {
         let whole = Duration::from_secs(self.seconds.into());
-        let slice = (whole / SLICES).max(SLICE);
+        let slices = (2 * self.seconds).min(SLICES);
         let own = watched.root.is_live().then(std::process::id);
         let take = || {
             let sample = discovery::sample(watched.root, pid, own).map_err(|because| {
@@ -151,8 +147,8 @@ impl Arguments {
         };
         let mut samples = vec![take()?];
         let begun = std::time::Instant::now();
-        while begun.elapsed() < whole {
-            watched.interrupt.pause(slice.min(whole.saturating_sub(begun.elapsed())));
+        for slice in 1..=slices {
+            watched.interrupt.pause((whole * slice / slices).saturating_sub(begun.elapsed()));
             if watched.interrupt.came() {
                 return Err(Interrupted("nothing was changed".to_owned()).into());
             }

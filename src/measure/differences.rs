@@ -183,6 +183,10 @@ pub(super) fn moments(samples: &[Sample], cpus: &CpuSet) -> Vec<Moment> {
     let Some(first) = samples.first() else { return Vec::new() };
     let moment = |pair: &[Sample]| {
         let [before, after] = pair else { return None };
+        // The clock of a host that is busy stands still between two looks.
+        if seconds(before, after) <= 0.0 {
+            return None;
+        }
         let all = exits(before, after).known().map(|exits| exits.get("exits").copied().unwrap_or_default());
         Some(Moment { end: rounded(seconds(first, after)), cores: cores(before, after, cpus), exits: all })
     };

@@ -18,7 +18,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         return Err("no time passed between the samples".to_owned());
     }
     let vcpus = differences::vcpus(samples);
-    let cpus = used(subject, samples);
+    let cpus = host_cpus(subject, samples);
     let mut loads = differences::loads(samples, &cpus);
     let exits = differences::exits(first, last);
     let interrupts = differences::interrupts(first, last, &cpus, &subject.functions);
@@ -58,7 +58,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
 }
 
 /// The host CPUs that the virtual ones are pinned to; where they are not, those on which they were seen.
-fn used(subject: &Subject<'_>, samples: &[Sample]) -> CpuSet {
+pub fn host_cpus(subject: &Subject<'_>, samples: &[Sample]) -> CpuSet {
     let pinned: Vec<u32> = subject.pins.iter().flatten().flat_map(|(_, cpus)| cpus.0.iter().copied()).collect();
     if !pinned.is_empty() {
         return CpuSet(pinned.into_iter().collect());

@@ -8,5 +8,5 @@ mod judgements;
 mod measured;
 
 pub use against::{Change, changes};
-pub use judge::measure;
+pub use judge::{host_cpus, measure};
 pub use measured::{CoreTimes, InterruptRate, Judgement, Load, Measured, Moment, Subject, VcpuTimes, Verdict};
