@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use command::{Ran, run, vgapt};
@@ -153,7 +153,9 @@ impl Machine {
         put("sys/devices/system/cpu/online", "0-3\n".to_owned());
         for cpu in 0..CPUS {
             let home = format!("sys/devices/system/cpu/cpu{cpu}");
-            for (name, value) in [("core_id", cpu.to_string()), ("physical_package_id", "0".to_owned()), ("thread_siblings_list", cpu.to_string())] {
+            for (name, value) in
+                [("core_id", cpu.to_string()), ("physical_package_id", "0".to_owned()), ("thread_siblings_list", cpu.to_string())]
+            {
                 put(&format!("{home}/topology/{name}"), value + "\n");
             }
             put(&format!("{home}/cpufreq/scaling_governor"), format!("{}\n", self.governor));
@@ -163,13 +165,8 @@ impl Machine {
     }
 
     fn xml(&self) -> String {
-        let pins: String = self
-            .pins
-            .iter()
-            .flatten()
-            .enumerate()
-            .map(|(vcpu, cpu)| format!("<vcpupin vcpu='{vcpu}' cpuset='{cpu}'/>"))
-            .collect();
+        let pins: String =
+            self.pins.iter().flatten().enumerate().map(|(vcpu, cpu)| format!("<vcpupin vcpu='{vcpu}' cpuset='{cpu}'/>")).collect();
         format!(
             "<domain type='test' xmlns:t='http://libvirt.org/schemas/domain/test/1.0'><name>it</name><uuid>{UUID}</uuid>\
              <memory unit='MiB'>4096</memory><vcpu>2</vcpu><cputune>{pins}</cputune><os><type>hvm</type></os><devices>\
@@ -184,11 +181,13 @@ struct Place {
     root: TempDir,
     node: TempDir,
     machine: Machine,
+    /// The clock of the tree never goes back.
+    second: AtomicU64,
 }
 
 impl Place {
     fn new(machine: Machine) -> Self {
-        let place = Self { root: TempDir::new().unwrap(), node: TempDir::new().unwrap(), machine };
+        let place = Self { root: TempDir::new().unwrap(), node: TempDir::new().unwrap(), machine, second: AtomicU64::new(1) };
         place.machine.write(place.root.path(), 0);
         fs::write(place.node.path().join("node.xml"), format!("<node>{}</domain></node>", place.machine.xml())).unwrap();
         place
@@ -196,20 +195,26 @@ impl Place {
 
     fn on(&self, arguments: &[&str]) -> Ran {
         let uri = format!("test://{}/node.xml", self.node.path().display());
-        run(&mut vgapt([&["--root", self.root.path().to_str().unwrap(), "-c", &uri, "measure", "it", "--seconds", "1"], arguments].concat()))
+        run(&mut vgapt(
+            [&["--root", self.root.path().to_str().unwrap(), "-c", &uri, "measure", "it", "--seconds", "1"], arguments].concat(),
+        ))
     }
 
     /// The same while time passes.
     fn measured(&self, arguments: &[&str]) -> Ran {
+        self.while_time_passes(|| self.on(arguments))
+    }
+
+    fn while_time_passes(&self, what: impl FnOnce() -> Ran) -> Ran {
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                for second in (1..10_000).take_while(|_| !is_over.load(Ordering::Relaxed)) {
-                    self.machine.write(self.root.path(), second);
+                while !is_over.load(Ordering::Relaxed) {
+                    self.machine.write(self.root.path(), self.second.fetch_add(1, Ordering::Relaxed));
                     std::thread::sleep(Duration::from_millis(50));
                 }
             });
-            let ran = self.on(arguments);
+            let ran = what();
             is_over.store(true, Ordering::Relaxed);
             ran
         })
@@ -266,7 +271,9 @@ fn a_domain_that_is_as_it_should_be() {
     assert_eq!(codes(&document, "costs"), [""; 0], "{document:#}");
     assert_eq!(codes(&document, "unknown"), [""; 0], "{document:#}");
     let good = codes(&document, "good");
-    for code in ["pinning", "host-load", "own-threads", "waiting", "interrupts", "timer", "pages", "exits", "card-interrupts", "frequency", "link"] {
+    for code in
+        ["pinning", "host-load", "own-threads", "waiting", "interrupts", "timer", "pages", "exits", "card-interrupts", "frequency", "link"]
+    {
         assert!(good.iter().any(|one| one == code), "{code}: {document:#}");
     }
     // The numbers are those of the tree.
@@ -294,14 +301,29 @@ fn a_domain_that_is_as_it_should_be() {
 #[test]
 fn not_pinned() {
     let machine = Machine { pins: None, allowed: ["0-3", "0-3"], waited: 12, load: 10, ..GOOD };
-    worst(machine, "pinning", "may run on the host CPUs 0-3, and waited up to 12 % ", "vgapt define it --pin && vgapt stop it && vgapt start it");
+    worst(
+        machine,
+        "pinning",
+        "may run on the host CPUs 0-3, and waited up to 12 % ",
+        "vgapt define it --pin && vgapt stop it && vgapt start it",
+    );
     // A thread that somebody moved.
-    worst(Machine { allowed: ["2", "0-3"], ..GOOD }, "pinning", "virtual CPU 1 may run on the host CPUs 0-3, and the domain says 3", "virsh vcpupin it 1 3");
+    worst(
+        Machine { allowed: ["2", "0-3"], ..GOOD },
+        "pinning",
+        "virtual CPU 1 may run on the host CPUs 0-3, and the domain says 3",
+        "virsh vcpupin it 1 3",
+    );
 }
 
 #[test]
 fn pages_are_missing() {
-    worst(Machine { reserved_mib: 0, ordinary_mib: 4200, ..GOOD }, "pages", "only 0 % of QEMU's memory", "vgapt define it --hugepages && vgapt stop it");
+    worst(
+        Machine { reserved_mib: 0, ordinary_mib: 4200, ..GOOD },
+        "pages",
+        "only 0 % of QEMU's memory",
+        "vgapt define it --hugepages && vgapt stop it",
+    );
 }
 
 #[test]
@@ -327,14 +349,20 @@ fn an_interrupt_on_a_core_of_the_guest() {
 
 #[test]
 fn a_link_below_what_it_can_do() {
-    worst(Machine { width: 4, ..GOOD }, "link", "16.0 GT/s x4, and card and slot can do 16.0 GT/s x16: 25 % of that", "seat the card again");
+    worst(
+        Machine { width: 4, ..GOOD },
+        "link",
+        "16.0 GT/s x4, and card and slot can do 16.0 GT/s x16: 25 % of that",
+        "seat the card again",
+    );
     worst(Machine { speed: "2.5 GT/s PCIe", ..GOOD }, "link", "2.5 GT/s x16", "measure again while the guest draws");
     worst(Machine { governor: "powersave", ..GOOD }, "frequency", "is powersave", "for cpu in 2 3; do echo performance > ");
 }
 
 #[test]
 fn what_costs_most_is_named_first() {
-    let machine = Machine { load: 45, waited: 30, interrupts: 3000, width: 8, reserved_mib: 0, ordinary_mib: 4200, exits: 90_000, host: 40, ..GOOD };
+    let machine =
+        Machine { load: 45, waited: 30, interrupts: 3000, width: 8, reserved_mib: 0, ordinary_mib: 4200, exits: 90_000, host: 40, ..GOOD };
     let document = Place::new(machine).document();
     assert_eq!(codes(&document, "costs"), ["host-load", "pages", "link", "interrupts", "exits", "waiting"][..], "{document:#}");
 }
@@ -420,7 +448,9 @@ fn the_document_the_text_and_the_picture() {
     let text = plain(&ran.stdout);
     let says = |said: &str| assert!(text.contains(&plain(said)), "{said}\n{}", ran.stdout);
     for judgement in saved["judgements"].as_array().unwrap() {
-        ["subject", "seen", "remedy"].map(|key| says(judgement[key].as_str().unwrap()));
+        for key in ["subject", "seen", "remedy"] {
+            says(judgement[key].as_str().unwrap());
+        }
     }
     for one in ["loads", "interrupts"].iter().flat_map(|list| saved[list].as_array().unwrap()) {
         says(one["name"].as_str().unwrap());
@@ -450,20 +480,12 @@ fn watched() {
     let place = Place::new(GOOD);
     let uri = format!("test://{}/node.xml", place.node.path().display());
     let root = place.root.path().to_str().unwrap();
-    let is_over = AtomicBool::new(false);
-    let seen = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for second in (1..10_000).take_while(|_| !is_over.load(Ordering::Relaxed)) {
-                place.machine.write(place.root.path(), second);
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        });
+    let seen = place.while_time_passes(|| {
         let mut interrupted = command::command("timeout");
         interrupted.args(["--signal=INT", "--preserve-status", "8", env!("CARGO_BIN_EXE_vgapt"), "--json", "--root", root, "-c", &uri]);
-        let seen = run(interrupted.args(["measure", "it", "--seconds", "1", "--watch"])).with(130);
-        is_over.store(true, Ordering::Relaxed);
-        seen
+        run(interrupted.args(["measure", "it", "--seconds", "1", "--watch"]))
     });
+    assert_eq!(seen.code(), Some(130));
     let documents: Vec<Value> = seen.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     assert!(documents.len() >= 2 && documents.iter().all(|one| one["command"] == "measure"), "{}\n{}", seen.stdout, seen.stderr);
     assert_eq!(documents[0]["outcome"], "done");

@@ -32,10 +32,10 @@ use crate::xml::Element;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  sudo vgapt measure win11
-  sudo vgapt measure win11 --seconds 30 --save before.json
-  sudo vgapt measure win11 --against before.json
-  sudo vgapt measure win11 --svg cores.svg")]
+  vgapt measure win11                # as root: some of it only root can read
+  vgapt measure win11 --seconds 30 --save before.json
+  vgapt measure win11 --against before.json
+  vgapt measure win11 --svg cores.svg")]
 pub struct Arguments {
     /// The domain's name
     name: String,
@@ -140,9 +140,8 @@ impl Arguments {
         let slices = (2 * self.seconds).min(SLICES);
         let own = watched.root.is_live().then(std::process::id);
         let take = || {
-            let sample = discovery::sample(watched.root, pid, own).map_err(|because| {
-                Problem::new(because, "measure on the host itself, where /proc is mounted")
-            })?;
+            let sample = discovery::sample(watched.root, pid, own)
+                .map_err(|because| Problem::new(because, "measure on the host itself, where /proc is mounted"))?;
             sample.ok_or_else(|| anyhow::Error::from(ended(&self.name)))
         };
         let mut samples = vec![take()?];

@@ -26,15 +26,20 @@ pub fn sample(root: &Root, pid: u32, own: Option<u32>) -> Result<Option<Sample>,
     }
     let others = root.entries("/proc").map(|names| {
         let pids = names.iter().filter_map(|name| name.parse().ok()).filter(|other| *other != pid && Some(*other) != own);
-        pids.flat_map(|other| self::threads(root, other, false)).collect()
+        pids.flat_map(|other| self::threads(root, other, false)).collect::<Vec<Thread>>()
+    });
+    // The kernel's threads are there on every host.
+    let others = others.and_then(|others| {
+        let are_all = others.iter().any(|thread| thread.is_kernel);
+        are_all.then_some(others).ok_or_else(|| "the host's own threads cannot be seen (hidepid, or a container)".to_owned())
     });
     Ok(Some(Sample {
         at,
         threads,
         others,
         cpus: cpu_times(&needed("/proc/stat")?),
-        interrupts: root.reading("/proc/interrupts").map(|text| interrupts(&text)),
-        softirqs: root.reading("/proc/softirqs").map(|text| interrupts(&text)),
+        interrupts: root.reading("/proc/interrupts").and_then(|text| interrupts(&text)),
+        softirqs: root.reading("/proc/softirqs").and_then(|text| interrupts(&text)),
         kvm: kvm(root, pid),
     }))
 }
@@ -90,14 +95,13 @@ fn cpu_times(stat: &str) -> BTreeMap<u32, CpuTimes> {
 }
 
 /// The first line names the CPUs that are online; `ERR` and `MIS` have one count for all of them and are left out.
-fn interrupts(text: &str) -> Vec<Interrupts> {
+fn interrupts(text: &str) -> Result<Vec<Interrupts>, String> {
     let mut lines = text.lines();
-    let cpus: Vec<u32> = lines
-        .next()
-        .into_iter()
-        .flat_map(str::split_whitespace)
-        .filter_map(|word| word.strip_prefix("CPU")?.parse().ok())
-        .collect();
+    let cpus: Vec<u32> =
+        lines.next().into_iter().flat_map(str::split_whitespace).filter_map(|word| word.strip_prefix("CPU")?.parse().ok()).collect();
+    if cpus.is_empty() {
+        return Err("the table of interrupts names no CPUs".to_owned());
+    }
     let line = |line: &str| {
         let (name, rest) = line.trim_start().split_once(':')?;
         let words: Vec<&str> = rest.split_whitespace().collect();
@@ -105,7 +109,7 @@ fn interrupts(text: &str) -> Vec<Interrupts> {
         let is_whole = counts.len() == cpus.len();
         is_whole.then(|| Interrupts { name: name.to_owned(), about: words[cpus.len()..].join(" "), counts })
     };
-    lines.filter_map(line).collect()
+    Ok(lines.filter_map(line).collect())
 }
 
 /// The counters of the process's virtual machine. debugfs is root's.
@@ -119,8 +123,7 @@ fn kvm(root: &Root, pid: u32) -> Reading<BTreeMap<String, u64>> {
             names.into_iter().filter_map(counter).collect()
         })
     };
-    root.entries(KVM)
-        .then(|names| names.into_iter().find(|name| name.starts_with(&prefix)).map_or(Reading::Absent, counters))
+    root.entries(KVM).then(|names| names.into_iter().find(|name| name.starts_with(&prefix)).map_or(Reading::Absent, counters))
 }
 
 #[cfg(test)]
@@ -130,13 +133,14 @@ mod tests {
     #[test]
     fn counts_of_interrupts_belong_to_the_cpus_of_the_first_line() {
         let text = "           CPU0       CPU2\n  45:          7          9   IR-PCI-MSI 1-edge      eth0\n LOC:  1  2  Local timer interrupts\n ERR:  0\n";
-        let lines = interrupts(text);
+        let lines = interrupts(text).unwrap();
         assert_eq!(lines.len(), 2);
         assert_eq!((lines[0].name.as_str(), lines[0].about.as_str()), ("45", "IR-PCI-MSI 1-edge eth0"));
         assert_eq!(lines[0].counts, BTreeMap::from([(0, 7), (2, 9)]));
-        for odd in ["", "CPU0", "CPU0\n1:", "CPU0 CPU1\n: x\n\n5: 18446744073709551616 1"] {
-            assert!(interrupts(odd).is_empty(), "{odd:?}");
+        for odd in ["CPU0", "CPU0\n1:", "CPU0 CPU1\n: x\n\n5: 18446744073709551616 1"] {
+            assert_eq!(interrupts(odd), Ok(Vec::new()), "{odd:?}");
         }
+        assert!(interrupts("").is_err() && interrupts(" 1: 5 x").is_err());
     }
 
     #[test]

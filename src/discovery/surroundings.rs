@@ -1,6 +1,5 @@
 //! What the speed of a running domain depends on, besides time: its memory's pages, links, interrupts, frequencies.
 
-
 use crate::model::{CpuSet, Frequency, GuestMemory, Link, PciAddress, Reading, Size, Surroundings};
 use crate::root::Root;
 
@@ -22,23 +21,24 @@ fn memory(root: &Root, pid: u32) -> Reading<GuestMemory> {
     let rollup = root.reading(&format!("/proc/{pid}/smaps_rollup"));
     rollup.then(|rollup| {
         let status = root.reading(&format!("/proc/{pid}/status"));
-        status.then(|status| root.reading(&format!("/proc/{pid}/numa_maps")).map(|maps| memory_of(&rollup, &status, &maps)))
+        status.then(|status| root.reading(&format!("/proc/{pid}/numa_maps")).and_then(|maps| memory_of(&rollup, &status, &maps)))
     })
 }
 
-fn memory_of(rollup: &str, status: &str, maps: &str) -> GuestMemory {
+fn memory_of(rollup: &str, status: &str, maps: &str) -> Result<GuestMemory, String> {
     let kib = |text: &str, name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        Size::from_kib(number.unwrap_or_default())
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).map(Size::from_kib)
     };
+    let resident = kib(rollup, "Rss").ok_or("smaps_rollup does not say how much memory is resident")?;
     let transparent = ["AnonHugePages", "ShmemPmdMapped", "FilePmdMapped"];
-    let transparent = transparent.iter().fold(0_u64, |sum, name| sum.saturating_add(kib(rollup, name).bytes()));
+    let transparent = transparent.iter().filter_map(|name| kib(rollup, name)).fold(0_u64, |sum, size| sum.saturating_add(size.bytes()));
     let mut memory = GuestMemory {
         transparent: Size::from_bytes(transparent),
         // hugetlbfs is not in it (`smaps_hugetlb_range`).
-        ordinary: Size::from_bytes(kib(rollup, "Rss").bytes().saturating_sub(transparent)),
-        pinned: kib(status, "VmPin").max(kib(status, "VmLck")),
+        ordinary: Size::from_bytes(resident.bytes().saturating_sub(transparent)),
+        // Kernels that do not count one of them have no line for it.
+        pinned: kib(status, "VmPin").max(kib(status, "VmLck")).unwrap_or_default(),
         ..GuestMemory::default()
     };
     for line in maps.lines() {
@@ -60,7 +60,7 @@ fn memory_of(rollup: &str, status: &str, maps: &str) -> GuestMemory {
             *known = Size::from_bytes(known.bytes().saturating_add(sum));
         }
     }
-    memory
+    Ok(memory)
 }
 
 fn link(root: &Root, address: PciAddress) -> Option<Link> {
@@ -118,7 +118,8 @@ mod tests {
     fn pages_are_counted_by_size_and_node() {
         let maps = "7f0 default anon=10 dirty=10 N0=6 N1=4 kernelpagesize_kB=4\n\
                     7f1 bind:0 file=/dev/hugepages/x huge dirty=3 N0=3 kernelpagesize_kB=2048\n7f2 default huge N1=1 kernelpagesize_kB=1048576\nx\n";
-        let memory = memory_of("Rss:  5000 kB\nAnonHugePages:  4096 kB\n", "VmLck:\t 0 kB\nVmPin:\t 9 kB\n", maps);
+        assert!(memory_of("", "", maps).is_err());
+        let memory = memory_of("Rss:  5000 kB\nAnonHugePages:  4096 kB\n", "VmLck:\t 0 kB\nVmPin:\t 9 kB\n", maps).unwrap();
         let mib = Size::from_mib;
         assert_eq!(memory.reserved, BTreeMap::from([(mib(2), mib(6)), (mib(1024), mib(1024))]));
         assert_eq!(memory.nodes[&0], Size::from_kib(6144 + 24));

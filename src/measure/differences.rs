@@ -9,9 +9,9 @@ const NANOSECONDS: f64 = 1e9;
 /// The least share of a host CPU that is listed, in percent.
 const LEAST_LOAD: f64 = 0.1;
 
-/// To a tenth.
+/// To a tenth; the sum of nothing is -0.0, which nobody writes.
 pub(super) fn rounded(number: f64) -> f64 {
-    (number * 10.0).round() / 10.0
+    (number * 10.0).round() / 10.0 + 0.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counters of some seconds are far below 2^53")]
@@ -174,7 +174,7 @@ pub(super) fn exits(before: &Sample, after: &Sample) -> Reading<BTreeMap<String,
     before.kvm.as_ref().then(|before| {
         after.kvm.as_ref().map(|after| {
             let rate = |(name, now): (&String, &u64)| Some((name.clone(), rounded(grown(*before.get(name)?, *now) / seconds)));
-            after.iter().filter_map(rate).filter(|(_, rate)| *rate > 0.0).collect()
+            after.iter().filter_map(rate).filter(|(name, rate)| *rate > 0.0 || name == "exits").collect()
         })
     })
 }
@@ -187,7 +187,7 @@ pub(super) fn moments(samples: &[Sample], cpus: &CpuSet) -> Vec<Moment> {
         if seconds(before, after) <= 0.0 {
             return None;
         }
-        let all = exits(before, after).known().map(|exits| exits.get("exits").copied().unwrap_or_default());
+        let all = exits(before, after).known().and_then(|exits| exits.get("exits").copied());
         Some(Moment { end: rounded(seconds(first, after)), cores: cores(before, after, cpus), exits: all })
     };
     samples.windows(2).filter_map(moment).collect()

@@ -19,7 +19,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
     }
     let vcpus = differences::vcpus(samples);
     let cpus = host_cpus(subject, samples);
-    let mut loads = differences::loads(samples, &cpus);
+    let loads = differences::loads(samples, &cpus);
     let exits = differences::exits(first, last);
     let interrupts = differences::interrupts(first, last, &cpus, &subject.functions);
     let cores = differences::cores(first, last, &cpus);
@@ -47,8 +47,8 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         judgements,
         vcpus,
         exits: exits.known(),
-        loads: std::mem::replace(&mut loads, crate::model::Reading::Absent).known().unwrap_or_default(),
-        interrupts: interrupts.unwrap_or_default(),
+        loads: loads.known(),
+        interrupts,
         memory: memory.known(),
         links,
         versions: versions.into_iter().collect::<BTreeMap<_, _>>(),

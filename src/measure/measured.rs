@@ -37,9 +37,9 @@ pub struct Measured {
     /// KVM's counters by their names: the difference per second.
     pub exits: Option<BTreeMap<String, f64>>,
     /// What else ran there, the most first.
-    pub loads: Vec<Load>,
+    pub loads: Option<Vec<Load>>,
     /// Interrupts there, the most first.
-    pub interrupts: Vec<InterruptRate>,
+    pub interrupts: Option<Vec<InterruptRate>>,
     pub memory: Option<GuestMemory>,
     pub links: Vec<Link>,
     /// The versions of QEMU and libvirt.

@@ -98,6 +98,7 @@ fn details(measured: &Measured) -> String {
     let loads: Vec<[String; 4]> = measured
         .loads
         .iter()
+        .flatten()
         .map(|load| [load.cpu.to_string(), format!("{} %", load.ran), load.thread.to_string(), shown(&load.name).into_owned()])
         .collect();
     if !loads.is_empty() {
@@ -106,6 +107,7 @@ fn details(measured: &Measured) -> String {
     let interrupts: Vec<[String; 4]> = measured
         .interrupts
         .iter()
+        .flatten()
         .map(|one| [one.cpus.to_string(), format!("{}/s", one.per_second), shown(&one.name).into_owned(), shown(&one.about).into_owned()])
         .collect();
     if !interrupts.is_empty() {
@@ -122,7 +124,9 @@ fn details(measured: &Measured) -> String {
 }
 
 fn changed(changes: &[Change]) -> String {
-    let number = |number: Option<f64>, unit: &str| number.map_or_else(|| "unknown".to_owned(), |number| format!("{number} {unit}").trim().to_owned());
+    let number = |number: Option<f64>, unit: &str| {
+        number.map_or_else(|| "unknown".to_owned(), |number| format!("{number} {unit}").trim().to_owned())
+    };
     let rows: Vec<[String; 3]> = changes
         .iter()
         .map(|change| [number(change.before, change.unit), number(change.after, change.unit), shown(&change.what).into_owned()])

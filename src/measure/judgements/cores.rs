@@ -24,13 +24,9 @@ pub(super) fn pinning(seen: &Seen<'_>) -> Judgement {
         let allowed = allowed.map(|sets| CpuSet(sets.into_iter().flat_map(|set| set.0.iter().copied()).collect()).to_string());
         let on = allowed.unwrap_or_else(|| "an unknown set of them".to_owned());
         let text = format!("the virtual CPUs are not pinned: they may run on the host CPUs {on}{waits}");
-        let (weight, remedy) = if seen.subject.can_be_pinned {
-            (20.0, seen.pin())
-        } else {
-            (0.0, String::new())
-        };
+        let (weight, remedy) = if seen.subject.can_be_pinned { (20.0, seen.pin()) } else { (0.0, String::new()) };
         let judged = judgement(text).costs(weight + waited.unwrap_or_default(), remedy);
-        return waited.map_or(judged.clone(), |waited| judged.percent(waited));
+        return Judgement { costs_percent: waited.filter(|waited| *waited >= LITTLE), ..judged };
     }
     for vcpu in seen.vcpus {
         let (Some(pin), Some(allowed)) = (pins.get(&vcpu.vcpu), &vcpu.allowed) else {
@@ -85,9 +81,9 @@ pub(super) fn own_threads(seen: &Seen<'_>) -> Judgement {
     let Reading::Known(loads) = seen.loads else {
         return Judgement::unknown(code, subject, "the host's threads could not be read");
     };
-    let ran: f64 = loads.iter().filter(|load| load.is_own).map(|load| load.ran).sum();
+    let ran = rounded(loads.iter().filter(|load| load.is_own).map(|load| load.ran).sum());
     if ran < LITTLE || !seen.is_pinned() {
-        return Judgement::good(code, subject, format!("they took {ran:.1} % of a host CPU of the guest"));
+        return Judgement::good(code, subject, format!("they took {ran} % of a host CPU of the guest"));
     }
     let names: Vec<String> = loads.iter().filter(|load| load.is_own).take(3).map(|load| format!("{} {} %", load.name, load.ran)).collect();
     let rest = seen.rest();
@@ -133,9 +129,7 @@ pub(super) fn frequency(seen: &Seen<'_>) -> Option<Judgement> {
     };
     let cpus: Vec<String> = slow.iter().map(u32::to_string).collect();
     let text = format!("the governor of the host CPUs {} is {governor}, not performance ({now})", listed(&cpus));
-    let each = format!(
-        "for cpu in {}; do echo performance > /sys/devices/system/cpu/cpu$cpu/cpufreq/scaling_governor; done",
-        cpus.join(" ")
-    );
+    let each =
+        format!("for cpu in {}; do echo performance > /sys/devices/system/cpu/cpu$cpu/cpufreq/scaling_governor; done", cpus.join(" "));
     Some(judgement(text).costs(1.0, each))
 }

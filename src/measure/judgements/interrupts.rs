@@ -53,12 +53,13 @@ pub(super) fn card_interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     let Some(interrupts) = seen.interrupts else {
         return Some(Judgement::unknown(code, subject, "/proc/interrupts could not be read"));
     };
-    let own: f64 = interrupts.iter().filter(|one| one.is_own).map(|one| one.per_second).sum();
+    let own = rounded(interrupts.iter().filter(|one| one.is_own).map(|one| one.per_second).sum());
     let on: Vec<String> = interrupts.iter().filter(|one| one.is_own).map(|one| format!("{} on {}", one.name, one.cpus)).collect();
     // PIN, NPI and PIW count those that KVM was notified of (arch/x86/kernel/irq.c).
-    let posted: f64 = interrupts.iter().filter(|one| ["PIN", "NPI", "PIW"].contains(&one.name.as_str())).map(|one| one.per_second).sum();
+    let posted = interrupts.iter().filter(|one| ["PIN", "NPI", "PIW"].contains(&one.name.as_str()));
+    let posted = rounded(posted.map(|one| one.per_second).sum());
     let text = format!(
-        "{:.1} a second on the guest's host CPUs{}, {posted:.1} posted",
+        "{} a second on the guest's host CPUs{}, {posted} posted",
         own,
         if on.is_empty() { String::new() } else { format!(" ({})", listed(&on)) }
     );
@@ -68,7 +69,9 @@ pub(super) fn card_interrupts(seen: &Seen<'_>) -> Option<Judgement> {
             let judgement = Judgement::good(code, subject, text + "; KVM delivers each with an exit (enable_apicv, avic)");
             if own >= MANY_EXITS { judgement.costs(own / 2000.0, "") } else { judgement }
         }
-        Reading::Absent => Judgement::unknown(code, subject, "neither kvm_intel nor kvm_amd says whether it can deliver them without an exit"),
+        Reading::Absent => {
+            Judgement::unknown(code, subject, "neither kvm_intel nor kvm_amd says whether it can deliver them without an exit")
+        }
         Reading::Unknown(because) => Judgement::unknown(code, subject, because),
     })
 }
@@ -79,11 +82,17 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
         Reading::Known(exits) => exits,
         Reading::Unknown(because) => return Judgement::unknown(code, subject, &format!("{because}: KVM's counters are for root only")),
         Reading::Absent => {
-            return Judgement::unknown(code, subject, "KVM has no counters for it in /sys/kernel/debug/kvm: debugfs is not mounted, or QEMU does not use KVM");
+            return Judgement::unknown(
+                code,
+                subject,
+                "KVM has no counters for it in /sys/kernel/debug/kvm: debugfs is not mounted, or QEMU does not use KVM",
+            );
         }
     };
     let rate = |name: &str| exits.get(name).copied().unwrap_or_default();
-    let total = rate("exits");
+    let Some(total) = exits.get("exits") else {
+        return Judgement::unknown(code, subject, "KVM does not count its exits here");
+    };
     let mut reasons: Vec<(&str, f64)> = exits
         .iter()
         .filter(|(name, _)| name.ends_with("_exits") || ["hypercalls", "pf_taken"].contains(&name.as_str()))

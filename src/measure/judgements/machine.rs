@@ -23,6 +23,9 @@ pub(super) fn pages(seen: &Seen<'_>) -> Judgement {
     let reserved: u64 = memory.reserved.values().map(|size| size.bytes()).sum();
     let transparent = memory.transparent.bytes();
     let all = reserved.saturating_add(transparent).saturating_add(memory.ordinary.bytes());
+    if all == 0 {
+        return Judgement::unknown(code, subject, "none of QEMU's memory is resident");
+    }
     let (share, reserved) = (share(reserved.saturating_add(transparent), all), share(reserved, all));
     let sizes: Vec<String> = memory.reserved.keys().map(Size::to_string).collect();
     let good = |text: String| Judgement::good(code, subject, text);

@@ -55,4 +55,3 @@ impl Seen<'_> {
 pub(super) fn listed<'a>(words: impl IntoIterator<Item = &'a String>) -> String {
     words.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
-
