@@ -21,7 +21,7 @@ use crate::model::{Finding, Next, PciAddress, Sample, shell_word};
 use crate::output::{self, Answer, Form, Outcome};
 use crate::problem::Problem;
 use crate::root::Root;
-use crate::topology::{self, Count, PinningRequest};
+use crate::topology::{self, CoreKinds, Count, PinningRequest};
 use crate::xml::Element;
 
 /// Measure how fast a running domain is: what costs it speed, and what to do about it
@@ -248,7 +248,7 @@ fn qemu(root: &Root, name: &str, domain: Element<'_>) -> Result<u32> {
 
 fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, functions: &[PciAddress]) -> Subject<'a> {
     let vcpus = domain_xml::vcpus(domain);
-    let demand = |vcpus: u32| PinningRequest { count: Count::Exactly(vcpus), kinds: Default::default(), node: None };
+    let demand = |vcpus: u32| PinningRequest { count: Count::Exactly(vcpus), kinds: CoreKinds::default(), node: None };
     let nodes: BTreeMap<u32, u32> = host.topology.cpus.iter().filter_map(|cpu| Some((cpu.cpu, cpu.node?))).collect();
     let has_several = nodes.values().min() != nodes.values().max();
     Subject {

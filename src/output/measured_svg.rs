@@ -9,8 +9,11 @@ const ROW: f64 = 60.0;
 const GAP: f64 = 18.0;
 const TOP: f64 = 56.0;
 
+/// One of its times, in percent.
+type Part = fn(&CoreTimes) -> f64;
+
 /// What a host CPU did, from the bottom of a bar, with the colour and the word.
-const PARTS: [(&str, &str, fn(&CoreTimes) -> f64); 3] = [
+const PARTS: [(&str, &str, Part); 3] = [
     (GUEST, "guest", |core| core.guest),
     (EMULATOR, "host", |core| core.host),
     (UNUSED, "interrupts", |core| core.interrupts + core.softirqs),

@@ -103,7 +103,9 @@ pub(super) fn waiting(seen: &Seen<'_>) -> Option<Judgement> {
         return Some(Judgement::good(code, subject, format!("no virtual CPU waited more than {waited} % of the time for its host CPU")));
     }
     let mut used: BTreeMap<&CpuSet, u32> = BTreeMap::new();
-    pins.values().for_each(|cpus| *used.entry(cpus).or_default() += 1);
+    for cpus in pins.values() {
+        *used.entry(cpus).or_default() += 1;
+    }
     let is_shared = used.iter().any(|(cpus, vcpus)| cpus.0.len() < *vcpus as usize);
     let remedy = if is_shared && seen.subject.can_be_pinned { seen.pin() } else { String::new() };
     let why = if is_shared { "; more virtual CPUs are pinned there than there are" } else { "" };

@@ -51,17 +51,17 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
     Some(if near >= MOST { judgement } else { judgement.costs((100.0 - near) * 0.15, seen.pin()) })
 }
 
-pub(super) fn link(link: &Link) -> Option<Judgement> {
+pub(super) fn link(link: &Link) -> Judgement {
     let (code, subject) = ("link", format!("link of {}", link.address.short()));
     let (Some(speed), Some(width), Some(most_speed), Some(most_width)) = (link.speed, link.width, link.most_speed, link.most_width) else {
-        return Some(Judgement::unknown(code, &subject, "its speed or width cannot be read"));
+        return Judgement::unknown(code, &subject, "its speed or width cannot be read");
     };
     let words = |speed: u64, width: u64| format!("{}.{} GT/s x{width}", speed / 1000, speed % 1000 / 100);
     let now = words(speed, width);
     if width >= most_width && speed >= most_speed {
         let port = if link.is_limited_by_port { "; the function could do more, its slot cannot" } else { "" };
         let sleeps = if link.sleeps == Some(true) { "; it may sleep (ASPM L1)" } else { "" };
-        return Some(Judgement::good(code, &subject, format!("{now}, the most that card and slot can do{port}{sleeps}")));
+        return Judgement::good(code, &subject, format!("{now}, the most that card and slot can do{port}{sleeps}"));
     }
     let share = share(speed.saturating_mul(width), most_speed.saturating_mul(most_width));
     let text = format!("{now}, and card and slot can do {}: {share} % of that", words(most_speed, most_width));
@@ -70,5 +70,5 @@ pub(super) fn link(link: &Link) -> Option<Judgement> {
     } else {
         "measure again while the guest draws: many cards lower the speed while they are idle; if it stays, look for the speed of the slot in the firmware settings"
     };
-    Some(Judgement::good(code, &subject, text).costs((100.0 - share) * 0.12, remedy))
+    Judgement::good(code, &subject, text).costs((100.0 - share) * 0.12, remedy)
 }

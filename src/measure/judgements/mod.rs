@@ -19,6 +19,6 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Judgement> {
     all.extend([pages(seen), exits(seen)]);
     all.extend(card_interrupts(seen));
     all.extend(frequency(seen));
-    all.extend(seen.surroundings.links.iter().filter_map(link));
+    all.extend(seen.surroundings.links.iter().map(link));
     all
 }
