@@ -72,7 +72,10 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
         _ => String::new(),
     };
     let text = format!("on the guest's host CPUs {} there ran {}", seen.cpus, listed(&worst));
-    Judgement::good("host-load", "host load", text).costs(most, remedy).percent(rounded(most))
+    let judgement = Judgement::good("host-load", "host load", text);
+    // A guest that may move elsewhere loses no more than it waits.
+    let cost = seen.waited().filter(|_| !seen.is_pinned()).unwrap_or(most);
+    judgement.costs(cost, remedy).percent(rounded(cost))
 }
 
 /// QEMU's own threads that are no virtual CPUs: its main loop, I/O threads, vhost.
