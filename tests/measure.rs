@@ -307,6 +307,9 @@ fn not_pinned() {
         "may run on the host CPUs 0-3, and waited up to 12 % ",
         "vgapt define it --pin && vgapt stop it && vgapt start it",
     );
+    // A pin that also names a CPU that is off is kept.
+    let document = Place::new(Machine { pins: Some([2, 3]), allowed: ["2,9", "3"], ..GOOD }).document();
+    assert_eq!(codes(&document, "costs"), [""; 0], "{document:#}");
     // A thread that somebody moved.
     worst(
         Machine { allowed: ["2", "0-3"], ..GOOD },

@@ -33,7 +33,9 @@ pub(super) fn pinning(seen: &Seen<'_>) -> Judgement {
             let because = format!("the host CPUs of virtual CPU {} could not be read", vcpu.vcpu);
             return Judgement::unknown("pinning", "pinning", &because);
         };
-        if allowed != pin {
+        // A pin may name CPUs that are off.
+        let on = |set: &CpuSet| set.0.intersection(&seen.subject.online.0).copied().collect::<Vec<u32>>();
+        if on(allowed) != on(pin) {
             let text = format!("virtual CPU {} may run on the host CPUs {allowed}, and the domain says {pin}{waits}", vcpu.vcpu);
             return judgement(text).costs(20.0 + waited.unwrap_or_default(), format!("virsh vcpupin {} {} {pin}", seen.name(), vcpu.vcpu));
         }
