@@ -49,6 +49,8 @@ struct Machine {
     speed: &'static str,
     width: u64,
     governor: &'static str,
+    /// How often a deep idle state of host CPU 3 is left.
+    woken: u64,
 }
 
 const GOOD: Machine = Machine {
@@ -66,6 +68,7 @@ const GOOD: Machine = Machine {
     speed: "16.0 GT/s PCIe",
     width: 16,
     governor: "performance",
+    woken: 30,
 };
 
 impl Machine {
@@ -159,6 +162,13 @@ impl Machine {
                 put(&format!("{home}/topology/{name}"), value + "\n");
             }
             put(&format!("{home}/cpufreq/scaling_governor"), format!("{}\n", self.governor));
+        }
+        for (state, name, latency, often) in [(0, "POLL", 0, 900), (1, "C6", 133, self.woken)] {
+            let home = format!("sys/devices/system/cpu/cpu3/cpuidle/state{state}");
+            for (file, text) in [("name", name.to_owned()), ("latency", latency.to_string()), ("usage", (9 + often * seconds).to_string())]
+            {
+                put(&format!("{home}/{file}"), text + "\n");
+            }
         }
         // The last: it says that time has passed.
         put("proc/uptime", format!("{}.00 9.00\n", 1000 + seconds));
@@ -271,9 +281,20 @@ fn a_domain_that_is_as_it_should_be() {
     assert_eq!(codes(&document, "costs"), [""; 0], "{document:#}");
     assert_eq!(codes(&document, "unknown"), [""; 0], "{document:#}");
     let good = codes(&document, "good");
-    for code in
-        ["pinning", "host-load", "own-threads", "waiting", "interrupts", "timer", "pages", "exits", "card-interrupts", "frequency", "link"]
-    {
+    for code in [
+        "pinning",
+        "host-load",
+        "own-threads",
+        "waiting",
+        "interrupts",
+        "timer",
+        "pages",
+        "exits",
+        "card-interrupts",
+        "frequency",
+        "idle",
+        "link",
+    ] {
         assert!(good.iter().any(|one| one == code), "{code}: {document:#}");
     }
     // The numbers are those of the tree.
@@ -360,6 +381,16 @@ fn a_link_below_what_it_can_do() {
     );
     worst(Machine { speed: "2.5 GT/s PCIe", ..GOOD }, "link", "2.5 GT/s x16", "measure again while the guest draws");
     worst(Machine { governor: "powersave", ..GOOD }, "frequency", "is powersave", "for cpu in 2 3; do echo performance > ");
+}
+
+#[test]
+fn a_core_that_sleeps_too_deep() {
+    worst(
+        Machine { woken: 400, ..GOOD },
+        "idle",
+        "left C6 400 times a second, which takes up to 133 µs",
+        "cpupower -c 2-3 idle-set -D 133",
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{CpuSet, CpuTimes, Interrupts, Reading, Sample, Thread};
+use crate::model::{CpuSet, CpuTimes, IdleState, Interrupts, Reading, Sample, Thread};
 use crate::root::Root;
 
 /// `kvm_create_vm_debugfs` makes a folder `PID-FD` here for each virtual machine.
@@ -33,11 +33,13 @@ pub fn sample(root: &Root, pid: u32, own: Option<u32>) -> Result<Option<Sample>,
         let are_all = others.iter().any(|thread| thread.is_kernel);
         are_all.then_some(others).ok_or_else(|| "the host's own threads cannot be seen (hidepid, or a container)".to_owned())
     });
+    let cpus = cpu_times(&needed("/proc/stat")?);
     Ok(Some(Sample {
         at,
         threads,
         others,
-        cpus: cpu_times(&needed("/proc/stat")?),
+        idle: cpus.keys().map(|cpu| (*cpu, idle_states(root, *cpu))).collect(),
+        cpus,
         interrupts: root.reading("/proc/interrupts").and_then(|text| interrupts(&text)),
         softirqs: root.reading("/proc/softirqs").and_then(|text| interrupts(&text)),
         kvm: kvm(root, pid),
@@ -110,6 +112,15 @@ fn interrupts(text: &str) -> Result<Vec<Interrupts>, String> {
         is_whole.then(|| Interrupts { name: name.to_owned(), about: words[cpus.len()..].join(" "), counts })
     };
     Ok(lines.filter_map(line).collect())
+}
+
+fn idle_states(root: &Root, cpu: u32) -> Vec<IdleState> {
+    let home = format!("/sys/devices/system/cpu/cpu{cpu}/cpuidle");
+    let state = |name: String| {
+        let read = |file: &str| root.attribute(&format!("{home}/{name}/{file}"));
+        Some(IdleState { name: read("name")?, latency: read("latency")?.parse().ok()?, used: read("usage")?.parse().ok()? })
+    };
+    root.names(&home).into_iter().filter_map(state).collect()
 }
 
 /// The counters of the process's virtual machine. debugfs is root's.

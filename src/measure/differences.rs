@@ -179,6 +179,18 @@ pub(super) fn exits(before: &Sample, after: &Sample) -> Reading<BTreeMap<String,
     })
 }
 
+/// The idle state of one of these host CPUs that costs most: its name, how often a second it was left, how long that takes
+/// in microseconds.
+pub(super) fn idle(before: &Sample, after: &Sample, cpus: &CpuSet) -> Option<(String, f64, f64)> {
+    let seconds = seconds(before, after);
+    let states = cpus.0.iter().filter_map(|cpu| Some((before.idle.get(cpu)?, after.idle.get(cpu)?)));
+    let rates = states.flat_map(|(before, after)| {
+        let same = after.iter().filter_map(|now| Some((before.iter().find(|old| old.name == now.name)?, now)));
+        same.map(|(old, now)| (now.name.clone(), rounded(grown(old.used, now.used) / seconds), grown(0, now.latency)))
+    });
+    rates.max_by(|(_, often, long), (_, other_often, other_long)| (often * long).total_cmp(&(other_often * other_long)))
+}
+
 pub(super) fn moments(samples: &[Sample], cpus: &CpuSet) -> Vec<Moment> {
     let Some(first) = samples.first() else { return Vec::new() };
     let moment = |pair: &[Sample]| {

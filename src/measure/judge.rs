@@ -28,6 +28,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         cpus: &cpus,
         vcpus: &vcpus,
         cores: &cores,
+        idle: differences::idle(first, last, &cpus),
         loads: &loads,
         exits: &exits,
         interrupts: interrupts.as_deref(),

@@ -27,6 +27,8 @@ pub struct Sample {
     pub interrupts: Reading<Vec<Interrupts>>,
     /// The same for what the kernel does behind them.
     pub softirqs: Reading<Vec<Interrupts>>,
+    /// The idle states of each host CPU; none where it has no driver for them.
+    pub idle: BTreeMap<u32, Vec<IdleState>>,
     /// KVM's counters of the virtual machine by their names in debugfs.
     pub kvm: Reading<BTreeMap<String, u64>>,
 }
@@ -67,6 +69,17 @@ pub struct CpuTimes {
     /// What the hypervisor below this host took.
     pub steal: u64,
     pub guest: u64,
+}
+
+/// An idle state of a host CPU (Documentation/admin-guide/pm/cpuidle.rst).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdleState {
+    /// `POLL`, `C1`, `C6`.
+    pub name: String,
+    /// How long it takes to leave it, in microseconds.
+    pub latency: u64,
+    /// How often it was left.
+    pub used: u64,
 }
 
 /// A line of `/proc/interrupts` or `/proc/softirqs`.

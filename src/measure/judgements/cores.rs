@@ -140,3 +140,13 @@ pub(super) fn frequency(seen: &Seen<'_>) -> Option<Judgement> {
         format!("for cpu in {}; do echo performance > /sys/devices/system/cpu/cpu$cpu/cpufreq/scaling_governor; done", cpus.join(" "));
     Some(judgement(text).costs(1.0, each))
 }
+
+/// What waking up costs: only where the host CPUs are the guest's.
+pub(super) fn idle(seen: &Seen<'_>) -> Option<Judgement> {
+    let (name, often, long) = seen.idle.as_ref().filter(|_| seen.is_pinned())?;
+    let percent = rounded(often * long / 10_000.0);
+    let text = format!("a host CPU of the guest left {name} {often} times a second, which takes up to {long} µs each");
+    let judgement = Judgement::good("idle", "idle states", text);
+    let remedy = format!("cpupower -c {} idle-set -D {}; that counts until the host boots again", seen.cpus, long);
+    Some(if percent < LITTLE { judgement } else { judgement.costs(percent, remedy).percent(percent) })
+}

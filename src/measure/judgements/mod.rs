@@ -7,7 +7,7 @@ mod seen;
 
 pub(super) use seen::Seen;
 
-use cores::{frequency, load, own_threads, pinning, steal, waiting};
+use cores::{frequency, idle, load, own_threads, pinning, steal, waiting};
 use interrupts::{card_interrupts, exits, interrupts, timer};
 use machine::{link, node, pages};
 
@@ -18,7 +18,7 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Judgement> {
     all.extend([waiting(seen), interrupts(seen), timer(seen), steal(seen), node(seen)].into_iter().flatten());
     all.extend([pages(seen), exits(seen)]);
     all.extend(card_interrupts(seen));
-    all.extend(frequency(seen));
+    all.extend([frequency(seen), idle(seen)].into_iter().flatten());
     all.extend(seen.surroundings.links.iter().map(link));
     all
 }

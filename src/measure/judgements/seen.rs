@@ -15,6 +15,8 @@ pub(in crate::measure) struct Seen<'a> {
     pub(in crate::measure) cpus: &'a CpuSet,
     pub(in crate::measure) vcpus: &'a [VcpuTimes],
     pub(in crate::measure) cores: &'a [CoreTimes],
+    /// The idle state that costs most: its name, how often a second, and how many microseconds it takes to leave it.
+    pub(in crate::measure) idle: Option<(String, f64, f64)>,
     pub(in crate::measure) loads: &'a Reading<Vec<Load>>,
     pub(in crate::measure) exits: &'a Reading<BTreeMap<String, f64>>,
     /// `None` where they are unknown.
