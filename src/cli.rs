@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::commands::{
     Color, Context, Global, attach, capture, check, completions, define, detach, disk, exit_code, explain, export, help, hook, import,
-    list, man, overview, prepare, refused, reset, setup, show, start, status, stop, topology, undefine, undo, why,
+    list, man, measure, overview, prepare, refused, reset, setup, show, start, status, stop, topology, undefine, undo, why,
 };
 use crate::output::{Answer, Failure, Form, Outcome};
 use crate::{output, problem, run, target};
@@ -55,6 +55,7 @@ pub enum Command {
     Start(start::Arguments),
     Stop(stop::Arguments),
     Status(status::Arguments),
+    Measure(measure::Arguments),
     Why(why::Arguments),
     Undefine(undefine::Arguments),
     #[command(hide = true)]
@@ -93,6 +94,7 @@ impl Command {
             Self::Start(arguments) => arguments.run(context),
             Self::Stop(arguments) => arguments.run(context),
             Self::Status(arguments) => arguments.run(context),
+            Self::Measure(arguments) => arguments.run(context),
             Self::Why(arguments) => arguments.run(context),
             Self::Undefine(arguments) => arguments.run(context),
             Self::Hook(arguments) => Ok(arguments.run(context)),

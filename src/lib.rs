@@ -18,6 +18,7 @@ pub mod import;
 pub mod interrupt;
 pub mod life;
 pub mod locks;
+pub mod measure;
 pub mod model;
 pub mod output;
 pub mod passthrough;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::disk::{Committed, Compacted, Copied, Created, Info, Merged, Overlaid, Swapped};
 use super::shared::definition::DefinedDomain;
-use super::{capture, explain, export, import, overview, prepare, reset, setup, show, start, status, stop, undefine, undo, why};
+use super::{capture, explain, export, import, measure, overview, prepare, reset, setup, show, start, status, stop, undefine, undo, why};
 use crate::output::{Document, Envelope, Hosts, Listing, Outcome, SCHEMA, TopologyView, Variables};
 use crate::readiness::Report;
 
@@ -15,7 +15,7 @@ type Kind = fn(&mut SchemaGenerator) -> Schema;
 
 /// Each command and the kinds of its answer; without one it prints a document only if it fails. The command without a
 /// name is a command line that names none.
-const COMMANDS: [(&str, &[Kind]); 33] = [
+const COMMANDS: [(&str, &[Kind]); 34] = [
     ("", &[of::<overview::Overview>]),
     ("list", &[of::<Listing>, of::<Hosts>, of::<Variables>]),
     ("check", &[of::<Report>]),
@@ -31,6 +31,7 @@ const COMMANDS: [(&str, &[Kind]); 33] = [
     ("start", &[of::<start::Started>]),
     ("stop", &[of::<stop::Stopped>]),
     ("status", &[of::<status::StatusOfOne>, of::<status::StatusOfAll>]),
+    ("measure", &[of::<measure::Measurement>]),
     ("why", &[of::<why::Reason>]),
     ("undefine", &[of::<undefine::Undefined>]),
     ("hook", &[]),

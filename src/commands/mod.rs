@@ -16,6 +16,7 @@ pub(crate) mod hook;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod measure;
 pub(crate) mod overview;
 pub(crate) mod prepare;
 pub(crate) mod reset;

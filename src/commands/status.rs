@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::shared::domains::{Domains, Short};
-use super::shared::existing::Existing;
+use super::shared::existing::{Existing, running_xml};
 use super::shared::{next, refused};
 use crate::discovery::{self, Scope};
 use crate::domain::Summary;
@@ -111,7 +111,7 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     let lacks = if state.is_active() { None } else { next::before_start(context, root, &host, &existing, &mut findings)? };
     let picture = output::picture(&Summary::of(&existing.document, existing.record.as_ref(), &host));
     // Only the XML of the running domain tells whether its agent is connected.
-    let active = if state.is_active() { active_xml(connection, name)? } else { None };
+    let active = if state.is_active() { running_xml(connection, name)? } else { None };
     let agent = agent(existing.document.root(), active.as_ref(), state);
     let domain = active.as_ref().unwrap_or(&existing.document).root();
     let (pins, pins_unknown) = match pins(domain) {
@@ -137,12 +137,6 @@ fn look(context: &Context, connection: &dyn Hypervisor, root: Option<&Root>, nam
     };
     let next = next::of_domain(context, name, next::stage(state), picture.as_deref(), lacks);
     Ok(Seen { status, pins_unknown, host: seen, findings, next })
-}
-
-/// The XML of the running domain; `None` where it ended meanwhile.
-fn active_xml(connection: &dyn Hypervisor, name: &str) -> Result<Option<Document>> {
-    let known = connection.domains()?.known.into_iter().find(|known| known.name == name && known.xml.len() > 1);
-    Ok(known.and_then(|known| Document::parse(known.xml.last()?).ok()))
 }
 
 /// Whether the agent in the guest can be talked to.

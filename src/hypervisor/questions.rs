@@ -111,6 +111,8 @@ questions! {
     QUESTION "listing the host's devices" node_devices() -> Vec<String>;
     /// Its version, and the capabilities of its QEMU.
     QUESTION "reading its capabilities" abilities() -> Libvirt;
+    /// The version of its QEMU, in its form of versions; `None` where it is unknown.
+    QUESTION "asking for QEMU's version" qemu_version() -> Option<u64>;
     /// The firmware images that it offers for a q35 machine; none where they are unknown.
     QUESTION "asking for its firmware" loaders() -> Vec<String>;
     /// The inactive XML of a domain; `None` where it does not exist.

@@ -111,6 +111,10 @@ impl Hypervisor for Libvirt {
         Ok(capabilities::abilities(version, capabilities.as_ref().map(Document::root)))
     }
 
+    fn qemu_version(&self) -> Result<Option<u64>> {
+        Ok(self.connect.hyp_version().ok().map(u64::from))
+    }
+
     fn loaders(&self) -> Result<Vec<String>> {
         let Some(capabilities) = self.capabilities() else { return Ok(Vec::new()) };
         let loader = capabilities.root().at("os/loader");

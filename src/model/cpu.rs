@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Size;
-use super::text::serialize_as_text;
+use super::text::serde_as_text;
 
 /// More logical CPUs than any kernel supports (`CONFIG_NR_CPUS` is at most 8192); limits absurd ranges.
 const MOST_CPUS: u32 = 65_536;
@@ -77,7 +77,7 @@ fn ranges_of(text: &str) -> Result<Vec<(u32, u32)>, String> {
     Ok(ranges)
 }
 
-serialize_as_text!(CpuSet);
+serde_as_text!(CpuSet);
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Cpu {

@@ -24,6 +24,7 @@ mod reading;
 mod recorded_group;
 mod reset;
 mod rom;
+mod sample;
 mod setup;
 mod text;
 mod unbinding;
@@ -53,6 +54,7 @@ pub use reading::Reading;
 pub use recorded_group::{GroupMember, RecordedGroup};
 pub use reset::{Ladder, ResetFunction, ResetWay, Rung, Tried};
 pub use rom::{Rom, RomCode, RomImage};
+pub use sample::{CpuTimes, Frequency, GuestMemory, IdleState, Interrupts, Link, Sample, Surroundings, TICKS_PER_SECOND, Thread};
 pub(crate) use text::{serde_as_text, serialize_as_text};
 
 pub use setup::{

@@ -1,6 +1,7 @@
 //! Converts values to text for people and to JSON. These functions return text; only commands print.
 
 mod checks;
+mod colours;
 mod diff;
 mod document;
 mod domains;
@@ -8,6 +9,8 @@ mod explain;
 mod findings;
 mod imported;
 mod list;
+mod measured;
+mod measured_svg;
 mod next;
 mod plan;
 mod reset;
@@ -28,6 +31,8 @@ pub use explain::reasons;
 pub use findings::finding;
 pub use imported::{compared, imported};
 pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, card_details, card_name, cards, env, functions, groups, hosts, usb};
+pub use measured::measured;
+pub use measured_svg::measured_svg;
 pub use next::next;
 pub use plan::{PlanView, Planned, edited, undoing};
 pub use reset::{identified, reset_plan};

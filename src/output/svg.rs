@@ -1,5 +1,6 @@
 //! Which guest uses which core, as an SVG picture of nested boxes, with the words of `topology.rs`.
 
+use super::colours::{EMULATOR, GUEST, HOST, UNUSED};
 use super::topology::{CacheBox, CpuUse, NodeBox, TopologyView};
 
 const BOX: usize = 108;
@@ -10,12 +11,6 @@ const ROW: usize = 8;
 
 /// Marks an efficiency core.
 const EFFICIENT: &str = "E";
-
-/// Colours for people with any colour vision (Okabe and Ito, 2008), each with a word beside it.
-const GUEST: &str = "#009e73";
-const EMULATOR: &str = "#56b4e9";
-const UNUSED: &str = "#e69f00";
-const HOST: &str = "#d9d9d9";
 
 /// A picture that grows downwards.
 struct Picture {

@@ -25,7 +25,7 @@ pub(crate) fn source(command: &str, argument: &str) -> Option<Source> {
         | ("disk overlay", "base") => Source::Disks,
         ("disk copy-in", "directory") | ("import", "name" | "set") | ("check", "next") | ("hook", _) => Source::Free,
         ("start", "name") => Source::Domains { running: Some(false) },
-        ("stop", "name") => Source::Domains { running: Some(true) },
+        ("stop" | "measure", "name") => Source::Domains { running: Some(true) },
         (_, "name") => Source::Domains { running: None },
         ("list" | "check" | "topology", "gpu") => Source::Cards { auto: false },
         (_, "gpu") => Source::Cards { auto: true },
@@ -44,7 +44,7 @@ pub(crate) fn source(command: &str, argument: &str) -> Option<Source> {
         (_, "cdrom" | "virtio_iso") => Source::Files(Paths::Discs),
         (_, "disk" | "rom" | "loader" | "nvram_template" | "emulator") => Source::Files(Paths::Any),
         (_, "share" | "share_smb") => Source::Files(Paths::Folders),
-        (_, "memory" | "hugepages" | "size" | "disk_size" | "timeout" | "title" | "description" | "running") => Source::Free,
+        (_, "memory" | "hugepages" | "size" | "disk_size" | "timeout" | "title" | "description" | "running" | "seconds") => Source::Free,
         _ => return None,
     })
 }

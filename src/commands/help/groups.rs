@@ -5,7 +5,7 @@ use clap::Command;
 /// The groups of subcommands, and their headings.
 pub(crate) const GROUPS: [(&str, &[&str]); 5] = [
     ("From the bare host to the guest", &["setup", "list", "check", "prepare", "define", "start"]),
-    ("Domains", &["status", "why", "stop", "attach", "detach", "show", "explain", "undefine"]),
+    ("Domains", &["status", "measure", "why", "stop", "attach", "detach", "show", "explain", "undefine"]),
     ("Host and disks", &["undo", "reset", "disk", "topology", "capture"]),
     ("From and to other programs", &["import", "export"]),
     ("vgapt itself", &["completions", "man", "help"]),

@@ -59,6 +59,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("list", &["lspci", "lsusb"]),
     ("export", &["virsh", "virtctl"]),
     ("topology", &["lstopo", "lscpu"]),
+    ("measure", &["virsh", "perf-kvm", "turbostat"]),
 ];
 
 /// The variables that matter to a command; to vgapt itself, which has no name here, all.

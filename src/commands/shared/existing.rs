@@ -91,6 +91,12 @@ impl Existing {
     }
 }
 
+/// The XML of the running domain; `None` where it ended meanwhile.
+pub(in crate::commands) fn running_xml(connection: &dyn Hypervisor, name: &str) -> Result<Option<Document>> {
+    let known = connection.domains()?.known.into_iter().find(|known| known.name == name && known.xml.len() > 1);
+    Ok(known.and_then(|known| Document::parse(known.xml.last()?).ok()))
+}
+
 /// No domain has this name.
 pub(in crate::commands) fn none(connection: &dyn Hypervisor, name: &str) -> Problem {
     Problem::new(format!("there is no domain '{name}'"), others(connection, name))

@@ -1,0 +1,267 @@
+//! `vgapt measure`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Context;
+use super::shared::existing::{Existing, running_xml};
+use super::shared::refused::{self, Refused};
+use super::shared::user_file;
+use crate::discovery::{self, Scope};
+use crate::domain_xml;
+use crate::hypervisor::Hypervisor;
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::measure::{self, Change, Measured, Subject};
+use crate::model::{Finding, Next, PciAddress, Sample, shell_word};
+use crate::output::{self, Answer, Form, Outcome};
+use crate::problem::Problem;
+use crate::root::Root;
+use crate::topology::{self, CoreKinds, Count, PinningRequest};
+use crate::xml::Element;
+
+/// Measure how fast a running domain is: what costs it speed, and what to do about it
+///
+/// Watches QEMU's threads and this host for some seconds: who else runs on the guest's CPUs, how long these wait,
+/// exits to the host, interrupts, huge pages, and the links of the passed devices. Nothing is changed. Some of it
+/// only root can read; what could not be read is reported as unknown.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  vgapt measure win11                # as root: some of it only root can read
+  vgapt measure win11 --seconds 30 --save before.json
+  vgapt measure win11 --against before.json
+  vgapt measure win11 --svg cores.svg")]
+pub struct Arguments {
+    /// The domain's name
+    name: String,
+    /// How long to measure
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// Measure again and again until Ctrl-C
+    #[arg(long, conflicts_with_all = ["save", "svg"])]
+    watch: bool,
+    /// Write the measurement to a file for --against
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Show what changed since the measurement in this file
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Write an SVG picture of the guest's host CPUs over time to this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// The most slices of the time, two a second: reading all threads of a host takes milliseconds.
+const SLICES: u32 = 20;
+
+impl Arguments {
+    pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
+        let connection = context.connect()?;
+        let root = root(context)?;
+        let before = self.against.as_deref().map(saved).transpose()?;
+        let interrupt = Interrupt::watch()?;
+        let watched = Watched { context, connection, root: &root, interrupt: &interrupt };
+        if self.watch {
+            let ended = self.again(&watched, before.as_ref());
+            let answer = ended.unwrap_or_else(|error| refused::answer(context, error));
+            if context.global.json && answer.outcome != Outcome::Interrupted {
+                output::print(&line(&answer))?;
+            }
+            return Ok(Answer { is_printed: true, ..answer });
+        }
+        let measurement = self.once(&watched, before.as_ref())?;
+        if let Some(file) = &self.save {
+            let text = serde_json::to_string_pretty(&measurement.measured).context("plain data serialises")?;
+            user_file::write(file, (text + "\n").as_bytes())?;
+            context.note(&format!("the measurement is in {}", file.display()));
+        }
+        if let Some(file) = &self.svg {
+            user_file::write(file, output::measured_svg(&measurement.measured).as_bytes())?;
+            context.note(&format!("the picture is in {}", file.display()));
+        }
+        context.print(&(measurement.text(context) + &output::next(&measurement.next())))?;
+        Ok(measurement.answer())
+    }
+
+    /// The documents of --watch are one line each.
+    fn again(&self, watched: &Watched<'_>, before: Option<&Measured>) -> Result<Answer> {
+        let context = watched.context;
+        while !watched.interrupt.came() {
+            let measurement = match self.once(watched, before) {
+                Err(error) if error.is::<Interrupted>() => break,
+                measurement => measurement?,
+            };
+            output::print(&match () {
+                () if context.global.json => line(&measurement.answer()),
+                () if output::redraws() => output::redrawn(&measurement.text(context)),
+                () => measurement.text(context),
+            })?;
+        }
+        Ok(Answer::printed(Outcome::Interrupted))
+    }
+
+    fn once(&self, watched: &Watched<'_>, before: Option<&Measured>) -> Result<Measurement> {
+        let Watched { context, connection, root, .. } = watched;
+        let name = &self.name;
+        let existing = Existing::open(*connection, name)?;
+        if !connection.state(name)?.is_active() {
+            return Err(Refused::from(not_running(name)).into());
+        }
+        let running = running_xml(*connection, name)?.ok_or_else(|| ended(name))?;
+        let pid = qemu(root, name, running.root())?;
+        let host = context.host(Some(root), Scope::All)?;
+        let functions = existing.functions();
+        let subject = subject(name, running.root(), &host, &functions);
+        let samples = self.samples(watched, pid)?;
+        let cpus = measure::host_cpus(&subject, &samples);
+        let mut surroundings = discovery::surroundings(root, pid, &functions, &cpus);
+        if root.is_live() {
+            let versions = [("libvirt", connection.abilities()?.version), ("QEMU", connection.qemu_version()?)];
+            let known = versions.into_iter().filter_map(|(program, version)| Some((program.to_owned(), dotted(version?))));
+            surroundings.versions = known.collect();
+        }
+        let mut measured = measure::measure(&subject, &samples, surroundings).map_err(|because| {
+            Problem::new(format!("'{name}' cannot be measured: {because}"), "measure on the host itself, while the domain runs there")
+        })?;
+        for judgement in &mut measured.judgements {
+            judgement.remedy = context.repeated(std::mem::take(&mut judgement.remedy));
+        }
+        let against = before.map(|before| measure::changes(before, &measured));
+        Ok(Measurement { measured, against })
+    }
+
+    fn samples(&self, watched: &Watched<'_>, pid: u32) -> Result<Vec<Sample>> {
+        let whole = Duration::from_secs(self.seconds.into());
+        let slices = (2 * self.seconds).min(SLICES);
+        let own = watched.root.is_live().then(std::process::id);
+        let take = || {
+            let sample = discovery::sample(watched.root, pid, own)
+                .map_err(|because| Problem::new(because, "measure on the host itself, where /proc is mounted"))?;
+            sample.ok_or_else(|| anyhow::Error::from(ended(&self.name)))
+        };
+        let mut samples = vec![take()?];
+        let begun = std::time::Instant::now();
+        for slice in 1..=slices {
+            watched.interrupt.pause((whole * slice / slices).saturating_sub(begun.elapsed()));
+            if watched.interrupt.came() {
+                return Err(Interrupted("nothing was changed".to_owned()).into());
+            }
+            samples.push(take()?);
+        }
+        let started = |sample: &Sample| sample.threads.iter().find(|thread| thread.tid == pid).map(|thread| thread.started);
+        // Another process may have got its number.
+        let is_same = samples.first().map(started) == samples.last().map(started);
+        is_same.then_some(samples).ok_or_else(|| ended(&self.name).into())
+    }
+}
+
+/// Where is measured.
+struct Watched<'a> {
+    context: &'a Context,
+    connection: &'a dyn Hypervisor,
+    root: &'a Root,
+    interrupt: &'a Interrupt,
+}
+
+/// What `vgapt measure` answers.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(super) struct Measurement {
+    #[serde(flatten)]
+    measured: Measured,
+    /// What changed since the measurement of --against.
+    against: Option<Vec<Change>>,
+}
+
+impl Measurement {
+    fn text(&self, context: &Context) -> String {
+        output::measured(&self.measured, self.against.as_deref(), context.global.verbose)
+    }
+
+    fn next(&self) -> Next {
+        let worst = self.measured.judgements.first().filter(|worst| !worst.remedy.is_empty());
+        worst.map_or_else(
+            || Next::sentence("nothing that was measured has a remedy"),
+            |worst| Next::about(&worst.remedy, &format!("{}: {}", worst.subject, worst.seen)),
+        )
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::done(self.clone()).next(self.next())
+    }
+}
+
+fn line(answer: &Answer) -> String {
+    answer.document(Some("measure"), Form::OneLine)
+}
+
+fn root(context: &Context) -> Result<Root> {
+    let refuse = |what: &str| Problem::new(format!("{what}, where nothing can be measured"), "run it on the host where the domain runs");
+    let root = context.root()?.ok_or_else(|| refuse("the domain is on another host than this one"))?;
+    if root.is_capture() {
+        return Err(refuse("a capture holds one moment of a host").into());
+    }
+    Ok(root)
+}
+
+fn saved(file: &Path) -> Result<Measured> {
+    let remedy = "name a file that vgapt measure --save wrote";
+    let text = user_file::read(file).map_err(|error| Problem::new(format!("cannot read {}: {error}", file.display()), remedy))?;
+    let parsed = serde_json::from_str(&text);
+    Ok(parsed.map_err(|error| Problem::new(format!("{} is no measurement: {error}", file.display()), remedy))?)
+}
+
+fn not_running(name: &str) -> Finding {
+    let remedy = format!("start it first: vgapt start {}", shell_word(name));
+    Finding::error("not-running", format!("'{name}' is not running: there is nothing to measure"), remedy)
+}
+
+fn ended(name: &str) -> Problem {
+    let remedy = format!("find out why it ended: vgapt why {}", shell_word(name));
+    Problem::new(format!("'{name}' ended while it was measured"), remedy)
+}
+
+/// The process that runs this domain: libvirt gives QEMU the domain's UUID, and another QEMU may have its name.
+fn qemu(root: &Root, name: &str, domain: Element<'_>) -> Result<u32> {
+    let uuid = domain.child("uuid").map(Element::text).unwrap_or_default().to_lowercase();
+    let processes = discovery::qemu_processes(root).into_result().map_err(anyhow::Error::msg)?.unwrap_or_default();
+    let is_it = |argv: &[String]| argv.windows(2).any(|pair| pair[0] == "-uuid" && pair[1].to_lowercase() == uuid);
+    let pids: Vec<u32> = processes.iter().filter(|process| !uuid.is_empty() && is_it(&process.argv)).map(|process| process.pid).collect();
+    match pids[..] {
+        [pid] => Ok(pid),
+        [] => Err(Problem::new(
+            format!("no process that can be seen here runs QEMU for '{name}' (UUID {uuid})"),
+            "run it as root, on the host itself and outside of containers",
+        )
+        .into()),
+        _ => Err(Problem::new(
+            format!("several processes run QEMU for the UUID {uuid} of '{name}': {pids:?}"),
+            "end the one that is not libvirt's: two guests with one UUID and its disks damage these",
+        )
+        .into()),
+    }
+}
+
+fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, functions: &[PciAddress]) -> Subject<'a> {
+    let vcpus = domain_xml::vcpus(domain);
+    let demand = |vcpus: u32| PinningRequest { count: Count::Exactly(vcpus), kinds: CoreKinds::default(), node: None };
+    let nodes: BTreeMap<u32, u32> = host.topology.cpus.iter().filter_map(|cpu| Some((cpu.cpu, cpu.node?))).collect();
+    let has_several = nodes.values().min() != nodes.values().max();
+    Subject {
+        name,
+        pins: domain_xml::pins(domain).map(|(vcpus, _)| vcpus.into_iter().collect()),
+        online: host.topology.online.clone(),
+        nodes: if has_several { nodes } else { BTreeMap::new() },
+        can_be_pinned: vcpus.is_some_and(|vcpus| topology::pin(&host.topology, &demand(vcpus)).is_ok()),
+        functions: functions.iter().map(PciAddress::to_string).collect(),
+    }
+}
+
+/// libvirt's form of a version: 1000000 × major + 1000 × minor + release.
+fn dotted(version: u64) -> String {
+    format!("{}.{}.{}", version / 1_000_000, version / 1000 % 1000, version % 1000)
+}

@@ -1,0 +1,135 @@
+//! What the speed of a running domain depends on, besides time: its memory's pages, links, interrupts, frequencies.
+
+use crate::model::{CpuSet, Frequency, GuestMemory, Link, PciAddress, Reading, Size, Surroundings};
+use crate::root::Root;
+
+const PCI: &str = "/sys/bus/pci/devices";
+
+/// Of this QEMU, these functions, and these host CPUs.
+pub fn surroundings(root: &Root, pid: u32, functions: &[PciAddress], cpus: &CpuSet) -> Surroundings {
+    Surroundings {
+        memory: memory(root, pid),
+        links: functions.iter().filter_map(|address| link(root, *address)).collect(),
+        posts_interrupts: posts_interrupts(root),
+        frequencies: cpus.0.iter().filter_map(|cpu| Some((*cpu, frequency(root, *cpu)?))).collect(),
+        versions: Vec::new(),
+    }
+}
+
+/// `smaps_rollup` has the sums, `numa_maps` each mapping's nodes and page size; both are for root and the process's user.
+fn memory(root: &Root, pid: u32) -> Reading<GuestMemory> {
+    let rollup = root.reading(&format!("/proc/{pid}/smaps_rollup"));
+    rollup.then(|rollup| {
+        let status = root.reading(&format!("/proc/{pid}/status"));
+        status.then(|status| root.reading(&format!("/proc/{pid}/numa_maps")).and_then(|maps| memory_of(&rollup, &status, &maps)))
+    })
+}
+
+fn memory_of(rollup: &str, status: &str, maps: &str) -> Result<GuestMemory, String> {
+    let kib = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).map(Size::from_kib)
+    };
+    let resident = kib(rollup, "Rss").ok_or("smaps_rollup does not say how much memory is resident")?;
+    let transparent = ["AnonHugePages", "ShmemPmdMapped", "FilePmdMapped"];
+    let transparent = transparent.iter().filter_map(|name| kib(rollup, name)).fold(0_u64, |sum, size| sum.saturating_add(size.bytes()));
+    let mut memory = GuestMemory {
+        transparent: Size::from_bytes(transparent),
+        // hugetlbfs is not in it (`smaps_hugetlb_range`).
+        ordinary: Size::from_bytes(resident.bytes().saturating_sub(transparent)),
+        // Kernels that do not count one of them have no line for it.
+        pinned: kib(status, "VmPin").max(kib(status, "VmLck")).unwrap_or_default(),
+        ..GuestMemory::default()
+    };
+    for line in maps.lines() {
+        let value = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse::<u64>().ok());
+        let Some(page) = value("kernelpagesize_kB=").map(Size::from_kib) else { continue };
+        // `N0=256`: pages of this mapping's size on node 0.
+        let nodes = line.split_whitespace().filter_map(|word| {
+            let (node, pages) = word.strip_prefix('N')?.split_once('=')?;
+            Some((node.parse::<u32>().ok()?, pages.parse::<u64>().ok()?.saturating_mul(page.bytes())))
+        });
+        let mut sum = 0_u64;
+        for (node, bytes) in nodes {
+            let known = memory.nodes.entry(node).or_default();
+            *known = Size::from_bytes(known.bytes().saturating_add(bytes));
+            sum = sum.saturating_add(bytes);
+        }
+        if line.split_whitespace().any(|word| word == "huge") {
+            let known = memory.reserved.entry(page).or_default();
+            *known = Size::from_bytes(known.bytes().saturating_add(sum));
+        }
+    }
+    Ok(memory)
+}
+
+fn link(root: &Root, address: PciAddress) -> Option<Link> {
+    let home = format!("{PCI}/{address}");
+    let port = root.real_path(&home).and_then(|path| Some(path.rsplit_once('/')?.0.to_owned()));
+    let number = |home: &str, name: &str| number(&root.attribute(&format!("{home}/{name}"))?);
+    let own = |name: &str| number(&home, name);
+    let of_port = |name: &str| number(port.as_deref()?, name);
+    let least = |name: &str| [own(name), of_port(name)].into_iter().flatten().min();
+    let is_below = |name: &str| of_port(name).zip(own(name)).is_some_and(|(port, own)| port < own);
+    own("max_link_width")?;
+    Some(Link {
+        address,
+        speed: own("current_link_speed"),
+        width: own("current_link_width"),
+        most_speed: least("max_link_speed"),
+        most_width: least("max_link_width"),
+        is_limited_by_port: is_below("max_link_speed") || is_below("max_link_width"),
+        sleeps: root.attribute(&format!("{home}/link/l1_aspm")).map(|text| text == "1"),
+    })
+}
+
+/// `16.0 GT/s PCIe` in MT/s, or a width; "Unknown" and the widths 0 and 255 are none (`current_link_width_show`).
+fn number(text: &str) -> Option<u64> {
+    let mut words = text.split_whitespace();
+    let number = words.next()?;
+    if words.next() == Some("GT/s") {
+        let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
+        return whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(tenths.get(..1)?.parse::<u64>().ok()? * 100);
+    }
+    number.parse().ok().filter(|width| *width > 0 && *width < 255)
+}
+
+fn posts_interrupts(root: &Root) -> Reading<bool> {
+    let of = |path: &str| root.reading(path).map(|text| matches!(text.trim(), "Y" | "1"));
+    match of("/sys/module/kvm_intel/parameters/enable_apicv") {
+        Reading::Absent => of("/sys/module/kvm_amd/parameters/avic"),
+        known => known,
+    }
+}
+
+fn frequency(root: &Root, cpu: u32) -> Option<Frequency> {
+    let read = |name: &str| root.attribute(&format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/{name}"));
+    let khz = |name: &str| read(name)?.parse().ok();
+    Some(Frequency { governor: read("scaling_governor")?, khz: khz("scaling_cur_freq"), most_khz: khz("cpuinfo_max_freq") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn pages_are_counted_by_size_and_node() {
+        let maps = "7f0 default anon=10 dirty=10 N0=6 N1=4 kernelpagesize_kB=4\n\
+                    7f1 bind:0 file=/dev/hugepages/x huge dirty=3 N0=3 kernelpagesize_kB=2048\n7f2 default huge N1=1 kernelpagesize_kB=1048576\nx\n";
+        assert!(memory_of("", "", maps).is_err());
+        let memory = memory_of("Rss:  5000 kB\nAnonHugePages:  4096 kB\n", "VmLck:\t 0 kB\nVmPin:\t 9 kB\n", maps).unwrap();
+        let mib = Size::from_mib;
+        assert_eq!(memory.reserved, BTreeMap::from([(mib(2), mib(6)), (mib(1024), mib(1024))]));
+        assert_eq!(memory.nodes[&0], Size::from_kib(6144 + 24));
+        assert_eq!((memory.transparent, memory.ordinary, memory.pinned), (mib(4), Size::from_kib(904), Size::from_kib(9)));
+    }
+
+    #[test]
+    fn speeds_and_widths() {
+        for (text, read) in [("8.0 GT/s PCIe", Some(8000)), ("2.5 GT/s", Some(2500)), ("16", Some(16)), ("Unknown", None), ("0", None)] {
+            assert_eq!(number(text), read, "{text}");
+        }
+    }
+}

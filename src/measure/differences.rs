@@ -1,0 +1,206 @@
+//! Numbers from the differences between samples.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::measured::{CoreTimes, InterruptRate, Load, Moment, VcpuTimes};
+use crate::model::{CpuSet, CpuTimes, Interrupts, Reading, Sample, TICKS_PER_SECOND, Thread};
+
+const NANOSECONDS: f64 = 1e9;
+/// The least share of a host CPU that is listed, in percent.
+const LEAST_LOAD: f64 = 0.1;
+
+/// To a tenth; the sum of nothing is -0.0, which nobody writes.
+pub(super) fn rounded(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0 + 0.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counters of some seconds are far below 2^53")]
+fn grown(before: u64, after: u64) -> f64 {
+    after.saturating_sub(before) as f64
+}
+
+pub(super) fn seconds(before: &Sample, after: &Sample) -> f64 {
+    after.at.saturating_sub(before.at).as_secs_f64()
+}
+
+/// Ticks as percent of the time.
+fn percent(ticks: f64, seconds: f64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "100")]
+    let per_second = TICKS_PER_SECOND as f64;
+    rounded(100.0 * ticks / per_second / seconds)
+}
+
+/// The number of a virtual CPU, by the name of its thread: `CPU 0/KVM` (`kvm_start_vcpu_thread` of QEMU).
+pub(super) fn vcpu_of(thread: &Thread) -> Option<u32> {
+    thread.name.strip_prefix("CPU ")?.strip_suffix("/KVM")?.parse().ok()
+}
+
+/// A thread in both samples, not another one that has its number meanwhile.
+fn same<'a>(thread: &Thread, before: &'a [Thread]) -> Option<&'a Thread> {
+    before.iter().find(|one| (one.tid, one.started) == (thread.tid, thread.started))
+}
+
+pub(super) fn vcpus(samples: &[Sample]) -> Vec<VcpuTimes> {
+    let [first, .., last] = samples else { return Vec::new() };
+    let seconds = seconds(first, last);
+    let times = |after: &Thread| {
+        let (vcpu, before) = (vcpu_of(after)?, same(after, &first.threads)?);
+        let guest = grown(before.guest, after.guest);
+        let ran = grown(before.user, after.user) + grown(before.system, after.system);
+        let both = |of: fn(&Thread) -> Option<u64>| Some(grown(of(before)?, of(after)?));
+        let ran_on = samples.iter().filter_map(|sample| Some(same(after, &sample.threads)?.cpu)).collect();
+        Some(VcpuTimes {
+            vcpu,
+            thread: after.tid,
+            allowed: after.allowed.clone(),
+            ran_on: CpuSet(ran_on),
+            guest: percent(guest, seconds),
+            host: percent((ran - guest).max(0.0), seconds),
+            waited: both(|thread| thread.waited).map(|waited| rounded(100.0 * waited / NANOSECONDS / seconds)),
+            preempted: both(|thread| thread.preempted).map(|preempted| rounded(preempted / seconds)),
+        })
+    };
+    let mut vcpus: Vec<VcpuTimes> = last.threads.iter().filter_map(times).collect();
+    vcpus.sort_by_key(|vcpu| vcpu.vcpu);
+    vcpus
+}
+
+/// What ran on these host CPUs besides the virtual ones. Each slice of a thread's time counts where the slice ended.
+pub(super) fn loads(samples: &[Sample], cpus: &CpuSet) -> Reading<Vec<Load>> {
+    let [first, .., last] = samples else { return Reading::Absent };
+    let mut ran: BTreeMap<(u32, u32), (f64, &Thread, bool)> = BTreeMap::new();
+    for pair in samples.windows(2) {
+        let [before, after] = pair else { continue };
+        let (others_before, others) = match (&before.others, &after.others) {
+            (Reading::Known(before), Reading::Known(after)) => (before, after),
+            (Reading::Unknown(because), _) | (_, Reading::Unknown(because)) => return Reading::Unknown(because.clone()),
+            _ => return Reading::Absent,
+        };
+        let known: BTreeMap<(u32, u64), &Thread> =
+            others_before.iter().chain(&before.threads).map(|thread| ((thread.tid, thread.started), thread)).collect();
+        let own = after.threads.iter().filter(|thread| vcpu_of(thread).is_none()).map(|thread| (thread, true));
+        for (thread, is_own) in others.iter().map(|thread| (thread, false)).chain(own) {
+            if cpus.0.contains(&thread.cpu) {
+                // One that is new has run since its beginning.
+                let before = known.get(&(thread.tid, thread.started));
+                ran.entry((thread.tid, thread.cpu)).or_insert((0.0, thread, is_own)).0 += time(before.copied(), thread);
+            }
+        }
+    }
+    let seconds = seconds(first, last);
+    let load = |((tid, cpu), (ran, thread, is_own)): ((u32, u32), (f64, &Thread, bool))| Load {
+        pid: thread.pid,
+        thread: tid,
+        name: thread.name.clone(),
+        is_kernel: thread.is_kernel,
+        is_own,
+        cpu,
+        ran: rounded(100.0 * ran / seconds),
+    };
+    let mut loads: Vec<Load> = ran.into_iter().map(load).filter(|load| load.ran >= LEAST_LOAD).collect();
+    loads.sort_by(|one, other| other.ran.total_cmp(&one.ran));
+    Reading::Known(loads)
+}
+
+/// How long a thread ran, in seconds.
+fn time(before: Option<&Thread>, after: &Thread) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "100")]
+    let per_second = TICKS_PER_SECOND as f64;
+    let of = |of: fn(&Thread) -> u64| grown(before.map_or(0, of), of(after));
+    match (before.map_or(Some(0), |before| before.ran), after.ran) {
+        (Some(before), Some(after)) => grown(before, after) / NANOSECONDS,
+        _ => (of(|thread| thread.user) + of(|thread| thread.system)) / per_second,
+    }
+}
+
+pub(super) fn cores(before: &Sample, after: &Sample, cpus: &CpuSet) -> Vec<CoreTimes> {
+    let seconds = seconds(before, after);
+    let timers = rates(&before.interrupts, &after.interrupts, seconds, |line| line.name == "LOC");
+    let core = |cpu: &u32| {
+        let (one, other) = (before.cpus.get(cpu)?, after.cpus.get(cpu)?);
+        let of = |of: fn(&CpuTimes) -> u64| percent(grown(of(one), of(other)), seconds);
+        let guest = of(|times| times.guest);
+        Some(CoreTimes {
+            cpu: *cpu,
+            guest,
+            host: rounded((of(|times| times.user) - guest).max(0.0) + of(|times| times.system)),
+            interrupts: of(|times| times.interrupts),
+            softirqs: of(|times| times.softirqs),
+            steal: of(|times| times.steal),
+            idle: of(|times| times.idle),
+            timer: timers.iter().flatten().find_map(|(_, counts)| counts.get(cpu)).map(|rate| rounded(*rate)),
+        })
+    };
+    cpus.0.iter().filter_map(core).collect()
+}
+
+type Rates<'a> = Vec<(&'a Interrupts, BTreeMap<u32, f64>)>;
+
+/// How often a second the lines that are meant grew, for each host CPU.
+fn rates<'a>(
+    before: &Reading<Vec<Interrupts>>,
+    after: &'a Reading<Vec<Interrupts>>,
+    seconds: f64,
+    is_meant: fn(&Interrupts) -> bool,
+) -> Option<Rates<'a>> {
+    let (Reading::Known(before), Reading::Known(after)) = (before, after) else { return None };
+    let rate = |line: &'a Interrupts| {
+        let old = before.iter().find(|old| old.name == line.name);
+        let count = |cpu: &u32| old.and_then(|old| old.counts.get(cpu)).copied().unwrap_or(0);
+        (line, line.counts.iter().map(|(cpu, now)| (*cpu, grown(count(cpu), *now) / seconds)).collect())
+    };
+    Some(after.iter().filter(|line| is_meant(line)).map(rate).collect())
+}
+
+/// All interrupts that came on these host CPUs; `None` where they are unknown. `functions` are the domain's own.
+pub(super) fn interrupts(before: &Sample, after: &Sample, cpus: &CpuSet, functions: &[String]) -> Option<Vec<InterruptRate>> {
+    let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |_| true)?;
+    let seen = |(line, counts): (&Interrupts, BTreeMap<u32, f64>)| {
+        let on: BTreeMap<u32, f64> = counts.into_iter().filter(|(cpu, rate)| cpus.0.contains(cpu) && *rate > 0.0).collect();
+        let per_second = rounded(on.values().sum());
+        // vfio names its vectors `vfio-msi[0](0000:01:00.0)` (`vfio_msi_set_vector_signal`).
+        let is_own = line.about.contains("vfio-") && functions.iter().any(|function| line.about.contains(function.as_str()));
+        let cpus = CpuSet(on.into_keys().collect::<BTreeSet<u32>>());
+        (per_second > 0.0).then(|| InterruptRate { name: line.name.clone(), about: line.about.clone(), cpus, per_second, is_own })
+    };
+    let mut all: Vec<InterruptRate> = all.into_iter().filter_map(seen).collect();
+    all.sort_by(|one, other| other.per_second.total_cmp(&one.per_second));
+    Some(all)
+}
+
+/// How much KVM's counters grew a second.
+pub(super) fn exits(before: &Sample, after: &Sample) -> Reading<BTreeMap<String, f64>> {
+    let seconds = seconds(before, after);
+    before.kvm.as_ref().then(|before| {
+        after.kvm.as_ref().map(|after| {
+            let rate = |(name, now): (&String, &u64)| Some((name.clone(), rounded(grown(*before.get(name)?, *now) / seconds)));
+            after.iter().filter_map(rate).filter(|(name, rate)| *rate > 0.0 || name == "exits").collect()
+        })
+    })
+}
+
+/// The idle state of one of these host CPUs that costs most: its name, how often a second it was left, how long that takes
+/// in microseconds.
+pub(super) fn idle(before: &Sample, after: &Sample, cpus: &CpuSet) -> Option<(String, f64, f64)> {
+    let seconds = seconds(before, after);
+    let states = cpus.0.iter().filter_map(|cpu| Some((before.idle.get(cpu)?, after.idle.get(cpu)?)));
+    let rates = states.flat_map(|(before, after)| {
+        let same = after.iter().filter_map(|now| Some((before.iter().find(|old| old.name == now.name)?, now)));
+        same.map(|(old, now)| (now.name.clone(), rounded(grown(old.used, now.used) / seconds), grown(0, now.latency)))
+    });
+    rates.max_by(|(_, often, long), (_, other_often, other_long)| (often * long).total_cmp(&(other_often * other_long)))
+}
+
+pub(super) fn moments(samples: &[Sample], cpus: &CpuSet) -> Vec<Moment> {
+    let Some(first) = samples.first() else { return Vec::new() };
+    let moment = |pair: &[Sample]| {
+        let [before, after] = pair else { return None };
+        // The clock of a host that is busy stands still between two looks.
+        if seconds(before, after) <= 0.0 {
+            return None;
+        }
+        let all = exits(before, after).known().and_then(|exits| exits.get("exits").copied());
+        Some(Moment { end: rounded(seconds(first, after)), cores: cores(before, after, cpus), exits: all })
+    };
+    samples.windows(2).filter_map(moment).collect()
+}

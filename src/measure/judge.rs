@@ -1,0 +1,69 @@
+//! A measurement from its samples: the numbers, and the judgements about them with the worst first.
+
+use std::collections::BTreeMap;
+
+use super::differences::{self, vcpu_of};
+use super::judgements::{Seen, all};
+use super::measured::{Measured, Subject, Verdict};
+use crate::model::{CpuSet, Sample, Surroundings};
+
+/// Of at least two samples, between which time has passed.
+///
+/// # Errors
+/// Where they are fewer, or no time has passed.
+pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surroundings) -> Result<Measured, String> {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Err("nothing was sampled".to_owned()) };
+    let seconds = differences::seconds(first, last);
+    if seconds <= 0.0 {
+        return Err("no time passed between the samples".to_owned());
+    }
+    let vcpus = differences::vcpus(samples);
+    let cpus = host_cpus(subject, samples);
+    let loads = differences::loads(samples, &cpus);
+    let exits = differences::exits(first, last);
+    let interrupts = differences::interrupts(first, last, &cpus, &subject.functions);
+    let cores = differences::cores(first, last, &cpus);
+    let seen = Seen {
+        subject,
+        cpus: &cpus,
+        vcpus: &vcpus,
+        cores: &cores,
+        idle: differences::idle(first, last, &cpus),
+        loads: &loads,
+        exits: &exits,
+        interrupts: interrupts.as_deref(),
+        surroundings: &surroundings,
+    };
+    let mut judgements = all(&seen);
+    // What can be remedied comes before what cannot.
+    let rank = |verdict: Verdict, remedy: &str| (verdict, verdict == Verdict::Costs && remedy.is_empty());
+    judgements.sort_by(|one, other| {
+        let by_rank = rank(one.verdict, &one.remedy).cmp(&rank(other.verdict, &other.remedy));
+        by_rank.then(other.weight.total_cmp(&one.weight))
+    });
+    let Surroundings { memory, links, versions, .. } = surroundings;
+    Ok(Measured {
+        name: subject.name.to_owned(),
+        seconds: (seconds * 100.0).round() / 100.0,
+        judgements,
+        vcpus,
+        exits: exits.known(),
+        loads: loads.known(),
+        interrupts,
+        memory: memory.known(),
+        links,
+        versions: versions.into_iter().collect::<BTreeMap<_, _>>(),
+        moments: differences::moments(samples, &cpus),
+        cores,
+    })
+}
+
+/// The host CPUs that the virtual ones are pinned to; where they are not, those on which they were seen.
+pub fn host_cpus(subject: &Subject<'_>, samples: &[Sample]) -> CpuSet {
+    let pinned: Vec<u32> = subject.pins.iter().flatten().flat_map(|(_, cpus)| cpus.0.iter().copied()).collect();
+    if !pinned.is_empty() {
+        return CpuSet(pinned.into_iter().collect());
+    }
+    let threads = samples.iter().flat_map(|sample| &sample.threads);
+    CpuSet(threads.filter(|thread| vcpu_of(thread).is_some()).map(|thread| thread.cpu).collect())
+}

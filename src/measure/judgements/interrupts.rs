@@ -1,0 +1,114 @@
+//! Interrupts on the host CPUs of the virtual ones, and exits.
+
+use super::seen::{LITTLE, Seen, listed};
+use crate::measure::differences::rounded;
+use crate::measure::measured::{InterruptRate, Judgement};
+use crate::model::Reading;
+
+/// Interrupts a second of one device below which nothing is reported.
+const FEW: f64 = 10.0;
+/// The kernel's tick is at most 1000 a second (`CONFIG_HZ`).
+const TICKS: f64 = 1100.0;
+/// Exits a second of one virtual CPU from which the host's part of its time is reported.
+const MANY_EXITS: f64 = 1000.0;
+/// Percent of a virtual CPU's time in the host from which it is reported.
+const MUCH_HOST: f64 = 20.0;
+
+/// Interrupts of the host's devices on the guest's CPUs.
+pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("interrupts", "interrupts");
+    if !seen.is_pinned() {
+        return None;
+    }
+    let Some(interrupts) = seen.interrupts else {
+        return Some(Judgement::unknown(code, subject, "/proc/interrupts could not be read"));
+    };
+    let is_device = |one: &&InterruptRate| !one.is_own && one.name.bytes().all(|byte| byte.is_ascii_digit());
+    let devices: Vec<&InterruptRate> = interrupts.iter().filter(is_device).collect();
+    let Some(worst) = devices.first().filter(|worst| worst.per_second >= FEW) else {
+        return Some(Judgement::good(code, subject, "no device of the host interrupts the guest's host CPUs"));
+    };
+    let words = |one: &&InterruptRate| format!("{} ({}) {} a second on {}", one.name, one.about, one.per_second, one.cpus);
+    let many: Vec<String> = devices.iter().filter(|one| one.per_second >= FEW).take(3).map(words).collect();
+    let spent = seen.cores.iter().map(|core| core.interrupts + core.softirqs).fold(0.0, f64::max);
+    let rest = seen.rest();
+    let remedy = if rest.0.is_empty() { String::new() } else { format!("echo {rest} > /proc/irq/{}/smp_affinity_list", worst.name) };
+    let text = format!("each is an exit of the guest that runs there: {}", listed(&many));
+    Some(Judgement::good(code, subject, text).costs(spent + worst.per_second / 1000.0, remedy).percent(rounded(spent)))
+}
+
+pub(super) fn timer(seen: &Seen<'_>) -> Option<Judgement> {
+    let most = seen.cores.iter().filter_map(|core| core.timer).reduce(f64::max).filter(|_| seen.is_pinned())?;
+    let text = format!("the host's timer interrupts a host CPU of the guest {most} times a second");
+    let judgement = Judgement::good("timer", "timer", text);
+    Some(if most < TICKS { judgement } else { judgement.costs(most / 1000.0, "") })
+}
+
+/// The interrupts of the passed functions.
+pub(super) fn card_interrupts(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("card-interrupts", "the card's interrupts");
+    if seen.subject.functions.is_empty() {
+        return None;
+    }
+    let Some(interrupts) = seen.interrupts else {
+        return Some(Judgement::unknown(code, subject, "/proc/interrupts could not be read"));
+    };
+    let own = rounded(interrupts.iter().filter(|one| one.is_own).map(|one| one.per_second).sum());
+    let on: Vec<String> = interrupts.iter().filter(|one| one.is_own).map(|one| format!("{} on {}", one.name, one.cpus)).collect();
+    // PIN, NPI and PIW count those that KVM was notified of (arch/x86/kernel/irq.c).
+    let posted = interrupts.iter().filter(|one| ["PIN", "NPI", "PIW"].contains(&one.name.as_str()));
+    let posted = rounded(posted.map(|one| one.per_second).sum());
+    let text = format!(
+        "{} a second on the guest's host CPUs{}, {posted} posted",
+        own,
+        if on.is_empty() { String::new() } else { format!(" ({})", listed(&on)) }
+    );
+    Some(match &seen.surroundings.posts_interrupts {
+        Reading::Known(true) => Judgement::good(code, subject, text + "; KVM can deliver them without an exit"),
+        Reading::Known(false) => {
+            let judgement = Judgement::good(code, subject, text + "; KVM delivers each with an exit (enable_apicv, avic)");
+            if own >= MANY_EXITS { judgement.costs(own / 2000.0, "") } else { judgement }
+        }
+        Reading::Absent => {
+            Judgement::unknown(code, subject, "neither kvm_intel nor kvm_amd says whether it can deliver them without an exit")
+        }
+        Reading::Unknown(because) => Judgement::unknown(code, subject, because),
+    })
+}
+
+pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
+    let (code, subject) = ("exits", "exits");
+    let exits = match seen.exits {
+        Reading::Known(exits) => exits,
+        Reading::Unknown(because) => return Judgement::unknown(code, subject, &format!("{because}: KVM's counters are for root only")),
+        Reading::Absent => {
+            return Judgement::unknown(
+                code,
+                subject,
+                "KVM has no counters for it in /sys/kernel/debug/kvm: debugfs is not mounted, or QEMU does not use KVM",
+            );
+        }
+    };
+    let rate = |name: &str| exits.get(name).copied().unwrap_or_default();
+    let Some(total) = exits.get("exits") else {
+        return Judgement::unknown(code, subject, "KVM does not count its exits here");
+    };
+    let mut reasons: Vec<(&str, f64)> = exits
+        .iter()
+        .filter(|(name, _)| name.ends_with("_exits") || ["hypercalls", "pf_taken"].contains(&name.as_str()))
+        .map(|(name, rate)| (name.trim_end_matches("_exits"), *rate))
+        .collect();
+    reasons.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let reasons: Vec<String> = reasons.iter().take(4).map(|(name, rate)| format!("{name} {rate}")).collect();
+    let of = if reasons.is_empty() { String::new() } else { format!(", of these {}", listed(&reasons)) };
+    let (guest, host) = seen.vcpus.iter().fold((0.0, 0.0), |(guest, host), vcpu| (guest + vcpu.guest, host + vcpu.host));
+    let share = if guest + host > 0.0 { rounded(100.0 * host / (guest + host)) } else { 0.0 };
+    // Documentation/virt/kvm/halt-polling.rst: the host waits a little before it sleeps.
+    let polled = rounded((rate("halt_poll_success_ns") + rate("halt_poll_fail_ns")) / 1e7);
+    let polled = if polled >= LITTLE { format!("; halt polling took {polled} % of a host CPU") } else { String::new() };
+    let text = format!("{total} a second{of}; {share} % of the virtual CPUs' time was in the host{polled}");
+    let judgement = Judgement::good(code, subject, text);
+    #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
+    let each = total / (seen.vcpus.len().max(1) as f64);
+    if each >= MANY_EXITS && share >= MUCH_HOST { judgement.costs(share, "").percent(share) } else { judgement }
+}

@@ -1,0 +1,24 @@
+//! One function for each judgement.
+
+mod cores;
+mod interrupts;
+mod machine;
+mod seen;
+
+pub(super) use seen::Seen;
+
+use cores::{frequency, idle, load, own_threads, pinning, steal, waiting};
+use interrupts::{card_interrupts, exits, interrupts, timer};
+use machine::{link, node, pages};
+
+use super::measured::Judgement;
+
+pub(super) fn all(seen: &Seen<'_>) -> Vec<Judgement> {
+    let mut all = vec![pinning(seen), load(seen), own_threads(seen)];
+    all.extend([waiting(seen), interrupts(seen), timer(seen), steal(seen), node(seen)].into_iter().flatten());
+    all.extend([pages(seen), exits(seen)]);
+    all.extend(card_interrupts(seen));
+    all.extend([frequency(seen), idle(seen)].into_iter().flatten());
+    all.extend(seen.surroundings.links.iter().map(link));
+    all
+}

@@ -1,0 +1,59 @@
+//! What was measured, for the judgements.
+
+use std::collections::BTreeMap;
+
+use crate::measure::measured::{CoreTimes, InterruptRate, Load, Subject, VcpuTimes};
+use crate::model::{CpuSet, Reading, Surroundings, shell_word};
+
+/// Percent of a host CPU below which nothing is reported.
+pub(super) const LITTLE: f64 = 1.0;
+
+/// What was measured.
+pub(in crate::measure) struct Seen<'a> {
+    pub(in crate::measure) subject: &'a Subject<'a>,
+    /// The host CPUs of the virtual ones.
+    pub(in crate::measure) cpus: &'a CpuSet,
+    pub(in crate::measure) vcpus: &'a [VcpuTimes],
+    pub(in crate::measure) cores: &'a [CoreTimes],
+    /// The idle state that costs most: its name, how often a second, and how many microseconds it takes to leave it.
+    pub(in crate::measure) idle: Option<(String, f64, f64)>,
+    pub(in crate::measure) loads: &'a Reading<Vec<Load>>,
+    pub(in crate::measure) exits: &'a Reading<BTreeMap<String, f64>>,
+    /// `None` where they are unknown.
+    pub(in crate::measure) interrupts: Option<&'a [InterruptRate]>,
+    pub(in crate::measure) surroundings: &'a Surroundings,
+}
+
+impl Seen<'_> {
+    pub(super) fn name(&self) -> String {
+        shell_word(self.subject.name)
+    }
+
+    /// Whether its virtual CPUs have host CPUs of their own; unknown pins are none.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.subject.pins.as_ref().is_ok_and(|pins| !pins.is_empty())
+    }
+
+    /// The host CPUs that are left to the host.
+    pub(super) fn rest(&self) -> CpuSet {
+        CpuSet(self.subject.online.0.difference(&self.cpus.0).copied().collect())
+    }
+
+    /// The longest wait of a virtual CPU in percent; `None` where the kernel does not count it.
+    pub(super) fn waited(&self) -> Option<f64> {
+        self.vcpus.iter().map(|vcpu| vcpu.waited).collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)
+    }
+
+    pub(super) fn pin(&self) -> String {
+        self.restarted(&format!("vgapt define {} --pin", self.name()))
+    }
+
+    /// A change of the definition, which counts from the next start.
+    pub(super) fn restarted(&self, change: &str) -> String {
+        format!("{change} && vgapt stop {name} && vgapt start {name}", name = self.name())
+    }
+}
+
+pub(super) fn listed<'a>(words: impl IntoIterator<Item = &'a String>) -> String {
+    words.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,167 @@
+//! What a measurement found.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{CpuSet, GuestMemory, Link};
+
+/// What is known of the domain and its host before anything is measured.
+#[derive(Debug, Clone)]
+pub struct Subject<'a> {
+    pub name: &'a str,
+    /// The host CPUs of each virtual CPU; empty where none is pinned, and why they are unknown.
+    pub pins: Result<BTreeMap<u32, CpuSet>, String>,
+    /// The host CPUs that are online.
+    pub online: CpuSet,
+    /// The NUMA node of each host CPU, where the host has several nodes.
+    pub nodes: BTreeMap<u32, u32>,
+    /// Whether the host has cores enough to pin it.
+    pub can_be_pinned: bool,
+    /// The functions that are passed through to it, as `0000:01:00.0`.
+    pub functions: Vec<String>,
+}
+
+/// A measurement. What is unknown is null or missing, and a judgement says why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Measured {
+    pub name: String,
+    /// How long it lasted.
+    pub seconds: f64,
+    /// The worst first.
+    pub judgements: Vec<Judgement>,
+    pub vcpus: Vec<VcpuTimes>,
+    /// The host CPUs that the virtual ones use.
+    pub cores: Vec<CoreTimes>,
+    /// KVM's counters by their names: the difference per second.
+    pub exits: Option<BTreeMap<String, f64>>,
+    /// What else ran there, the most first.
+    pub loads: Option<Vec<Load>>,
+    /// Interrupts there, the most first.
+    pub interrupts: Option<Vec<InterruptRate>>,
+    pub memory: Option<GuestMemory>,
+    pub links: Vec<Link>,
+    /// The versions of QEMU and libvirt.
+    pub versions: BTreeMap<String, String>,
+    /// The same in slices of time.
+    pub moments: Vec<Moment>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It costs the guest speed.
+    Costs,
+    Unknown,
+    Good,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Judgement {
+    /// Stable identifier for programs.
+    pub code: String,
+    pub verdict: Verdict,
+    pub subject: String,
+    /// What was measured; if unknown, why.
+    pub seen: String,
+    /// About how much of the time of a virtual CPU it costs, in percent, where that was measured.
+    pub costs_percent: Option<f64>,
+    /// What to do; empty if nothing can be done.
+    pub remedy: String,
+    /// How much it matters beside others that cost something.
+    #[serde(skip)]
+    pub(super) weight: f64,
+}
+
+impl Judgement {
+    pub(super) fn good(code: &str, subject: &str, seen: impl Into<String>) -> Self {
+        let (code, subject) = (code.to_owned(), subject.to_owned());
+        Self { code, verdict: Verdict::Good, subject, seen: seen.into(), costs_percent: None, remedy: String::new(), weight: 0.0 }
+    }
+
+    pub(super) fn unknown(code: &str, subject: &str, because: &str) -> Self {
+        Self { verdict: Verdict::Unknown, ..Self::good(code, subject, format!("because {because}")) }
+    }
+
+    /// The same as one that costs speed.
+    pub(super) fn costs(self, weight: f64, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Costs, weight, remedy: remedy.into(), ..self }
+    }
+
+    /// The same where the share of the time was measured.
+    pub(super) fn percent(self, percent: f64) -> Self {
+        Self { costs_percent: Some(percent), ..self }
+    }
+}
+
+/// The thread of a virtual CPU, in percent of the time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VcpuTimes {
+    pub vcpu: u32,
+    pub thread: u32,
+    /// The host CPUs that it may use.
+    pub allowed: Option<CpuSet>,
+    /// Those on which it was seen.
+    pub ran_on: CpuSet,
+    /// In the guest.
+    pub guest: f64,
+    /// In the host, for the guest: exits and emulation.
+    pub host: f64,
+    /// It could have run, and no host CPU was free.
+    pub waited: Option<f64>,
+    /// How often a second it was taken off its host CPU.
+    pub preempted: Option<f64>,
+}
+
+/// A host CPU, in percent of the time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CoreTimes {
+    pub cpu: u32,
+    pub guest: f64,
+    /// The host's programs and kernel, for the guest or not.
+    pub host: f64,
+    pub interrupts: f64,
+    pub softirqs: f64,
+    /// What the hypervisor below this host took.
+    pub steal: f64,
+    pub idle: f64,
+    /// Interrupts of its timer a second.
+    pub timer: Option<f64>,
+}
+
+/// A thread of the host that ran on one of these host CPUs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Load {
+    pub pid: u32,
+    pub thread: u32,
+    pub name: String,
+    pub is_kernel: bool,
+    /// Whether it is one of this QEMU's.
+    pub is_own: bool,
+    pub cpu: u32,
+    /// In percent of the time.
+    pub ran: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InterruptRate {
+    /// A number, or the kernel's abbreviation.
+    pub name: String,
+    pub about: String,
+    /// Those of these host CPUs that had it.
+    pub cpus: CpuSet,
+    pub per_second: f64,
+    /// Whether it is one of a function that is passed through to the domain.
+    pub is_own: bool,
+}
+
+/// A slice of the time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Moment {
+    /// When it ended, in seconds since the beginning.
+    pub end: f64,
+    pub cores: Vec<CoreTimes>,
+    /// Exits a second.
+    pub exits: Option<f64>,
+}

@@ -1,0 +1,144 @@
+//! What one moment shows of a running domain's QEMU and of its host. Counters count since their own beginning, so only
+//! the difference between two samples means something.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CpuSet, PciAddress, Reading, Size};
+
+/// The unit of times in `/proc/stat` and `/proc/PID/stat`: `USER_HZ`, 100 on every architecture that has KVM for x86.
+pub const TICKS_PER_SECOND: u64 = 100;
+
+/// A moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Since the host's start.
+    pub at: Duration,
+    /// QEMU's threads.
+    pub threads: Vec<Thread>,
+    /// The threads of all other processes, and of the kernel.
+    pub others: Reading<Vec<Thread>>,
+    /// The times of each host CPU.
+    pub cpus: BTreeMap<u32, CpuTimes>,
+    /// How often each interrupt came, on which host CPU.
+    pub interrupts: Reading<Vec<Interrupts>>,
+    /// The same for what the kernel does behind them.
+    pub softirqs: Reading<Vec<Interrupts>>,
+    /// The idle states of each host CPU; none where it has no driver for them.
+    pub idle: BTreeMap<u32, Vec<IdleState>>,
+    /// KVM's counters of the virtual machine by their names in debugfs.
+    pub kvm: Reading<BTreeMap<String, u64>>,
+}
+
+/// A thread at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thread {
+    pub pid: u32,
+    pub tid: u32,
+    /// Since the host's start, in ticks: with the number it identifies the thread.
+    pub started: u64,
+    pub name: String,
+    pub is_kernel: bool,
+    /// The host CPU that it runs on, or ran on last.
+    pub cpu: u32,
+    /// In ticks; contains the time in the guest.
+    pub user: u64,
+    pub system: u64,
+    pub guest: u64,
+    /// In nanoseconds; `None` where the kernel does not count it.
+    pub ran: Option<u64>,
+    /// How long it could have run and no CPU was free, in nanoseconds; likewise.
+    pub waited: Option<u64>,
+    /// How often it was taken off its CPU; only of QEMU's threads.
+    pub preempted: Option<u64>,
+    /// The host CPUs that it may use; only of QEMU's threads.
+    pub allowed: Option<CpuSet>,
+}
+
+/// The times of a host CPU, in ticks (proc(5), `/proc/stat`). User time contains the guest's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuTimes {
+    pub user: u64,
+    pub system: u64,
+    pub idle: u64,
+    pub interrupts: u64,
+    pub softirqs: u64,
+    /// What the hypervisor below this host took.
+    pub steal: u64,
+    pub guest: u64,
+}
+
+/// An idle state of a host CPU (Documentation/admin-guide/pm/cpuidle.rst).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdleState {
+    /// `POLL`, `C1`, `C6`.
+    pub name: String,
+    /// How long it takes to leave it, in microseconds.
+    pub latency: u64,
+    /// How often it was left.
+    pub used: u64,
+}
+
+/// A line of `/proc/interrupts` or `/proc/softirqs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interrupts {
+    /// A number, or the kernel's abbreviation: `LOC`, `PIN`.
+    pub name: String,
+    /// The controller and the devices, or the meaning of the abbreviation.
+    pub about: String,
+    pub counts: BTreeMap<u32, u64>,
+}
+
+/// What holds for the whole measurement, read at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    pub memory: Reading<GuestMemory>,
+    pub links: Vec<Link>,
+    /// Whether KVM may deliver interrupts without an exit (`enable_apicv` of `kvm_intel`, `avic` of `kvm_amd`).
+    pub posts_interrupts: Reading<bool>,
+    pub frequencies: BTreeMap<u32, Frequency>,
+    /// QEMU's and libvirt's, where they are known.
+    pub versions: Vec<(String, String)>,
+}
+
+/// What is behind QEMU's memory, most of which is the guest's.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct GuestMemory {
+    /// In pages of hugetlbfs, by the size of the page.
+    pub reserved: BTreeMap<Size, Size>,
+    /// In huge pages that the kernel formed by itself.
+    pub transparent: Size,
+    /// All other memory that is resident.
+    pub ordinary: Size,
+    /// Pinned for devices (`VmPin`) or locked (`VmLck`), whichever is more.
+    pub pinned: Size,
+    /// The resident memory by NUMA node.
+    pub nodes: BTreeMap<u32, Size>,
+}
+
+/// The PCI Express link of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Link {
+    pub address: PciAddress,
+    /// In MT/s; `None` where the function has no link, or its speed is unknown.
+    pub speed: Option<u64>,
+    pub width: Option<u64>,
+    /// The most that both the function and the port above it can do.
+    pub most_speed: Option<u64>,
+    pub most_width: Option<u64>,
+    /// Whether the port, not the function, is what limits it to this.
+    pub is_limited_by_port: bool,
+    /// Whether it sleeps in L1 when it is idle (`link/l1_aspm`).
+    pub sleeps: Option<bool>,
+}
+
+/// How fast a host CPU may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frequency {
+    pub governor: String,
+    pub khz: Option<u64>,
+    pub most_khz: Option<u64>,
+}

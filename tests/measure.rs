@@ -1,0 +1,542 @@
+//! What costs a running domain speed is named, the worst first, from two moments of a host that is a tree.
+
+#[path = "support/command.rs"]
+mod command;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use command::{Ran, run, vgapt};
+use serde_json::Value;
+use tempfile::TempDir;
+use vgapt::measure::{Measured, Subject};
+use vgapt::root::Root;
+use vgapt::{discovery, measure};
+
+const UUID: &str = "6b0a7c8e-93b5-4f3c-8d6e-2f1c55e0a7d1";
+const QEMU: u32 = 4242;
+/// The CPUs of the host; the guest's are 2 and 3.
+const CPUS: u64 = 4;
+/// Between the two moments, in seconds.
+const WINDOW: u64 = 5;
+
+/// A host with a domain of two virtual CPUs, in percent of the time or per second; as it should be by default.
+#[derive(Clone)]
+struct Machine {
+    /// The host CPUs of both virtual ones in the domain.
+    pins: Option<[u64; 2]>,
+    /// Those that their threads may use.
+    allowed: [&'static str; 2],
+    waited: u64,
+    /// Of a process on host CPU 2.
+    load: u64,
+    /// Of a kernel's thread on host CPU 3.
+    kernel_load: u64,
+    /// Of QEMU's I/O thread on host CPU 2.
+    own_load: u64,
+    /// Of the network card, on host CPU 2.
+    interrupts: u64,
+    exits: u64,
+    /// Host time of a virtual CPU.
+    host: u64,
+    reserved_mib: u64,
+    ordinary_mib: u64,
+    speed: &'static str,
+    width: u64,
+    governor: &'static str,
+    /// How often a deep idle state of host CPU 3 is left.
+    woken: u64,
+}
+
+const GOOD: Machine = Machine {
+    pins: Some([2, 3]),
+    allowed: ["2", "3"],
+    waited: 0,
+    load: 0,
+    kernel_load: 0,
+    own_load: 0,
+    interrupts: 0,
+    exits: 900,
+    host: 3,
+    reserved_mib: 4096,
+    ordinary_mib: 60,
+    speed: "16.0 GT/s PCIe",
+    width: 16,
+    governor: "performance",
+    woken: 30,
+};
+
+impl Machine {
+    /// Writes the moment after so many seconds.
+    fn write(&self, root: &Path, seconds: u64) {
+        let put = |path: &str, text: String| {
+            let file = root.join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            // At once, as the kernel's are: a reader sees one moment or the other.
+            let new = file.with_extension("new");
+            fs::write(&new, text).unwrap();
+            fs::rename(new, file).unwrap();
+        };
+        put("proc/stat", {
+            let mut text = "cpu  0 0 0 0 0 0 0 0 0 0\n".to_owned();
+            for cpu in 0..CPUS {
+                let guest = if cpu >= 2 { 50 * seconds } else { 0 };
+                writeln!(text, "cpu{cpu} {} 0 {} {} 0 0 0 0 {guest} 0", guest + 7, self.host * seconds, 40 * seconds).unwrap();
+            }
+            text + "intr 7\n"
+        });
+        put("proc/interrupts", {
+            let line = |name: &str, on_2: u64, about: &str| format!(" {name}: 5 5 {} 5  {about}\n", 5 + on_2 * seconds);
+            "           CPU0 CPU1 CPU2 CPU3\n".to_owned()
+                + &line("45", self.interrupts, "IR-PCI-MSI 1-edge eth0")
+                + &line("60", 200, "IR-PCI-MSI 2-edge vfio-msi[0](0000:01:00.0)")
+                + &line("LOC", 250, "Local timer interrupts")
+                + &line("PIN", 190, "Posted-interrupt notification event")
+        });
+        put("proc/softirqs", "  CPU0 CPU1 CPU2 CPU3\n TIMER: 1 2 3 4\n".to_owned());
+        let thread = |pid: u32, tid: u32, name: &str, flags: u64, cpu: u64, percent: u64, guest: u64, waited: u64, allowed: &str| {
+            let home = format!("proc/{pid}/task/{tid}");
+            let (user, system) = (guest * seconds, percent.saturating_sub(guest) * seconds);
+            // Fields 4 to 52 of proc(5) with those that are read in their places.
+            let mut fields = vec![0; 49];
+            for (number, value) in [(9, flags), (14, user), (15, system), (22, 100), (39, cpu), (43, guest * seconds)] {
+                fields[number - 4] = value;
+            }
+            let fields: Vec<String> = fields.iter().map(u64::to_string).collect();
+            put(&format!("{home}/stat"), format!("{tid} ({name}) S {}\n", fields.join(" ")));
+            put(&format!("{home}/schedstat"), format!("{} {} 9\n", percent * seconds * 10_000_000, waited * seconds * 10_000_000));
+            put(&format!("{home}/status"), format!("Cpus_allowed_list:\t{allowed}\nnonvoluntary_ctxt_switches:\t{}\n", 3 * seconds));
+        };
+        thread(QEMU, QEMU, "qemu-system-x86", 0, 0, 2, 0, 0, "0-1");
+        thread(QEMU, 4243, "IO iothread1", 0, 2, self.own_load, 0, 0, "0-3");
+        for (vcpu, cpu) in [(0, 2), (1, 3)] {
+            let name = format!("CPU {vcpu}/KVM");
+            thread(QEMU, 4250 + vcpu, &name, 0, cpu, 50 + self.host, 50, self.waited, self.allowed[vcpu as usize]);
+        }
+        thread(77, 77, "cc1plus) 1 (x", 0, 2, self.load, 0, 0, "0-3");
+        thread(9, 9, "kswapd0", 0x0020_0000, 3, self.kernel_load, 0, 0, "0-3");
+        // A QEMU of somebody else's, with the same name.
+        put("proc/66/cmdline", "qemu-system-x86_64\0-name\0guest=it\0-uuid\0aaaaaaaa-93b5-4f3c-8d6e-2f1c55e0a7d1\0".to_owned());
+        thread(66, 66, "CPU 0/KVM", 0, 1, 90, 90, 80, "1");
+        put(&format!("proc/{QEMU}/cmdline"), format!("qemu-system-x86_64\0-name\0guest=it,debug-threads=on\0-uuid\0{UUID}\0"));
+        put(&format!("proc/{QEMU}/status"), "VmPin:\t 4194304 kB\nVmLck:\t 0 kB\n".to_owned());
+        put(&format!("proc/{QEMU}/smaps_rollup"), format!("Rss: {} kB\nAnonHugePages: 0 kB\n", self.ordinary_mib * 1024));
+        let huge = format!("7f0 bind:0 file=/dev/hugepages/x huge N0={} kernelpagesize_kB=2048\n", self.reserved_mib / 2);
+        put(&format!("proc/{QEMU}/numa_maps"), huge);
+        let kvm = format!("sys/kernel/debug/kvm/{QEMU}-17");
+        for (name, rate) in [("exits", self.exits), ("halt_exits", self.exits / 2), ("io_exits", 5)] {
+            put(&format!("{kvm}/{name}"), format!("{}\n", 1000 + rate * seconds));
+        }
+        let card = "sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0";
+        for (name, text) in [
+            ("vendor", "0x10de".to_owned()),
+            ("device", "0x1401".to_owned()),
+            ("class", "0x030000".to_owned()),
+            ("current_link_speed", self.speed.to_owned()),
+            ("current_link_width", self.width.to_string()),
+            ("max_link_speed", "16.0 GT/s PCIe".to_owned()),
+            ("max_link_width", "16".to_owned()),
+        ] {
+            put(&format!("{card}/{name}"), text + "\n");
+        }
+        for (name, text) in [("max_link_speed", "16.0 GT/s PCIe"), ("max_link_width", "16")] {
+            put(&format!("sys/devices/pci0000:00/0000:00:01.0/{name}"), format!("{text}\n"));
+        }
+        fs::create_dir_all(root.join("sys/bus/pci/devices")).unwrap();
+        let link = root.join("sys/bus/pci/devices/0000:01:00.0");
+        if !link.exists() {
+            symlink("../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0", link).unwrap();
+        }
+        put("sys/module/kvm_intel/parameters/enable_apicv", "Y\n".to_owned());
+        put("sys/devices/system/cpu/online", "0-3\n".to_owned());
+        for cpu in 0..CPUS {
+            let home = format!("sys/devices/system/cpu/cpu{cpu}");
+            for (name, value) in
+                [("core_id", cpu.to_string()), ("physical_package_id", "0".to_owned()), ("thread_siblings_list", cpu.to_string())]
+            {
+                put(&format!("{home}/topology/{name}"), value + "\n");
+            }
+            put(&format!("{home}/cpufreq/scaling_governor"), format!("{}\n", self.governor));
+        }
+        for (state, name, latency, often) in [(0, "POLL", 0, 900), (1, "C6", 133, self.woken)] {
+            let home = format!("sys/devices/system/cpu/cpu3/cpuidle/state{state}");
+            for (file, text) in [("name", name.to_owned()), ("latency", latency.to_string()), ("usage", (9 + often * seconds).to_string())]
+            {
+                put(&format!("{home}/{file}"), text + "\n");
+            }
+        }
+        // The last: it says that time has passed.
+        put("proc/uptime", format!("{}.00 9.00\n", 1000 + seconds));
+    }
+
+    fn xml(&self) -> String {
+        let pins: String =
+            self.pins.iter().flatten().enumerate().map(|(vcpu, cpu)| format!("<vcpupin vcpu='{vcpu}' cpuset='{cpu}'/>")).collect();
+        format!(
+            "<domain type='test' xmlns:t='http://libvirt.org/schemas/domain/test/1.0'><name>it</name><uuid>{UUID}</uuid>\
+             <memory unit='MiB'>4096</memory><vcpu>2</vcpu><cputune>{pins}</cputune><os><type>hvm</type></os><devices>\
+             <hostdev mode='subsystem' type='pci' managed='yes'><source>\
+             <address domain='0' bus='1' slot='0' function='0'/></source></hostdev></devices>"
+        )
+    }
+}
+
+/// A tree, and a libvirt that runs the domain.
+struct Place {
+    root: TempDir,
+    node: TempDir,
+    machine: Machine,
+    /// The clock of the tree never goes back.
+    second: AtomicU64,
+}
+
+impl Place {
+    fn new(machine: Machine) -> Self {
+        let place = Self { root: TempDir::new().unwrap(), node: TempDir::new().unwrap(), machine, second: AtomicU64::new(1) };
+        place.machine.write(place.root.path(), 0);
+        fs::write(place.node.path().join("node.xml"), format!("<node>{}</domain></node>", place.machine.xml())).unwrap();
+        place
+    }
+
+    fn on(&self, arguments: &[&str]) -> Ran {
+        let uri = format!("test://{}/node.xml", self.node.path().display());
+        run(&mut vgapt(
+            [&["--root", self.root.path().to_str().unwrap(), "-c", &uri, "measure", "it", "--seconds", "1"], arguments].concat(),
+        ))
+    }
+
+    /// The same while time passes.
+    fn measured(&self, arguments: &[&str]) -> Ran {
+        self.while_time_passes(|| self.on(arguments))
+    }
+
+    fn while_time_passes(&self, what: impl FnOnce() -> Ran) -> Ran {
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    self.machine.write(self.root.path(), self.second.fetch_add(1, Ordering::Relaxed));
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            });
+            let ran = what();
+            is_over.store(true, Ordering::Relaxed);
+            ran
+        })
+    }
+
+    /// The measurement of exactly five seconds; `hide` removes from the second moment.
+    fn judged(&self, hide: &[&str]) -> Measured {
+        let root = Root::open(self.root.path()).unwrap();
+        let subject = Subject {
+            name: "it",
+            pins: Ok(self.machine.pins.iter().flatten().zip(0..).map(|(cpu, vcpu)| (vcpu, cpu.to_string().parse().unwrap())).collect()),
+            online: "0-3".parse().unwrap(),
+            nodes: BTreeMap::new(),
+            can_be_pinned: true,
+            functions: vec!["0000:01:00.0".to_owned()],
+        };
+        let mut samples = Vec::new();
+        for second in [0, 2, WINDOW] {
+            self.machine.write(self.root.path(), second);
+            for path in hide {
+                let path = self.root.path().join(path);
+                if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+            }
+            samples.push(discovery::sample(&root, QEMU, None).unwrap().unwrap());
+        }
+        let cpus = measure::host_cpus(&subject, &samples);
+        let surroundings = discovery::surroundings(&root, QEMU, &["0000:01:00.0".parse().unwrap()], &cpus);
+        measure::measure(&subject, &samples, surroundings).unwrap()
+    }
+
+    fn document(&self) -> Value {
+        serde_json::to_value(self.judged(&[])).unwrap()
+    }
+}
+
+fn codes(document: &Value, verdict: &str) -> Vec<String> {
+    let all = document["judgements"].as_array().unwrap().iter();
+    all.filter(|one| one["verdict"] == verdict).map(|one| one["code"].as_str().unwrap().to_owned()).collect()
+}
+
+#[track_caller]
+fn worst(machine: Machine, code: &str, seen: &str, remedy: &str) {
+    let document = Place::new(machine).document();
+    let first = &document["judgements"][0];
+    assert_eq!((first["verdict"].as_str(), first["code"].as_str()), (Some("costs"), Some(code)), "{document:#}");
+    let is_in = |key: &str, text: &str| first[key].as_str().unwrap().contains(text);
+    assert!(is_in("seen", seen), "{first:#}");
+    assert!(is_in("remedy", remedy) && remedy.is_empty() == first["remedy"].as_str().unwrap().is_empty(), "{first:#}");
+}
+
+#[test]
+fn a_domain_that_is_as_it_should_be() {
+    let document = Place::new(GOOD).document();
+    assert_eq!(codes(&document, "costs"), [""; 0], "{document:#}");
+    assert_eq!(codes(&document, "unknown"), [""; 0], "{document:#}");
+    let good = codes(&document, "good");
+    for code in [
+        "pinning",
+        "host-load",
+        "own-threads",
+        "waiting",
+        "interrupts",
+        "timer",
+        "pages",
+        "exits",
+        "card-interrupts",
+        "frequency",
+        "idle",
+        "link",
+    ] {
+        assert!(good.iter().any(|one| one == code), "{code}: {document:#}");
+    }
+    // The numbers are those of the tree.
+    let of = |pointer: &str| document.pointer(pointer).cloned().unwrap_or_default();
+    for (pointer, number) in [
+        ("/seconds", 5.0),
+        ("/vcpus/0/guest", 50.0),
+        ("/vcpus/1/host", 3.0),
+        ("/vcpus/0/waited", 0.0),
+        ("/vcpus/0/preempted", 3.0),
+        ("/cores/0/guest", 50.0),
+        ("/cores/0/idle", 40.0),
+        ("/cores/0/timer", 250.0),
+        ("/exits/exits", 900.0),
+        ("/exits/halt_exits", 450.0),
+        ("/memory/pinned", 4_294_967_296.0),
+    ] {
+        assert_eq!(of(pointer).as_f64(), Some(number), "{pointer}: {document:#}");
+    }
+    assert_eq!(of("/vcpus/1/ran_on"), "3");
+    let posted = document["interrupts"].as_array().unwrap().iter().find(|one| one["name"] == "PIN").unwrap();
+    assert_eq!((posted["per_second"].as_f64(), posted["cpus"].as_str()), (Some(190.0), Some("2")));
+}
+
+#[test]
+fn not_pinned() {
+    let machine = Machine { pins: None, allowed: ["0-3", "0-3"], waited: 12, load: 10, ..GOOD };
+    worst(
+        machine,
+        "pinning",
+        "may run on the host CPUs 0-3, and waited up to 12 % ",
+        "vgapt define it --pin && vgapt stop it && vgapt start it",
+    );
+    // A pin that also names a CPU that is off is kept.
+    let document = Place::new(Machine { pins: Some([2, 3]), allowed: ["2,9", "3"], ..GOOD }).document();
+    assert_eq!(codes(&document, "costs"), [""; 0], "{document:#}");
+    // A thread that somebody moved.
+    worst(
+        Machine { allowed: ["2", "0-3"], ..GOOD },
+        "pinning",
+        "virtual CPU 1 may run on the host CPUs 0-3, and the domain says 3",
+        "virsh vcpupin it 1 3",
+    );
+}
+
+#[test]
+fn pages_are_missing() {
+    worst(
+        Machine { reserved_mib: 0, ordinary_mib: 4200, ..GOOD },
+        "pages",
+        "only 0 % of QEMU's memory",
+        "vgapt define it --hugepages && vgapt stop it",
+    );
+}
+
+#[test]
+fn host_load_on_the_cores_of_the_guest() {
+    let machine = Machine { load: 45, waited: 30, kernel_load: 5, ..GOOD };
+    worst(machine, "host-load", "cc1plus) 1 (x (process 77) 45 % of CPU 2, kswapd0 (kernel thread 9) 5 % of CPU 3", "taskset -apc 0-1 77");
+    // Nobody moves a thread of the kernel.
+    worst(Machine { kernel_load: 30, ..GOOD }, "host-load", "kswapd0 (kernel thread 9) 30 %", "");
+    worst(Machine { own_load: 25, ..GOOD }, "own-threads", "IO iothread1 25 %", "virsh emulatorpin it 0-1");
+}
+
+#[test]
+fn both_virtual_cpus_on_one_core() {
+    let machine = Machine { pins: Some([2, 2]), allowed: ["2", "2"], waited: 50, ..GOOD };
+    worst(machine, "waiting", "more virtual CPUs are pinned there", "define it --pin");
+}
+
+#[test]
+fn an_interrupt_on_a_core_of_the_guest() {
+    let seen = "45 (IR-PCI-MSI 1-edge eth0) 3000 a second on 2";
+    worst(Machine { interrupts: 3000, ..GOOD }, "interrupts", seen, "echo 0-1 > /proc/irq/45/smp_affinity_list");
+}
+
+#[test]
+fn a_link_below_what_it_can_do() {
+    worst(
+        Machine { width: 4, ..GOOD },
+        "link",
+        "16.0 GT/s x4, and card and slot can do 16.0 GT/s x16: 25 % of that",
+        "seat the card again",
+    );
+    worst(Machine { speed: "2.5 GT/s PCIe", ..GOOD }, "link", "2.5 GT/s x16", "measure again while the guest draws");
+    worst(Machine { governor: "powersave", ..GOOD }, "frequency", "is powersave", "for cpu in 2 3; do echo performance > ");
+}
+
+#[test]
+fn a_core_that_sleeps_too_deep() {
+    worst(
+        Machine { woken: 400, ..GOOD },
+        "idle",
+        "left C6 400 times a second, which takes up to 133 µs",
+        "cpupower -c 2-3 idle-set -D 133",
+    );
+}
+
+#[test]
+fn what_costs_most_is_named_first() {
+    let machine =
+        Machine { load: 45, waited: 30, interrupts: 3000, width: 8, reserved_mib: 0, ordinary_mib: 4200, exits: 90_000, host: 40, ..GOOD };
+    let document = Place::new(machine).document();
+    assert_eq!(codes(&document, "costs"), ["host-load", "pages", "link", "interrupts", "exits", "waiting"][..], "{document:#}");
+}
+
+/// What could not be read is never good.
+#[test]
+fn what_is_not_readable_is_unknown() {
+    let files = ["proc/interrupts", "proc/4242/smaps_rollup", "proc/4242/task/4250/schedstat", "sys/kernel/debug", "sys/module"];
+    let document = serde_json::to_value(Place::new(GOOD).judged(&files)).unwrap();
+    assert_eq!(codes(&document, "unknown"), ["waiting", "interrupts", "pages", "exits", "card-interrupts"], "{document:#}");
+    assert_eq!(codes(&document, "costs"), [""; 0]);
+    assert_eq!((&document["exits"], &document["memory"]), (&Value::Null, &Value::Null));
+    // Threads without the names of virtual CPUs.
+    let place = Place::new(GOOD);
+    let document = serde_json::to_value(place.judged(&["proc/4242/task/4250", "proc/4242/task/4251"])).unwrap();
+    assert_eq!(codes(&document, "unknown"), ["pinning"], "{document:#}");
+}
+
+#[test]
+fn where_nothing_can_be_measured() {
+    let place = Place::new(GOOD);
+    let uri = |name: &str| format!("test://{}/{name}", place.node.path().display());
+    let root = place.root.path().to_str().unwrap();
+    // A tree whose time stands still.
+    place.on(&[]).with(3).saying(&["no time passed between the samples"]);
+    // Off.
+    let off = place.machine.xml() + "<t:runstate>5</t:runstate></domain>";
+    fs::write(place.node.path().join("off.xml"), format!("<node>{off}</node>")).unwrap();
+    run(&mut vgapt(["--root", root, "-c", &uri("off.xml"), "measure", "it"])).with(1).saying(&["is not running", "start it"]);
+    // It ends meanwhile; another process gets its number.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            fs::rename(place.root.path().join("proc/4242"), place.root.path().join("proc/gone")).unwrap();
+        });
+        place.on(&[]).with(3).saying(&["'it' ended while it was measured", "why it"]);
+    });
+    // Only somebody else's QEMU, which has its name.
+    place.on(&[]).with(3).saying(&["no process that can be seen here runs QEMU for 'it'"]);
+    run(&mut vgapt(["-c", "test:///default", "measure", "test"])).with(3).saying(&["nothing can be measured"]);
+    run(&mut vgapt(["--root", command::Z170, "-c", "test:///default", "measure", "test"])).with(3).saying(&["a capture holds one moment"]);
+    place.on(&["--against", "/nosuch.json"]).with(3).saying(&["/nosuch.json", "--save"]);
+}
+
+/// A moment that is cut anywhere is read without a panic, and never better than the whole.
+#[test]
+fn odd_files_cost_nothing_but_knowledge() {
+    let place = Place::new(GOOD);
+    let root = Root::open(place.root.path()).unwrap();
+    for file in ["proc/stat", "proc/interrupts", "proc/4242/task/4250/stat", "proc/uptime", "proc/4242/task/4250/schedstat"] {
+        let path = place.root.path().join(file);
+        let whole = fs::read(&path).unwrap();
+        for end in 0..whole.len() {
+            fs::write(&path, &whole[..end]).unwrap();
+            let _ = discovery::sample(&root, QEMU, None);
+        }
+        fs::write(&path, [&whole[..], b"\xff)(99999999999999999999999"].concat()).unwrap();
+        let _ = discovery::sample(&root, QEMU, None);
+        fs::write(&path, whole).unwrap();
+    }
+    assert!(discovery::sample(&root, QEMU, None).unwrap().is_some_and(|sample| sample.threads.len() == 4 && sample.cpus.len() == 4));
+}
+
+#[test]
+fn before_and_after() {
+    let (before, after) = (Place::new(Machine { load: 45, waited: 30, ..GOOD }).judged(&[]), Place::new(GOOD).judged(&[]));
+    let changes = measure::changes(&before, &after);
+    let of = |what: &str| changes.iter().find(|change| change.what.contains(what)).map(|change| (change.before, change.after));
+    assert_eq!(of("longest wait"), Some((Some(30.0), Some(0.0))));
+    assert_eq!(of("what costs speed"), Some((Some(2.0), Some(0.0))));
+    assert_eq!(of("halt_exits"), Some((Some(450.0), Some(450.0))));
+}
+
+/// The document is as its schema says, the text says the same, and both can be kept and compared with.
+#[test]
+fn the_document_the_text_and_the_picture() {
+    let place = Place::new(Machine { load: 45, waited: 30, interrupts: 3000, ..GOOD });
+    let (svg, file) = (place.node.path().join("cores.svg"), place.node.path().join("before.json"));
+    let (svg, file) = (svg.to_str().unwrap(), file.to_str().unwrap());
+    let ran = place.measured(&["--verbose", "--svg", svg, "--save", file]).with(0).saying(&["the measurement is in", "the picture is in"]);
+    let saved: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = plain(&ran.stdout);
+    let says = |said: &str| assert!(text.contains(&plain(said)), "{said}\n{}", ran.stdout);
+    for judgement in saved["judgements"].as_array().unwrap() {
+        for key in ["subject", "seen", "remedy"] {
+            says(judgement[key].as_str().unwrap());
+        }
+    }
+    for one in ["loads", "interrupts"].iter().flat_map(|list| saved[list].as_array().unwrap()) {
+        says(one["name"].as_str().unwrap());
+    }
+    assert_eq!(saved["judgements"][0]["code"], "host-load", "{saved:#}");
+    let picture = fs::read_to_string(svg).unwrap();
+    for word in ["it: its host CPUs for ", ">CPU 2<", ">CPU 3<", "at most ", "fill=\"#009e73\""] {
+        assert!(picture.contains(word), "{word}\n{picture}");
+    }
+    vgapt::xml::Document::parse(&picture).unwrap();
+
+    let document: Value = serde_json::from_str(&place.measured(&["--json", "--against", file]).with(0).stdout).unwrap();
+    let (_, schema) = vgapt::commands::schemas().into_iter().find(|(command, _)| *command == "measure").unwrap();
+    let faults: Vec<String> = jsonschema::validator_for(&schema).unwrap().iter_errors(&document).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{faults:?}\n{document:#}");
+    assert_eq!(document["against"][1]["what"], "longest wait of a virtual CPU");
+    assert_eq!(document["next"]["remedy"], document["judgements"][0]["remedy"]);
+    // The document of --json is as good as the file.
+    fs::write(file, document.to_string()).unwrap();
+    let said = place.measured(&["--against", file]).with(0).stdout;
+    assert!(said.contains("longest wait of a virtual CPU"), "{said}");
+}
+
+/// --watch measures until it is told to end.
+#[test]
+fn watched() {
+    let place = Place::new(GOOD);
+    let uri = format!("test://{}/node.xml", place.node.path().display());
+    let root = place.root.path().to_str().unwrap();
+    let seen = place.while_time_passes(|| {
+        let mut interrupted = command::command("timeout");
+        interrupted.args(["--signal=INT", "--preserve-status", "8", env!("CARGO_BIN_EXE_vgapt"), "--json", "--root", root, "-c", &uri]);
+        run(interrupted.args(["measure", "it", "--seconds", "1", "--watch"]))
+    });
+    assert_eq!(seen.code(), Some(130));
+    let documents: Vec<Value> = seen.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert!(documents.len() >= 2 && documents.iter().all(|one| one["command"] == "measure"), "{}\n{}", seen.stdout, seen.stderr);
+    assert_eq!(documents[0]["outcome"], "done");
+}
+
+#[test]
+fn counters_that_cannot_be_read_are_not_absent() {
+    let place = Place::new(GOOD);
+    let folder = place.root.path().join("sys/kernel/debug/kvm");
+    fs::remove_dir_all(&folder).unwrap();
+    // Not even root can look into it.
+    symlink("kvm", &folder).unwrap();
+    let root = Root::open(place.root.path()).unwrap();
+    let sample = discovery::sample(&root, QEMU, None).unwrap().unwrap();
+    assert!(sample.kvm.unknown().is_some_and(|because| because.contains("/sys/kernel/debug/kvm")), "{:?}", sample.kvm);
+    // Without the kernel's threads the others are only a part.
+    fs::remove_dir_all(place.root.path().join("proc/9")).unwrap();
+    let sample = discovery::sample(&root, QEMU, None).unwrap().unwrap();
+    assert!(sample.others.unknown().is_some_and(|because| because.contains("hidepid")), "{:?}", sample.others);
+}
