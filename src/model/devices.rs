@@ -37,6 +37,18 @@ pub struct PciDevice {
     pub bars: Vec<Bar>,
     /// The physical function of which this is a virtual one (SR-IOV).
     pub physical_function: Option<PciAddress>,
+    /// The virtual functions that it can have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sriov: Option<Sriov>,
+}
+
+/// The virtual functions (SR-IOV) that a physical function can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Sriov {
+    /// How many, as its driver allows (`sriov_totalvfs`).
+    pub total: u32,
+    /// Whether the host's drivers take new ones (`sriov_drivers_autoprobe`); the kernel's default.
+    pub autoprobe: bool,
 }
 
 /// A memory region of a PCI function.
