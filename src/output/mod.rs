@@ -27,7 +27,9 @@ pub use domains::{domains, short_name};
 pub use explain::reasons;
 pub use findings::finding;
 pub use imported::{compared, imported};
-pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, card_details, card_name, cards, env, functions, groups, hosts, shared_out, usb};
+pub use list::{
+    CardsOfHost, Hosts, Listing, Variables, addresses, card_details, card_name, cards, env, functions, groups, hosts, shared_out, usb,
+};
 pub use next::next;
 pub use plan::{PlanView, Planned, edited, undoing};
 pub use reset::{identified, reset_plan};

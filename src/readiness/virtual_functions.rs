@@ -35,7 +35,10 @@ fn of(facts: &Facts, made: &MadeAtBoot) -> Check {
         return if taken.is_empty() {
             check
         } else {
-            check.care(format!("the host's drivers have some of them: {taken}"), "nothing: the next boot makes them without a driver of the host")
+            check.care(
+                format!("the host's drivers have some of them: {taken}"),
+                "nothing: the next boot makes them without a driver of the host",
+            )
         };
     }
     let check = check(format!("{found} of {count}"));

@@ -84,7 +84,10 @@ pub(crate) fn ways<'s>(
         if !is_network && (mac.is_some() || vlan.is_some()) {
             findings.push(Finding::error(
                 "not-a-network-function",
-                format!("{} is no virtual function of a network card, so libvirt cannot set its MAC address or VLAN", device.address.short()),
+                format!(
+                    "{} is no virtual function of a network card, so libvirt cannot set its MAC address or VLAN",
+                    device.address.short()
+                ),
                 "leave mac= and vlan= out, or name a virtual function: vgapt list --all",
             ));
         }
@@ -125,7 +128,9 @@ pub(crate) fn passed(base: &Base, prefix: &str, differ: bool, slots: &[Slot], ho
     let last = base.last.as_ref();
     let known = |address: PciAddress| last.and_then(|last| last.passed.iter().position(|passed| passed.address == address));
     // Functions that were passed manually have no alias of vgapt's.
-    let is_of_kind = |address: &PciAddress| last.is_some_and(|last| last.request.pci.iter().any(|choice| choice.address == *address)) == (prefix == alias::PCI);
+    let is_of_kind = |address: &PciAddress| {
+        last.is_some_and(|last| last.request.pci.iter().any(|choice| choice.address == *address)) == (prefix == alias::PCI)
+    };
     let by_hand = |address: PciAddress| last.is_some_and(|last| last.by_hand.contains(&address)) && is_of_kind(&address);
     let own = |hostdev: Element<'_>, address| match alias_of(hostdev).filter(|name| name.starts_with(alias::OURS)) {
         Some(name) => name.starts_with(prefix),

@@ -93,7 +93,8 @@ mod tests {
         let choice: PciChoice = "06:10.0,vlan=42,mac=52:54:00:AB:cd:ef".parse().unwrap();
         assert_eq!(choice.to_string(), "0000:06:10.0,mac=52:54:00:ab:cd:ef,vlan=42");
         assert_eq!(choice.to_string().parse(), Ok(choice));
-        for wrong in ["mac=52:54:00:00:00:01", "06:10.0,mac=01:00:5e:00:00:01", "06:10.0,mac=0:0:0:0:0:1", "06:10.0,mac=00:00:00:00:00:00"] {
+        for wrong in ["mac=52:54:00:00:00:01", "06:10.0,mac=01:00:5e:00:00:01", "06:10.0,mac=0:0:0:0:0:1", "06:10.0,mac=00:00:00:00:00:00"]
+        {
             assert!(wrong.parse::<PciChoice>().is_err(), "{wrong}");
         }
         for wrong in ["06:10.0,vlan=0", "06:10.0,vlan=4095", "06:10.0,model=x", "06:10.0,"] {

@@ -9,8 +9,8 @@ use crate::domain::edit::{Change, Edit, Part, Place, Policy};
 use crate::domain::record::Record;
 use crate::domain::spec::{NetworkCard, Slot, Spec, Way};
 use crate::domain_xml::{
-    HostDevice, alias_of, device_with_alias, devices_named, functions_of_commandline, host_device, hostdev_of, is_express, is_first, joinable, next_bus, number, on_slot, passes_usb,
-    pci_hostdevs, place, taken_slots,
+    HostDevice, alias_of, device_with_alias, devices_named, functions_of_commandline, host_device, hostdev_of, is_express, is_first,
+    joinable, next_bus, number, on_slot, passes_usb, pci_hostdevs, place, taken_slots,
 };
 use crate::model::{PciAddress, UsbId};
 use crate::xml::{Document, Element, Fragment};

@@ -173,7 +173,8 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     plan.findings.retain(|finding| !["initramfs", "boot-loader"].contains(&finding.code));
     *plan = Plan { parameters: take(&mut plan.parameters), findings: take(&mut plan.findings), ..Plan::default() };
     if let Some(rules) = rules {
-        let message = format!("{name}: {made}, so a rule of udev for virtual functions that vgapt would write is lost or cannot be written");
+        let message =
+            format!("{name}: {made}, so a rule of udev for virtual functions that vgapt would write is lost or cannot be written");
         plan.findings.push(Finding::error("generated-rule", message, format!("add this rule of udev to its configuration: {rules}")));
     }
     if !needed.parameters.is_empty() || !needed.removed.is_empty() || !needed.bound.is_empty() {
