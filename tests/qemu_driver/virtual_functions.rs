@@ -65,7 +65,7 @@ fn a_network_card_is_an_interface_and_keeps_its_address() {
         let xml = libvirt.xml("it");
         let found = elements(&xml, "interface");
         let own = found.iter().find(|one| one.contains("ua-vgapt-pci-0000-06-10-0")).unwrap_or_else(|| panic!("{xml}"));
-        own.to_string()
+        own.clone()
     };
 
     // libvirt chooses the address once.
