@@ -228,7 +228,8 @@ proptest! {
         let cards = passthrough::assess(&host);
         output::cards(&host, &cards);
         output::card_details(&host, &cards);
-        output::Listing::answer(host.clone(), cards).document(Some("list"), output::Form::Indented);
+        let shared_out = passthrough::shared_out(&host, &vgapt::model::DomainFunctions::default());
+        output::Listing::answer(host.clone(), cards, shared_out).document(Some("list"), output::Form::Indented);
         discovery::files(&root, &["/vm/disk".into()]);
     }
 

@@ -243,8 +243,8 @@ fn virtual_functions_are_made_at_each_boot() {
     let root = root.path();
     std::os::unix::fs::symlink("../0000:00:02.0", root.join(GUESTS).join("physfn")).unwrap();
     let start = ["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"];
-    let said = on(root, &start)
-        .saying(&["01:00.0 is a virtual function of 00:02.0: it exists only after", "w /sys/bus/pci/devices/0000:00:02.0/sriov_numvfs"]);
+    let said =
+        on(root, &start).saying(&["01:00.0 is a virtual function of 00:02.0: it exists only after", "vgapt", "prepare --vfs 00:02.0=1"]);
     assert!(!said.stderr.contains("--bind boot"), "{}", said.stderr);
     put(root, "etc/sysfs.conf", "devices/pci0000:00/0000:00:02.0/sriov_numvfs = 7\n");
     let said = on(root, &start);

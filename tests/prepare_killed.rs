@@ -61,12 +61,14 @@ type Case<'a> = (&'a (String, usize), Option<Run>, Run);
 fn host() -> TempDir {
     let root = distribution("debian13-grub-initramfs-tools");
     fs::write(root.path().join("etc/modprobe.d/mine.conf"), "options vfio-pci ids=1af4:1041\n").unwrap();
+    fs::write(root.path().join("sys/bus/pci/devices/0000:00:1f.6/sriov_totalvfs"), "7\n").unwrap();
     root
 }
 
 fn prepare(root: &Path) -> Vec<String> {
     let root = root.display().to_string();
-    ["--root", &root, "prepare", "--gpu", "01:00.0", "--hugepages", "4G", "--page-size", "1G", "--yes"].map(str::to_owned).to_vec()
+    let words = "--gpu 01:00.0 --hugepages 4G --page-size 1G --vfs 00:1f.6=2 --yes".split(' ');
+    ["--root", &root, "prepare"].into_iter().chain(words).map(str::to_owned).collect()
 }
 
 fn undo(root: &Path) -> Vec<String> {

@@ -26,7 +26,8 @@ fn read(file: &Path, scope: Scope) -> Host {
 
 /// The document of `vgapt list --json`.
 fn listing(host: &Host) -> serde_json::Value {
-    let answer = output::Listing::answer(host.clone(), passthrough::assess(host));
+    let shared_out = passthrough::shared_out(host, &vgapt::model::DomainFunctions::default());
+    let answer = output::Listing::answer(host.clone(), passthrough::assess(host), shared_out);
     serde_json::from_str(&answer.document(Some("list"), output::Form::Indented)).unwrap()
 }
 

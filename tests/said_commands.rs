@@ -119,7 +119,7 @@ fn fillings(word: &str) -> Vec<String> {
     if start.starts_with("--") || (is_open && start.contains('=')) {
         return ["01:00.0", "8G", "4", "a"].iter().map(|value| format!("{start}{value}")).collect();
     }
-    ["01:00.0", "8G", "4", "a", "046d:c31c", "/a=b"].map(str::to_owned).to_vec()
+    ["01:00.0", "8G", "4", "a", "046d:c31c", "/a=b", "01:00.0=1"].map(str::to_owned).to_vec()
 }
 
 /// Whether the command line takes this with one of the fillings.

@@ -9,9 +9,9 @@ use super::shared::existing::Existing;
 use super::shared::facts::Facts;
 use super::shared::lock::Lock;
 use super::shared::refused::Refused;
-use crate::domain::{Base, GpuChoice, Origin, Request};
+use crate::domain::{Base, GpuChoice, Origin, PciChoice, Request};
 use crate::hypervisor::Secrets;
-use crate::model::{Finding, PciAddress, UsbId, shell_word};
+use crate::model::{Finding, UsbId, shell_word};
 use crate::output::Answer;
 
 /// Add a graphics card or other host devices to an existing domain
@@ -32,8 +32,8 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS|auto")]
     gpu: Vec<GpuChoice>,
     /// Any other PCI function to pass through
-    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
-    pci: Vec<PciAddress>,
+    #[arg(long, value_name = "ADDRESS[,mac=MAC][,vlan=ID]", num_args = 1..)]
+    pci: Vec<PciChoice>,
     /// USB device to pass through
     #[arg(long, value_name = "VENDOR:PRODUCT", num_args = 1..)]
     usb: Vec<UsbId>,

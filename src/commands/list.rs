@@ -8,10 +8,10 @@ use super::Context;
 use super::shared::card;
 use super::shared::next::Seen;
 use super::shared::refused::{self, Refused};
-use crate::discovery::Scope;
+use crate::discovery::{self, Scope};
 use crate::model::{Finding, Host, Next, PciAddress};
 use crate::output::{self, Answer, CardsOfHost, Failure, Hosts, Listing, Outcome, Variables};
-use crate::passthrough::{self, Assessment};
+use crate::passthrough::{self, Assessment, SharedOut};
 use crate::problem::Problem;
 use crate::readiness;
 use crate::root::Root;
@@ -70,12 +70,14 @@ impl Arguments {
         let next = if self.shows_next() { self.next_steps(context, root.as_ref(), &host, &mut cards) } else { None };
         let next = next.map(|next| context.repeated(next));
         let cards = context.repeated(cards);
+        let domains = root.as_ref().map(discovery::functions_of_domains).unwrap_or_default();
+        let shared_out = passthrough::shared_out(&host, &domains);
         let has_details = context.global.verbose || self.gpu.is_some();
         // The details of a card end with its next step.
         let is_said = matches!(&cards[..], [card] if has_details && card.next == next);
         let end = next.as_ref().filter(|_| !is_said).map(output::next).unwrap_or_default();
-        context.print(&context.repeated(self.text(&host, &cards, has_details) + &end))?;
-        Ok(Listing::answer(host, cards).next(next))
+        context.print(&context.repeated(self.text(&host, &cards, has_details) + &self.shared_out(&shared_out) + &end))?;
+        Ok(Listing::answer(host, cards, shared_out).next(next))
     }
 
     fn scope(&self, context: &Context) -> Scope {
@@ -108,6 +110,11 @@ impl Arguments {
 
     fn shows_next(&self) -> bool {
         !(self.env || self.groups || self.usb || self.all)
+    }
+
+    /// Not for one card, and not where only groups or USB devices are listed.
+    fn shared_out(&self, parents: &[SharedOut]) -> String {
+        if self.gpu.is_none() && (self.all || self.shows_next()) { output::shared_out(parents) } else { String::new() }
     }
 
     fn text(&self, host: &Host, cards: &[Assessment], has_details: bool) -> String {

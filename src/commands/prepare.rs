@@ -14,7 +14,7 @@ use super::shared::options::with_unit;
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice};
-use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, Wanted, Which};
+use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
 use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough::{self, Verdict};
@@ -35,7 +35,8 @@ Examples:
   vgapt prepare --gpu auto --dry-run   # only shows the plan
   vgapt prepare --gpu auto             # shows the plan, asks, carries it out
   vgapt prepare --gpu 01:00.0 --hugepages 16G --page-size 1G
-  vgapt prepare --gpu 01:00.0 --bind boot --allow only-display")]
+  vgapt prepare --gpu 01:00.0 --bind boot --allow only-display
+  vgapt prepare --vfs 06:00.0=2        # two virtual functions of this network card, at each boot")]
 pub struct Arguments {
     /// A card for a guest, by the address of one of its functions; 'auto': choose the card, if the choice is unambiguous
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
@@ -49,6 +50,9 @@ pub struct Arguments {
     /// Size of a huge page
     #[arg(long, value_name = "SIZE", default_value = "2M", requires = "hugepages")]
     page_size: PageSize,
+    /// Make N virtual functions (SR-IOV) of a physical function at each boot, without a driver of the host; 0: no longer
+    #[arg(long, value_name = "ADDRESS=N", num_args = 1..)]
+    vfs: Vec<VirtualFunctions>,
     /// When the card is bound to vfio-pci [default: boot; start for virtual functions, and for the host's only display unless that is allowed]
     #[arg(long, value_name = "WHEN")]
     bind: Option<Bind>,
@@ -175,7 +179,7 @@ impl Arguments {
 
     /// What is wanted; and a warning where no card is bound, because none was named and none can be chosen.
     fn wanted(&self, context: &Context, root: &Root, host: &Host, setup: &Setup) -> Result<(Wanted, Option<Finding>)> {
-        let names_none = self.gpu.is_empty() && self.pci.is_empty();
+        let names_none = self.gpu.is_empty() && self.pci.is_empty() && self.vfs.is_empty();
         let (mut functions, mut unbound) = (self.pci.clone(), None);
         for choice in &self.gpu {
             functions.extend(match choice {
@@ -202,6 +206,7 @@ impl Arguments {
             program: program_for_hook(root, setup)?,
             install: self.install.as_ref().map(|uses| uses.iter().copied().collect()),
             shares: Shares { shares, network: self.share_network.clone() },
+            virtual_functions: self.vfs.clone(),
         };
         Ok((wanted, unbound))
     }
@@ -277,6 +282,12 @@ fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &W
     cards.retain(|card| card.functions.iter().any(|function| wanted.functions.contains(function)));
     if cards.is_empty() && !wanted.functions.is_empty() && outcome != Outcome::Refused {
         return Ok(of_functions(wanted, outcome, !plan.reboot.is_empty()));
+    }
+    if !wanted.virtual_functions.is_empty() && wanted.functions.is_empty() && outcome != Outcome::Refused && plan.reboot.is_empty() {
+        let parents: Vec<PciAddress> = wanted.virtual_functions.iter().map(|asked| asked.parent).collect();
+        if let Some(first) = host.virtual_functions_of(&parents).first() {
+            return Ok(Next::command(format!("vgapt define NAME --pci {}", first.short()), "for a guest with a virtual function"));
+        }
     }
     if cards.is_empty() {
         cards = seen.meant();

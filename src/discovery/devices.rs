@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::hangs;
 use super::scope::Scope;
-use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Reading, Size, UsbDevice, UsbId};
+use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Reading, Size, Sriov, UsbDevice, UsbId};
 use crate::root::Root;
 
 const DEVICES: &str = "/sys/bus/pci/devices";
@@ -60,7 +60,26 @@ fn function(root: &Root, address: PciAddress, scope: Scope, unread: &mut Vec<Str
     if scope == Scope::All || device.class.is_display() {
         details(root, &home, &mut device);
     }
+    if scope == Scope::All {
+        device.sriov = sriov(root, &home, unread);
+    }
     device
+}
+
+/// Neither attribute waits for the lock of the device, as `sriov_numvfs` does (drivers/pci/iov.c).
+fn sriov(root: &Root, home: &str, unread: &mut Vec<String>) -> Option<Sriov> {
+    let number = |name: &str| {
+        let path = format!("{home}/{name}");
+        root.reading(&path).and_then(|text| text.trim().parse::<u32>().map_err(|error| format!("cannot read {path}: {error}")))
+    };
+    match number("sriov_totalvfs") {
+        Reading::Known(total) => Some(Sriov { total, autoprobe: !matches!(number("sriov_drivers_autoprobe"), Reading::Known(0)) }),
+        Reading::Absent => None,
+        Reading::Unknown(because) => {
+            unread.push(because);
+            None
+        }
+    }
 }
 
 /// Ids, class and driver: `uevent` has all of them in one read; single attributes are the fallback.

@@ -1,30 +1,40 @@
 //! libvirt's files, which only root can read: the PCI functions that defined domains pass through, and the networks on which the
 //! host has an address.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use crate::domain_xml::all_functions;
-use crate::model::{PciAddress, Reading, VirtualNetwork};
+use crate::model::{DomainFunctions, PciAddress, Reading, VirtualNetwork};
 use crate::root::Root;
 use crate::xml::{Document, Element};
 
 const DOMAINS: &str = "/etc/libvirt/qemu";
 
 /// The functions in the domains' `<hostdev>` and `<interface type='hostdev'>` elements and in `<qemu:commandline>`.
-pub(super) fn functions(root: &Root) -> Reading<BTreeSet<PciAddress>> {
+pub fn functions_of_domains(root: &Root) -> DomainFunctions {
+    DomainFunctions(functions(root))
+}
+
+fn functions(root: &Root) -> Reading<BTreeMap<PciAddress, BTreeSet<String>>> {
     let names = match root.entries(DOMAINS) {
         Reading::Known(names) => names,
         Reading::Absent if root.is_capture() => return Reading::Unknown(format!("the capture does not contain {DOMAINS}")),
         Reading::Absent => return Reading::Absent,
         Reading::Unknown(because) => return Reading::Unknown(because),
     };
-    let mut functions = BTreeSet::new();
-    for path in names.iter().filter(|name| name.ends_with(".xml")).map(|name| format!("{DOMAINS}/{name}")) {
+    let mut functions: BTreeMap<PciAddress, BTreeSet<String>> = BTreeMap::new();
+    // A domain's file has its name.
+    for domain in names.iter().filter_map(|name| name.strip_suffix(".xml")) {
+        let path = format!("{DOMAINS}/{domain}.xml");
         // Only the addresses are recorded in a capture.
         let found = root.excerpt(&path, addresses).map(|text| text.lines().map(str::parse).collect::<Result<Vec<PciAddress>, _>>());
         match found {
-            Some(Ok(found)) => functions.extend(found),
+            Some(Ok(found)) => {
+                for function in found {
+                    functions.entry(function).or_default().insert(domain.to_owned());
+                }
+            }
             Some(Err(_)) => return Reading::Unknown(format!("{path} is not a domain that vgapt can parse")),
             None => return Reading::Unknown(format!("cannot read {path}")),
         }

@@ -33,6 +33,7 @@ pub use files::{backing_chain, closed_to_qemu, files, home, image_format, owner,
 pub use hangs::{evidence, hangs};
 pub use hook::{booted, daemon, descends_from, other_hooks};
 pub use kernel_log::read as kernel_log;
+pub use libvirt::functions_of_domains;
 pub use logs::{daemon_log, domain_log, journal, kernel_log_with_times};
 pub use node_devices::from_node_devices;
 pub use observed::{holders, nodes, observe, observe_without_log, roms};

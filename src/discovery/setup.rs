@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{config, firmware, hook, libvirt, ostree, uses};
-use crate::model::{Booted, DomainFunctions, Host, Kernel, LocalInitramfs, PciAddress, Setup, Size};
+use crate::model::{Booted, Host, Kernel, LocalInitramfs, PciAddress, Setup, Size};
 use crate::root::Root;
 
 /// Programs that `prepare` may run, or whose presence shows how the host is set up.
@@ -87,7 +87,7 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         networks: libvirt::networks(root),
         hook_program: hook::program(root),
         files,
-        in_domains: DomainFunctions(libvirt::functions(root)),
+        in_domains: libvirt::functions_of_domains(root),
     }
 }
 

@@ -54,6 +54,7 @@ pub use request::extras::{DiskCache, DiskFormat, Display, Extras, Sound, Toggle}
 pub use request::files::{folder as shared_folder, matching_vars};
 pub use request::gpu::GpuChoice;
 pub use request::network::Network;
+pub use request::pci::PciChoice;
 pub use request::screen::Screen;
 pub use request::tuning::{CoreKind, Tuning};
 pub use request::variables::{VARIABLES, from_environment, from_variables};

@@ -6,7 +6,7 @@ use super::base::{Base, Purpose};
 use super::decide::checks;
 use super::decide::checks::devices::PassedTo;
 use super::decide::firmware::firmware;
-use super::decide::functions::{by_slot, cards, passed};
+use super::decide::functions::{by_slot, cards, passed, ways};
 use super::decide::moved;
 use super::decide::tuning::decide::decide as tuning;
 use super::decide::tuning::question::TuningInput;
@@ -39,7 +39,9 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         moved::follow(&mut wanted, base, host, &mut findings);
     }
     let cards = cards(&mut wanted, host, &mut findings);
-    let functions = by_slot(&wanted.pci, &cards);
+    let addresses: Vec<PciAddress> = wanted.pci.iter().map(|choice| choice.address).collect();
+    let functions = by_slot(&addresses, &cards);
+    let ways = ways(&wanted, cards.iter().chain(&functions), host, &mut findings);
     let cards_differ = base
         .last
         .as_ref()
@@ -75,6 +77,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         cdroms: cdroms(base, &wanted),
         cards: cards_differ.then_some(cards),
         functions: functions_differ.then_some(functions),
+        ways,
         usb: base.differs(Request::usb_ids).then(|| wanted.usb_ids()),
         rom: rom(base, &wanted, host),
         edits: tuned.edits,
@@ -154,10 +157,10 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) 
         disks::set_cdrom(&mut draft, cdrom);
     }
     if let Some(cards) = &spec.cards {
-        hostdevs::set(&mut draft, hostdevs::CARDS, cards);
+        hostdevs::set(&mut draft, hostdevs::CARDS, cards, &spec.ways);
     }
     if let Some(functions) = &spec.functions {
-        hostdevs::set(&mut draft, hostdevs::FUNCTIONS, functions);
+        hostdevs::set(&mut draft, hostdevs::FUNCTIONS, functions, &spec.ways);
     }
     hostdevs::unset_multifunction(&mut draft, &record.single_functions);
     if let Some(usb) = &spec.usb {

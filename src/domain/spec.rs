@@ -1,5 +1,7 @@
 //! What a definition writes into a domain. `None` leaves a thing unchanged.
 
+use std::collections::BTreeMap;
+
 use super::edit::Edit;
 use super::record::Record;
 use super::request::extras::DiskCache;
@@ -24,6 +26,8 @@ pub struct Spec {
     pub(crate) cards: Option<Vec<Slot>>,
     /// The other PCI functions; vgapt's functions not listed here are removed.
     pub(crate) functions: Option<Vec<Slot>>,
+    /// Those of these functions that are not managed `<hostdev>`s.
+    pub(crate) ways: BTreeMap<PciAddress, Way>,
     /// The USB devices; vgapt's devices not listed here are removed.
     pub(crate) usb: Option<Vec<UsbId>>,
     /// The disks; vgapt's further disks are removed.
@@ -39,6 +43,22 @@ impl Spec {
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
         [&self.cards, &self.functions].into_iter().flatten().flatten()
     }
+}
+
+/// How a function is passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// As an `<interface>`, with what is to be set: only then libvirt sets MAC address and VLAN.
+    pub(crate) network: Option<NetworkCard>,
+    /// Whether libvirt binds it to a driver and back.
+    pub(crate) managed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NetworkCard {
+    /// `None`: libvirt chooses one when the domain is defined, and it stays.
+    pub(crate) mac: Option<String>,
+    pub(crate) vlan: Option<u16>,
 }
 
 /// PCI functions that share one guest slot, in the order of the function numbers.

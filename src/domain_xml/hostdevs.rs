@@ -45,8 +45,10 @@ pub fn pci_address(address: Element<'_>) -> Option<PciAddress> {
     PciAddress::of_attributes(|name| address.attribute(name))
 }
 
+/// The functions that a domain passes through as `<hostdev>` or `<interface>`, in this order.
 pub fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element<'_>, PciAddress)> {
-    devices_named(domain, "hostdev").filter_map(|hostdev| match host_device(hostdev)? {
+    let interfaces = devices_named(domain, "interface");
+    devices_named(domain, "hostdev").chain(interfaces).filter_map(|hostdev| match host_device(hostdev)? {
         HostDevice::Function(address) => Some((hostdev, address)),
         _ => None,
     })
@@ -55,7 +57,7 @@ pub fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element<'_>, P
 /// The functions that libvirt itself takes from their drivers at the start. What an `<interface>` passes is not among them:
 /// libvirt stores the settings of its network device before it unbinds it.
 pub fn managed_functions(domain: Element<'_>) -> Vec<PciAddress> {
-    let is_managed = |hostdev: &Element<'_>| hostdev.attribute("managed").as_deref() == Some("yes");
+    let is_managed = |hostdev: &Element<'_>| hostdev.name() == "hostdev" && hostdev.attribute("managed").as_deref() == Some("yes");
     pci_hostdevs(domain).filter(|(hostdev, _)| is_managed(hostdev)).map(|(_, address)| address).collect()
 }
 

@@ -1,6 +1,7 @@
 //! What is requested of a host.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use crate::model::{PciAddress, Size, SmbShare};
 use crate::passthrough::DangerKind;
@@ -25,6 +26,27 @@ pub struct Wanted {
     pub install: Option<BTreeSet<PackageUse>>,
     /// The folders that are shared with guests.
     pub shares: Shares,
+    /// The virtual functions that are made at each boot.
+    pub virtual_functions: Vec<VirtualFunctions>,
+}
+
+/// How many virtual functions (SR-IOV) of a physical function are made; none: those that vgapt makes are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VirtualFunctions {
+    /// The physical function.
+    pub parent: PciAddress,
+    /// How many.
+    pub count: u32,
+}
+
+impl FromStr for VirtualFunctions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (parent, count) = text.split_once('=').ok_or_else(|| format!("'{text}' has no number: use ADDRESS=N, such as 06:00.0=2"))?;
+        let count = count.parse().map_err(|_| format!("'{count}' is not a number of virtual functions"))?;
+        Ok(Self { parent: parent.parse()?, count })
+    }
 }
 
 /// What packages are installed for.

@@ -114,7 +114,7 @@ fn hostdev(hostdev: Element<'_>, request: &mut Request) -> bool {
     if is_first {
         request.gpu.push(GpuChoice::At(address));
     } else if !belongs {
-        request.pci.push(address);
+        request.pci.push(address.into());
     }
     true
 }

@@ -37,6 +37,18 @@ pub struct PciDevice {
     pub bars: Vec<Bar>,
     /// The physical function of which this is a virtual one (SR-IOV).
     pub physical_function: Option<PciAddress>,
+    /// The virtual functions that it can have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sriov: Option<Sriov>,
+}
+
+/// The virtual functions (SR-IOV) that a physical function can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Sriov {
+    /// How many, as its driver allows (`sriov_totalvfs`).
+    pub total: u32,
+    /// Whether the host's drivers take new ones (`sriov_drivers_autoprobe`); the kernel's default.
+    pub autoprobe: bool,
 }
 
 /// A memory region of a PCI function.
@@ -117,10 +129,10 @@ impl PciDevice {
     }
 }
 
-/// vfio-pci itself, `vfio-pci-…`, `…-vfio-pci` and `…_vfio_pci`, as the kernel's drivers/vfio/pci names them.
+/// vfio-pci itself, `vfio-pci-…`, `…-vfio-pci` and `…_vfio_pci`, as the kernel's drivers/vfio/pci names them, and NVIDIA's for vGPUs.
 fn is_vfio(driver: &str) -> bool {
     let driver = driver.replace('_', "-");
-    driver.starts_with("vfio-pci") || driver.ends_with("-vfio-pci")
+    driver.starts_with("vfio-pci") || driver.ends_with("-vfio-pci") || driver == "nvidia-vgpu-vfio"
 }
 
 /// A plugged-in USB device (including hubs, without root hubs).
@@ -143,7 +155,16 @@ mod tests {
 
     #[test]
     fn vfio_variants() {
-        for driver in ["vfio-pci", "vfio_pci", "mlx5_vfio_pci", "nvgrace-gpu-vfio-pci", "hisi-acc-vfio-pci", "vfio-pci-nvgpu"] {
+        for driver in [
+            "vfio-pci",
+            "vfio_pci",
+            "mlx5_vfio_pci",
+            "nvgrace-gpu-vfio-pci",
+            "hisi-acc-vfio-pci",
+            "vfio-pci-nvgpu",
+            "xe-vfio-pci",
+            "nvidia-vgpu-vfio",
+        ] {
             assert!(is_vfio(driver), "{driver}");
         }
         for driver in ["vfio", "nvidia", "pci-stub", "virtio-pci", "pcieport"] {

@@ -31,7 +31,7 @@ mod unbinding;
 
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
-pub use devices::{Bar, IommuGroup, PciDevice, UsbDevice};
+pub use devices::{Bar, IommuGroup, PciDevice, Sriov, UsbDevice};
 pub use files::{FileFacts, Files, Identity, file_of_loop};
 pub use finding::{Finding, Override, Severity, shell_word};
 pub use firmware::Firmware;

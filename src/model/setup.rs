@@ -37,9 +37,9 @@ pub struct Setup {
     pub in_domains: DomainFunctions,
 }
 
-/// The PCI functions that defined domains pass through, as far as these domains can be read.
+/// The PCI functions that defined domains pass through, with the names of these domains, as far as they can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DomainFunctions(pub Reading<BTreeSet<PciAddress>>);
+pub struct DomainFunctions(pub Reading<BTreeMap<PciAddress, BTreeSet<String>>>);
 
 impl Default for DomainFunctions {
     fn default() -> Self {
@@ -60,7 +60,7 @@ impl Default for LocalInitramfs {
 impl DomainFunctions {
     /// Whether a domain that could be read passes this function through.
     pub fn have(&self, function: PciAddress) -> bool {
-        matches!(&self.0, Reading::Known(functions) if functions.contains(&function))
+        matches!(&self.0, Reading::Known(functions) if functions.contains_key(&function))
     }
 }
 

@@ -11,7 +11,7 @@ use super::findings::finding;
 use super::style::{BAD, FAINT, GOOD, STRONG, Style, WARNING, paint, shown};
 use super::table::{self, table};
 use crate::model::{CardKind, Host, Iommu, IommuGroup, PciAddress, PciDevice, UsbDevice};
-use crate::passthrough::{self, Assessment, Verdict};
+use crate::passthrough::{self, Assessment, SharedOut, Verdict};
 
 /// All cards, one line each, what their verdicts mean, and warnings about the host.
 pub fn cards(host: &Host, cards: &[Assessment]) -> String {
@@ -246,6 +246,26 @@ fn function_line(device: &PciDevice) -> String {
     format!("  {} {} [{}]: {name} [{}]{driver}\n", device.address.short(), device.class.noun(), device.class, device.id)
 }
 
+/// The virtual functions (SR-IOV) of each physical function, and who has them; empty where there are none.
+pub fn shared_out(parents: &[SharedOut]) -> String {
+    let mut text = String::new();
+    for SharedOut { parent, name, driver, total, functions } in parents {
+        let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
+        let driver = driver.as_deref().unwrap_or("no driver");
+        let head = format!("Virtual functions of {}", parent.short());
+        text.push_str(&format!("\n{} ({name}, on {driver}): {}{of}\n", paint(STRONG, head), functions.len()));
+        for function in functions {
+            let domains = match function.domains.as_deref() {
+                None => "unknown whether a domain has it".to_owned(),
+                Some([]) => "no domain".to_owned(),
+                Some(names) => format!("domain {}", names.join(", ")),
+            };
+            text.push_str(&format!("  {}  {}, {domains}\n", function.address.short(), function.driver.as_deref().unwrap_or("no driver")));
+        }
+    }
+    text
+}
+
 /// All USB devices except root hubs.
 pub fn usb(host: &Host) -> String {
     if host.usb.is_empty() {
@@ -280,14 +300,17 @@ pub struct Listing {
     iommu: Iommu,
     gpus: Vec<Assessment>,
     groups: Vec<IommuGroup>,
+    /// The virtual functions (SR-IOV), and who has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    virtual_functions: Vec<SharedOut>,
     #[serde(flatten)]
     host: Host,
 }
 
 impl Listing {
-    pub fn answer(host: Host, gpus: Vec<Assessment>) -> Answer {
+    pub fn answer(host: Host, gpus: Vec<Assessment>, virtual_functions: Vec<SharedOut>) -> Answer {
         let warnings = passthrough::of_host(&host);
-        Answer::done(Self { iommu: host.platform.iommu, gpus, groups: host.groups(), host }).finding(warnings)
+        Answer::done(Self { iommu: host.platform.iommu, gpus, groups: host.groups(), virtual_functions, host }).finding(warnings)
     }
 }
 

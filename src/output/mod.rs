@@ -33,6 +33,9 @@ pub use imported::{compared, imported};
 pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, card_details, card_name, cards, env, functions, groups, hosts, usb};
 pub use measured::measured;
 pub use measured_svg::measured_svg;
+pub use list::{
+    CardsOfHost, Hosts, Listing, Variables, addresses, card_details, card_name, cards, env, functions, groups, hosts, shared_out, usb,
+};
 pub use next::next;
 pub use plan::{PlanView, Planned, edited, undoing};
 pub use reset::{identified, reset_plan};

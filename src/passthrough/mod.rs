@@ -11,6 +11,7 @@ mod recorded_group;
 mod resets;
 mod unbinding;
 mod verdict;
+mod virtual_functions;
 mod warnings;
 
 pub use assessment::{Assessment, assess};
@@ -26,4 +27,5 @@ pub use resets::{
 };
 pub use unbinding::{services_of, unbinding_order};
 pub use verdict::Verdict;
+pub use virtual_functions::{SharedOut, VirtualFunction, shared_out};
 pub use warnings::of_host;

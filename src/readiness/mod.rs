@@ -19,6 +19,7 @@ mod next_kernel;
 mod platform;
 mod report;
 mod software;
+mod virtual_functions;
 
 pub use check::{Check, CheckState, NextStep, Topic};
 pub use facts::{Input, meant, proposed_bind};

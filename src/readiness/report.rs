@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::check::{Check, CheckState, NextStep};
 use super::facts::{Facts, Input};
 use super::next_kernel::NextKernel;
-use super::{binding, boot, cards, groups, hook, kernel_log, kernels, memory, next, next_kernel, platform, software};
+use super::{binding, boot, cards, groups, hook, kernel_log, kernels, memory, next, next_kernel, platform, software, virtual_functions};
 use crate::model::{Next, PciAddress};
 
 /// Whether a host is ready, what comes next, and what was checked.
@@ -109,6 +109,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(facts.cards.iter().filter_map(|card| binding::driver_kept_out(facts, card)));
     checks.extend(binding::doubts(facts));
     checks.extend(binding::others(facts));
+    checks.extend(virtual_functions::made(facts));
     checks.push(memory::hugepages(facts));
     checks.extend(memory::locked(facts));
     checks.extend(software::proxmox(facts));

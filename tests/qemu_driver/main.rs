@@ -22,6 +22,7 @@ mod small_scripts;
 mod three_way;
 mod two_writers;
 mod virt_manager;
+mod virtual_functions;
 mod window;
 
 /// What the driver inside a client needs.

@@ -30,7 +30,7 @@ pub(crate) fn source(command: &str, argument: &str) -> Option<Source> {
         ("list" | "check" | "topology", "gpu") => Source::Cards { auto: false },
         (_, "gpu") => Source::Cards { auto: true },
         (_, "gpu_audio") => Source::Audio,
-        (_, "pci") | ("reset", "address") => Source::Functions,
+        (_, "pci" | "vfs") | ("reset", "address") => Source::Functions,
         (_, "usb" | "keyboard" | "mouse") => Source::Usb,
         (_, "mdev") => Source::Mediated,
         (_, "evdev") => Source::Inputs,

@@ -33,7 +33,7 @@ impl Answers {
         self.name = Some(name.to_owned());
         match &existing.record {
             Some(record) if !record.attached => self.request = record.request.overlaid_by(&self.request),
-            _ if self.lacks_card() => self.request.pci = existing.passed().iter().map(|passed| passed.address).collect(),
+            _ if self.lacks_card() => self.request.pci = existing.passed().iter().map(|passed| passed.address.into()).collect(),
             _ => {}
         }
         self

@@ -22,7 +22,7 @@ use crate::commands::shared::refused::Refused;
 use crate::commands::shared::request_file;
 use crate::domain::{Profile, Request};
 use crate::host::{Allow, PackageUse};
-use crate::model::{Finding, Next, PciAddress, Severity, shell_word};
+use crate::model::{Finding, Next, Severity, shell_word};
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
 use crate::run;
@@ -75,7 +75,7 @@ impl Plan {
         let new_disk = new_disk.map(|path| NewDisk { path: path.clone(), size: answers.disk_size.unwrap_or(DISK_SIZE) });
         let cards: Vec<String> = request.gpu.iter().map(std::string::ToString::to_string).collect();
         let of_cards = if cards.is_empty() { Vec::new() } else { [vec!["--gpu".to_owned()], cards].concat() };
-        let others: Vec<String> = request.pci.iter().map(PciAddress::to_string).collect();
+        let others: Vec<String> = request.pci.iter().map(|choice| choice.address.to_string()).collect();
         let of_others = if others.is_empty() { Vec::new() } else { [vec!["--pci".to_owned()], others].concat() };
         // Where nobody has said how the host does without its only display, `prepare` is to refuse it.
         let is_open = !answers.allow.contains(&Allow::OnlyDisplay) && proposals::is_only_display(&answers, found);

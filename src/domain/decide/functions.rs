@@ -1,11 +1,13 @@
 //! Which functions a domain passes: those of the requested cards, and others.
 
+use std::collections::BTreeMap;
+
 use crate::domain::alias;
 use crate::domain::base::Base;
 use crate::domain::record::Passed;
 use crate::domain::request::Request;
 use crate::domain::request::gpu::GpuChoice;
-use crate::domain::spec::Slot;
+use crate::domain::spec::{NetworkCard, Slot, Way};
 use crate::domain_xml::{alias_of, pci_hostdevs};
 use crate::model::{Card, Finding, Host, PciAddress};
 use crate::passthrough::{assess, choose};
@@ -65,6 +67,42 @@ fn card_at(host: &Host, address: PciAddress, findings: &mut Vec<Finding>) -> Opt
     card
 }
 
+/// How these functions are passed, for those that are not managed `<hostdev>`s: virtual functions of network cards, and those that a
+/// variant driver of VFIO has. libvirt before 10.0 would bind them to vfio-pci instead, and a vGPU loses its type with its driver.
+pub(crate) fn ways<'s>(
+    wanted: &Request,
+    slots: impl Iterator<Item = &'s Slot>,
+    host: &Host,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<PciAddress, Way> {
+    let mut ways = BTreeMap::new();
+    for device in slots.flat_map(|slot| &slot.functions).filter_map(|function| host.device(*function)) {
+        let is_virtual = device.physical_function.is_some();
+        let choice = wanted.pci.iter().find(|choice| choice.address == device.address);
+        let (mac, vlan) = (choice.and_then(|choice| choice.mac.clone()), choice.and_then(|choice| choice.vlan));
+        let is_network = is_virtual && device.class.base() == NETWORK;
+        if !is_network && (mac.is_some() || vlan.is_some()) {
+            findings.push(Finding::error(
+                "not-a-network-function",
+                format!(
+                    "{} is no virtual function of a network card, so libvirt cannot set its MAC address or VLAN",
+                    device.address.short()
+                ),
+                "leave mac= and vlan= out, or name a virtual function: vgapt list --all",
+            ));
+        }
+        let has_variant = device.driver.as_deref().is_some_and(|driver| driver == "nvidia" || (device.on_vfio() && driver != "vfio-pci"));
+        if is_virtual && (is_network || has_variant) {
+            let network = is_network.then_some(NetworkCard { mac, vlan });
+            ways.insert(device.address, Way { network, managed: !has_variant });
+        }
+    }
+    ways
+}
+
+/// The base class of network controllers.
+const NETWORK: u8 = 0x02;
+
 /// Groups functions that share a slot of the host, so that they share one of the guest; functions of the cards are skipped.
 pub(crate) fn by_slot(functions: &[PciAddress], cards: &[Slot]) -> Vec<Slot> {
     let mut slots: Vec<Slot> = Vec::new();
@@ -90,7 +128,9 @@ pub(crate) fn passed(base: &Base, prefix: &str, differ: bool, slots: &[Slot], ho
     let last = base.last.as_ref();
     let known = |address: PciAddress| last.and_then(|last| last.passed.iter().position(|passed| passed.address == address));
     // Functions that were passed manually have no alias of vgapt's.
-    let is_of_kind = |address: &PciAddress| last.is_some_and(|last| last.request.pci.contains(address)) == (prefix == alias::PCI);
+    let is_of_kind = |address: &PciAddress| {
+        last.is_some_and(|last| last.request.pci.iter().any(|choice| choice.address == *address)) == (prefix == alias::PCI)
+    };
     let by_hand = |address: PciAddress| last.is_some_and(|last| last.by_hand.contains(&address)) && is_of_kind(&address);
     let own = |hostdev: Element<'_>, address| match alias_of(hostdev).filter(|name| name.starts_with(alias::OURS)) {
         Some(name) => name.starts_with(prefix),

@@ -58,7 +58,7 @@ pub(crate) fn follow(wanted: &mut Request, base: &Base, host: &Host, findings: &
     }
     // What is lost is said; it is refused for that alone.
     wanted.gpu.retain(|choice| !matches!(choice, GpuChoice::At(address) if lost.contains(address)));
-    wanted.pci.retain(|address| !lost.contains(address));
+    wanted.pci.retain(|choice| !lost.contains(&choice.address));
     let now = |address: &mut PciAddress| {
         if let Some((_, place)) = found.iter().find(|(before, _)| before == address) {
             *address = *place;
@@ -69,7 +69,7 @@ pub(crate) fn follow(wanted: &mut Request, base: &Base, host: &Host, findings: &
             now(address);
         }
     }
-    wanted.pci.iter_mut().chain(&mut wanted.gpu_audio).for_each(now);
+    wanted.pci.iter_mut().map(|choice| &mut choice.address).chain(&mut wanted.gpu_audio).for_each(now);
 }
 
 /// The one place where a function is now; else why it is not clear, and what to do.

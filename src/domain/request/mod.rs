@@ -10,6 +10,7 @@ pub(super) mod gpu;
 mod heading;
 pub(super) mod network;
 mod overlay;
+pub(super) mod pci;
 pub(super) mod screen;
 mod text;
 pub(super) mod tuning;
@@ -24,6 +25,7 @@ use crate::model::{PciAddress, Size, UsbId};
 use cpus::Cpus;
 use extras::Extras;
 use gpu::GpuChoice;
+use pci::PciChoice;
 use tuning::Tuning;
 use without::Without;
 
@@ -95,10 +97,10 @@ pub struct Request {
     #[arg(long, help_heading = heading::INPUT, value_name = "VENDOR:PRODUCT", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
     pub usb: Vec<UsbId>,
-    /// Any other PCI function to pass through
-    #[arg(long, help_heading = heading::INPUT, value_name = "ADDRESS", num_args = 1..)]
+    /// Any other PCI function to pass through; a virtual function of a network card can have a MAC address and a VLAN
+    #[arg(long, help_heading = heading::INPUT, value_name = "ADDRESS[,mac=MAC][,vlan=ID]", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
-    pub pci: Vec<PciAddress>,
+    pub pci: Vec<PciChoice>,
     /// Options for further devices.
     #[command(flatten)]
     #[serde(flatten)]

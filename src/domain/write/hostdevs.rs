@@ -1,16 +1,16 @@
 //! Host devices in a domain: PCI functions, each card on its own slot, and USB devices by their ids.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::apply::Draft;
 use crate::domain::alias;
 use crate::domain::base::{Base, Purpose};
 use crate::domain::edit::{Change, Edit, Part, Place, Policy};
 use crate::domain::record::Record;
-use crate::domain::spec::{Slot, Spec};
+use crate::domain::spec::{NetworkCard, Slot, Spec, Way};
 use crate::domain_xml::{
-    alias_of, devices_named, functions_of_commandline, hostdev_of, is_express, is_first, joinable, next_bus, number, on_slot, passes_usb,
-    pci_hostdevs, place, taken_slots,
+    HostDevice, alias_of, device_with_alias, devices_named, functions_of_commandline, host_device, hostdev_of, is_express, is_first,
+    joinable, next_bus, number, on_slot, passes_usb, pci_hostdevs, place, taken_slots,
 };
 use crate::model::{PciAddress, UsbId};
 use crate::xml::{Document, Element, Fragment};
@@ -23,19 +23,53 @@ const PER_SLOT: u32 = 8;
 /// The highest bus number of a PCI domain.
 const LAST_BUS: u32 = 0xff;
 
+/// How functions are passed that are not managed `<hostdev>`s.
+type Ways = BTreeMap<PciAddress, Way>;
+
 /// The kinds of passed functions, with the prefix of their aliases.
 pub(crate) const CARDS: (Part, &str) = (Part::Cards, alias::GPU);
 pub(crate) const FUNCTIONS: (Part, &str) = (Part::Functions, alias::PCI);
 
 /// Sets vgapt's PCI hostdevs of one kind to exactly these.
-pub(crate) fn set(draft: &mut Draft, (part, prefix): (Part, &'static str), slots: &[Slot]) {
+pub(crate) fn set(draft: &mut Draft, (part, prefix): (Part, &'static str), slots: &[Slot], ways: &Ways) {
     let wanted: Vec<String> = slots.iter().flat_map(|slot| &slot.functions).map(|function| alias::pci(prefix, *function)).collect();
-    draft.retain(part, prefix, |_, rest| wanted.contains(&format!("{prefix}{rest}")));
+    // An older vgapt passed network cards as `<hostdev>`, for which libvirt sets nothing.
+    let lacks_settings = |device: Element<'_>| {
+        let way = host_function(device).and_then(|function| ways.get(&function));
+        device.name() == "hostdev" && way.and_then(|way| way.network.as_ref()).is_some_and(|card| card.mac.is_some() || card.vlan.is_some())
+    };
+    draft.retain(part, prefix, |device, rest| wanted.contains(&format!("{prefix}{rest}")) && !lacks_settings(device));
     // Root ports that no device uses any more.
     let taken = taken_slots(draft.root());
     draft.retain(part, alias::PORT, |port, _| number(port, "index").is_some_and(|bus| taken.iter().any(|(taken, _)| *taken == bus)));
     for slot in slots {
-        set_slot(draft, (part, prefix), slot);
+        set_slot(draft, (part, prefix), slot, ways);
+        for (function, card) in slot.functions.iter().filter_map(|function| Some((function, ways.get(function)?.network.as_ref()?))) {
+            set_network(draft, part, &alias::pci(prefix, *function), card);
+        }
+    }
+}
+
+/// What is to be set of a network card; a MAC address that is there stays, if no other one is given.
+fn set_network(draft: &mut Draft, part: Part, name: &str, card: &NetworkCard) {
+    if device_with_alias(draft.root(), name).is_none_or(|device| device.name() != "interface") {
+        return;
+    }
+    if let Some(mac) = &card.mac {
+        draft.apply(Edit::device(part, name, "mac").with("address", mac));
+    }
+    let vlan = Edit::device(part, name, "vlan");
+    match card.vlan {
+        Some(id) => draft.apply(Edit::device(part, name, "vlan/tag").with("id", id)),
+        None if vlan.place.find(draft.root()).is_some() => draft.apply(Edit { change: Change::Remove, ..vlan }),
+        None => {}
+    }
+}
+
+fn host_function(device: Element<'_>) -> Option<PciAddress> {
+    match host_device(device)? {
+        HostDevice::Function(function) => Some(function),
+        _ => None,
     }
 }
 
@@ -46,7 +80,7 @@ pub(crate) fn missing(domain: &Document, slot: &Slot) -> Vec<PciAddress> {
 }
 
 /// Adds the missing functions of a slot.
-fn set_slot(draft: &mut Draft, (part, prefix): (Part, &'static str), slot: &Slot) {
+fn set_slot(draft: &mut Draft, (part, prefix): (Part, &'static str), slot: &Slot, ways: &Ways) {
     let missing = missing(&draft.domain, slot);
     if missing.is_empty() {
         return;
@@ -69,7 +103,7 @@ fn set_slot(draft: &mut Draft, (part, prefix): (Part, &'static str), slot: &Slot
     let several = missing.len() > 1 || place.is_some();
     for (function, number) in missing.iter().zip(numbers) {
         let guest = GuestAddress { bus, slot: device, function: number, multifunction: number == 0 && several };
-        draft.apply(Edit::insert(part, pci(*function, &alias::pci(prefix, *function), &guest)));
+        draft.apply(Edit::insert(part, pci(*function, ways.get(function), &alias::pci(prefix, *function), &guest)));
     }
     if several {
         draft.apply(multifunction((bus, device), Some("on")));
@@ -135,7 +169,7 @@ struct GuestAddress {
     multifunction: bool,
 }
 
-fn pci(function: PciAddress, name: &str, guest: &GuestAddress) -> Fragment {
+fn pci(function: PciAddress, way: Option<&Way>, name: &str, guest: &GuestAddress) -> Fragment {
     let mut address = Fragment::new("address")
         .with("type", "pci")
         .with("domain", "0x0000")
@@ -145,23 +179,35 @@ fn pci(function: PciAddress, name: &str, guest: &GuestAddress) -> Fragment {
     if guest.multifunction {
         address = address.with("multifunction", "on");
     }
-    pci_hostdev(function).child(alias::element(name)).child(address)
+    passed(function, way).child(alias::element(name)).child(address)
 }
 
 /// A hostdev for a host function, without a guest address.
 pub fn pci_hostdev(function: PciAddress) -> Fragment {
+    passed(function, None)
+}
+
+fn passed(function: PciAddress, way: Option<&Way>) -> Fragment {
+    let managed = if way.is_none_or(|way| way.managed) { "yes" } else { "no" };
     let host = Fragment::new("address")
         .with("domain", format_args!("0x{:04x}", function.domain))
         .with("bus", format_args!("0x{:02x}", function.bus))
         .with("slot", format_args!("0x{:02x}", function.device))
         .with("function", format_args!("0x{:x}", function.function));
-    Fragment::new("hostdev")
-        .with("mode", "subsystem")
-        .with("type", "pci")
-        .with("managed", "yes")
-        // libvirt's default; stated explicitly, because libvirt on a host without VFIO would not generate QEMU's options otherwise.
-        .child(Fragment::new("driver").with("name", "vfio"))
-        .child(Fragment::new("source").child(host))
+    // libvirt's default; stated explicitly, because libvirt on a host without VFIO would not generate QEMU's options otherwise.
+    let driver = Fragment::new("driver").with("name", "vfio");
+    let Some(card) = way.and_then(|way| way.network.as_ref()) else {
+        let hostdev = Fragment::new("hostdev").with("mode", "subsystem").with("type", "pci").with("managed", managed);
+        return hostdev.child(driver).child(Fragment::new("source").child(host));
+    };
+    let vlan = card.vlan.map(|vlan| Fragment::new("vlan").child(Fragment::new("tag").with("id", vlan)));
+    Fragment::new("interface")
+        .with("type", "hostdev")
+        .with("managed", managed)
+        .child_if(card.mac.as_ref().map(|mac| Fragment::new("mac").with("address", mac)))
+        .child(driver)
+        .child(Fragment::new("source").child(host.with("type", "pci")))
+        .child_if(vlan)
 }
 
 /// Sets or removes the firmware file of a card's function.

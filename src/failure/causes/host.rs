@@ -126,6 +126,14 @@ pub(super) const CAUSES: &[Cause] = &[
         ..START
     },
     Cause {
+        code: "parent-down",
+        lines: &["Unable to configure VF {number} of PF '{word}' because the PF is not online"],
+        what: "libvirt sets a virtual function's MAC address and VLAN through the host's interface {word}, which is down",
+        remedy: "ip link set {word} up (as root); at each boot: bring it up in the host's network configuration",
+        source: "libvirt src/util/virnetdev.c",
+        ..START
+    },
+    Cause {
         code: "bridge-missing",
         lines: &[
             "Cannot get interface MTU on '{word}': No such device",

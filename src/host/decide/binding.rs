@@ -92,7 +92,7 @@ fn virtual_function(device: &PciDevice) -> Option<Finding> {
     let message = format!(
         "{at} is a virtual function of {parent}: it does not exist at boot until something writes to sriov_numvfs of {parent}, so it cannot be bound early"
     );
-    let remedy = "use --bind start: libvirt binds it when the domain starts (a udev rule or a service has to create it at each boot)";
+    let remedy = "use --bind start: libvirt binds it when the domain starts (prepare --vfs makes it at each boot)";
     Some(if device.on_vfio() {
         Finding::warning("virtual-function", message, remedy)
     } else {

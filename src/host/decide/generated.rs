@@ -4,6 +4,7 @@
 use std::mem::take;
 
 use super::bound::{Bound, bound, ids_of};
+use super::virtual_functions::RULES;
 use crate::host::plan::Plan;
 use crate::host::request::{Bind, Wanted};
 use crate::model::{Distribution, Finding, Host, PciAddress, Setup};
@@ -166,9 +167,16 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     let Some(System { name, made, lines, .. }) = found(&host.platform.distribution, setup) else { return };
     let needed = needed(host, setup, wanted, plan);
     let changes = !plan.is_empty();
+    let rules = plan.writes.iter().find(|write| write.path == RULES && !wanted.virtual_functions.is_empty());
+    let rules: Option<String> = rules.and_then(|write| write.after.as_deref()).map(only_rules);
     // The finding below replaces those about files that do not exist here.
     plan.findings.retain(|finding| !["initramfs", "boot-loader"].contains(&finding.code));
     *plan = Plan { parameters: take(&mut plan.parameters), findings: take(&mut plan.findings), ..Plan::default() };
+    if let Some(rules) = rules {
+        let message =
+            format!("{name}: {made}, so a rule of udev for virtual functions that vgapt would write is lost or cannot be written");
+        plan.findings.push(Finding::error("generated-rule", message, format!("add this rule of udev to its configuration: {rules}")));
+    }
     if !needed.parameters.is_empty() || !needed.removed.is_empty() || !needed.bound.is_empty() {
         let lines = lines(&needed);
         let warning = twin_warning(&needed, &lines);
@@ -181,6 +189,11 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
             "start domains with vgapt start, which does the same before the start",
         ));
     }
+}
+
+/// The lines that are no comments.
+fn only_rules(text: &str) -> String {
+    text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("; ")
 }
 
 /// What this boot lacks, and what is not yet bound to vfio-pci.

@@ -4,7 +4,7 @@ use std::slice;
 
 use super::initramfs::{self, Inclusion};
 use super::parameters::{self, Needed};
-use super::{binding, bound, checks, generated, hook, hugepages, loaders, others, overruled, packages, refusals, samba};
+use super::{binding, bound, checks, generated, hook, hugepages, loaders, others, overruled, packages, refusals, samba, virtual_functions};
 use crate::host::plan::{Command, Edits, Parameter, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::{self, ParameterChange};
@@ -47,6 +47,8 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     }
     loader_edits(host, setup, needed, &mut plan);
     take(&mut plan, hook::edits(setup, wanted.program.as_deref()));
+    let made = virtual_functions::edits(host, setup, wanted, &mut plan.findings);
+    take(&mut plan, made);
     if let Some(uses) = &wanted.install {
         take(&mut plan, packages::edits(host, setup, wanted, uses));
     }

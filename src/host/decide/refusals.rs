@@ -50,7 +50,7 @@ pub(super) fn decided(finding: Finding, wanted: &Wanted) -> Finding {
     if finding.unless.is_some() && is_so { finding.decided() } else { finding }
 }
 
-fn unsuitable(host: &Host, address: PciAddress) -> Option<Finding> {
+pub(super) fn unsuitable(host: &Host, address: PciAddress) -> Option<Finding> {
     match host.device(address) {
         None => Some(Finding::error("no-device", format!("there is no PCI function at {address}"), "see all functions: vgapt list --all")),
         Some(device) if device.is_bridge() || device.class.is_any_bridge() => Some(Finding::error(
@@ -95,24 +95,24 @@ pub(super) fn of_bind_start(host: &Host, setup: &Setup, functions: &[PciAddress]
                 }),
             ));
         }
-        findings.extend(made_at_boot(setup, device));
+        findings.extend(made_at_boot(host, setup, device));
     }
     findings
 }
 
 /// A virtual function (SR-IOV) does not exist until its number is written to sysfs, at each boot.
-fn made_at_boot(setup: &Setup, device: &PciDevice) -> Option<Finding> {
+fn made_at_boot(host: &Host, setup: &Setup, device: &PciDevice) -> Option<Finding> {
     let parent = device.physical_function?;
     let is_written = |text: &str| text.lines().any(|line| line.contains("sriov_numvfs") && !line.trim_start().starts_with('#'));
     let mut texts = setup.files.0.values().filter_map(|file| file.text.as_deref().ok());
     (!texts.any(is_written)).then(|| {
         let (at, of) = (device.address.short(), parent.short());
         let only = format!("it exists only after something writes to sriov_numvfs of {of} at each boot, and nothing was found that does");
-        let line = format!("w /sys/bus/pci/devices/{parent}/sriov_numvfs - - - - NUMBER");
+        let count = host.virtual_functions_of(&[parent]).len();
         Finding::warning(
             "virtual-function",
             format!("{at} is a virtual function of {of}: {only}"),
-            format!("nothing, if something else writes it; otherwise create a file in /etc/tmpfiles.d with the line: {line}"),
+            format!("nothing, if something else writes it; otherwise: vgapt prepare --vfs {of}={count}"),
         )
     })
 }
