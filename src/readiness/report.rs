@@ -115,6 +115,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(software::libvirt(facts));
     checks.extend(hook::own(facts));
     checks.extend(hook::others(facts));
+    checks.extend(hook::in_updates(facts));
     checks.extend(software::components(facts));
     checks.push(software::virtio_disc(facts));
     checks.extend(software::shared_folders(facts));

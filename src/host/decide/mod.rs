@@ -19,6 +19,7 @@ mod parameters;
 mod planning;
 mod refusals;
 mod samba;
+mod update_hook;
 
 pub use binding::SCRIPT;
 pub use bound::{Bound, MODPROBE, bound};
@@ -29,3 +30,4 @@ pub use others::{ExternalBinding, drivers_kept_out, others, removing};
 pub use planning::plan;
 pub use refusals::only_virtual;
 pub use samba::is_shared;
+pub use update_hook::update_hooks;
