@@ -124,8 +124,8 @@ fn every_subcommand_and_option_is_completed() {
             assert_eq!(names.contains(subcommand.get_name()), !subcommand.is_hide_set(), "{line} {}", subcommand.get_name());
         }
         let options: BTreeSet<String> = home.bash(&format!("{line} --"), "--").into_iter().collect();
-        for long in command.get_arguments().filter_map(clap::Arg::get_long) {
-            assert!(options.contains(&format!("--{long}")), "{line} --{long}: {options:?}");
+        for (argument, long) in command.get_arguments().filter_map(|argument| Some((argument, argument.get_long()?))) {
+            assert_eq!(options.contains(&format!("--{long}")), !argument.is_hide_set(), "{line} --{long}: {options:?}");
         }
         for subcommand in command.get_subcommands().filter(|one| one.get_name() != "help") {
             all(home, subcommand, &format!("{line} {}", subcommand.get_name()));

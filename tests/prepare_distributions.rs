@@ -17,7 +17,7 @@ use tree::{Content, assert_same, distribution, walk};
 
 const DISTRIBUTIONS: &str = "fixtures/distributions";
 /// Those that are refused, and told what to do.
-const REFUSED: [&str; 3] = ["arch-uki-unsigned", "centos-bootc", "two-loaders-nothing-tells"];
+const REFUSED: [&str; 4] = ["arch-uki-unsigned", "centos-bootc", "fedora-bootc", "two-loaders-nothing-tells"];
 
 fn distributions() -> Vec<String> {
     let entries = fs::read_dir(DISTRIBUTIONS).unwrap().map(|entry| entry.unwrap().path());
@@ -92,6 +92,20 @@ fn a_shell_reads_what_was_there_and_ours_once() {
     }
 }
 
+/// A short `a{sv}` as `GVariant` has it, of keys and serialized variants: aligned to 8 bytes, with the offsets of the ends behind.
+fn dictionary(entries: &[(&str, &str)]) -> String {
+    let offset = |length: usize| char::from_u32(u32::try_from(length).unwrap()).filter(char::is_ascii).unwrap();
+    let (mut text, mut ends) = (String::new(), String::new());
+    for (key, variant) in entries {
+        text += &"\0".repeat(text.len().next_multiple_of(8) - text.len());
+        let key = format!("{key}\0");
+        let padding = "\0".repeat(key.len().next_multiple_of(8) - key.len());
+        text += &format!("{key}{padding}{variant}{}", offset(key.len()));
+        ends.push(offset(text.len()));
+    }
+    text + &ends
+}
+
 /// Whether rpm-ostree regenerated the initramfs before, and how, is what undo restores; where that is not known, nothing is
 /// changed. rpm-ostree refuses to enable what is enabled without arguments.
 #[test]
@@ -112,7 +126,9 @@ fn rpm_ostree_regenerates_as_before() {
             let root = root.path();
             if is_staged {
                 fs::create_dir_all(root.join("run/ostree")).unwrap();
-                fs::write(root.join("run/ostree/staged-deployment"), format!("\0target\0[origin]\nrefspec=x\n{before}\0s\0kargs")).unwrap();
+                let origin = format!("[origin]\nrefspec=x\n{before}\0\0s");
+                let target = dictionary(&[("origin", &origin)]);
+                fs::write(root.join("run/ostree/staged-deployment"), dictionary(&[("target", &format!("{target}\0a{{sv}}"))])).unwrap();
             } else {
                 fs::write(root.join(ORIGIN), format!("[origin]\nrefspec=x\n{before}")).unwrap();
             }
@@ -133,6 +149,53 @@ fn rpm_ostree_regenerates_as_before() {
     let ran = on(root.path(), &["prepare", "--gpu", "01:00.0", "--yes"]).with(1);
     assert!(ran.stderr.contains("it is unknown whether rpm-ostree regenerates the initramfs already"), "{}{}", ran.stdout, ran.stderr);
     assert_same(&before, &walk(root.path()), "nothing is changed");
+}
+
+/// What bootc keeps for vgapt is set whole, and taken back by its owner's name; the deployment that waits for the shutdown counts,
+/// not the entry that booted. What another owner set, bootc does not take away.
+#[test]
+fn bootc_keeps_parameters_by_their_owner() {
+    const SET: &str = "bootc loader-entries set-options-for-source --source vgapt";
+    const STAGED: &str = "run/ostree/staged-deployment";
+    let root = distribution("fedora-bootc");
+    let root = root.path();
+    let before = walk(root);
+    let at_start = ["prepare", "--gpu", "01:00.0", "--bind", "start", "--yes"];
+    let ran = on(root, &at_start).with(0);
+    assert!(ran.stdout.contains(&format!("$ {SET} --options=intel_iommu=on\n")), "{}", ran.stdout);
+    let ran = on(root, &["undo", "--yes"]).with(0);
+    assert!(format!("{}{}", ran.stdout, ran.stderr).contains(&format!("$ {SET} (run it in that system)")), "{}{}", ran.stdout, ran.stderr);
+    assert_same(&before, &walk(root), "undone");
+
+    // What vgapt has in the entry is kept beside what comes.
+    let entry = root.join("boot/loader/entries/ostree-1.conf");
+    let text = fs::read_to_string(&entry).unwrap();
+    let with_own = format!("{}x-options-source-vgapt intel_iommu=on\n", text.replace("rhgb quiet", "rhgb quiet intel_iommu=on"));
+    fs::write(&entry, &with_own).unwrap();
+    let pages = ["--hugepages", "4G", "--page-size", "1G"];
+    let ran = on(root, &[&at_start[..], &pages].concat());
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(
+        said.contains(&format!("$ {SET} --options='intel_iommu=on hugepagesz=1G hugepages=4'\n").replace("--options='", "'--options=")),
+        "{said}"
+    );
+
+    // Another one's is not taken away by bootc, but by rpm-ostree where that is there.
+    fs::write(&entry, text.replace("rhgb quiet", "rhgb quiet intel_iommu=off")).unwrap();
+    let ran = on(root, &at_start).with(1);
+    assert!(ran.stderr.contains("remove from your image, or where it was installed: intel_iommu=off"), "{}", ran.stderr);
+
+    // Nothing is left to do where the waiting deployment has it; one that is not understood is not overwritten.
+    fs::write(&entry, &text).unwrap();
+    fs::create_dir_all(root.join("run/ostree")).unwrap();
+    let target = format!("{}\0a{{sv}}", dictionary(&[("origin", "x\0\0s")]));
+    let line = "rhgb\0quiet\0intel_iommu=on\0\u{5}\u{b}\u{1a}\0as";
+    fs::write(root.join(STAGED), dictionary(&[("target", &target), ("kargs", line)])).unwrap();
+    let ran = on(root, &at_start).with(0);
+    assert!(ran.stderr.contains("already up to date"), "{}{}", ran.stdout, ran.stderr);
+    fs::write(root.join(STAGED), "something else").unwrap();
+    let ran = on(root, &at_start).with(1);
+    assert!(ran.stderr.contains("staged-deployment is not understood"), "{}{}", ran.stdout, ran.stderr);
 }
 
 /// An empty file and one without write permission are files like any other; a directory keeps its mode.

@@ -49,6 +49,9 @@ pub struct Arguments {
     /// card needs them; RELEASE as in /lib/modules [default: the newest kernel in the boot menu]
     #[arg(long, value_name = "RELEASE", num_args = 0..=1, default_missing_value = "", conflicts_with = "rom")]
     next: Option<String>,
+    /// As the hook in updates of kernels runs it: print only what such an update may have made lacking
+    #[arg(long, hide = true, requires = "next")]
+    after_update: bool,
     /// A copy of the card's ROM; check whether a guest can use it
     #[arg(long, value_name = "FILE")]
     rom: Option<PathBuf>,
@@ -73,6 +76,7 @@ impl Arguments {
             None => self.report(context, &root, &host)?,
         };
         let detail = match (context.global.verbose, context.global.quiet) {
+            _ if self.after_update => Detail::AfterUpdate,
             (true, _) => Detail::More,
             (_, true) => Detail::Less,
             _ => Detail::Usual,
@@ -114,7 +118,9 @@ impl Arguments {
             seen.read_images(Some(&kernel.release));
             seen.read_parameters(&kernel);
         }
-        Ok(seen.report_of(&kernel, &cards, self.bind))
+        // Whoever prepared the host and has nothing bound at boot leaves the card with the host until a domain starts.
+        let at_start = self.after_update && crate::host::bound(&seen.setup).is_empty();
+        Ok(seen.report_of(&kernel, &cards, self.bind.or(at_start.then_some(Bind::Start))))
     }
 
     fn cards(&self, root: &Root, host: &Host, setup: &Setup) -> Result<Vec<Assessment>> {

@@ -14,8 +14,8 @@ use super::shared::options::with_unit;
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice};
-use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
-use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare};
+use crate::host::{Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which, self};
+use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare, shell_command};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough::{self, Verdict};
 use crate::problem::Problem;
@@ -361,7 +361,7 @@ fn prove(root: &Root, wanted: &Wanted, plan: &Plan, run: &Run, target: &Target, 
     let mut missing: Vec<String> = again.writes.iter().map(|write| write.path.clone()).collect();
     if target.is_live() {
         let needed = again.commands.iter().filter(|command| command.lacking.is_none());
-        missing.extend(needed.map(|command| command.argv.join(" ")));
+        missing.extend(needed.map(|command| shell_command(&command.argv)));
     }
     if !missing.is_empty() {
         let message = format!("after all changes were made, these are still missing: {}", missing.join("; "));

@@ -9,7 +9,7 @@ use super::shared::consent::Consent;
 use super::shared::next;
 use super::shared::refused::Refused;
 use crate::host::{self, Undoing, Which};
-use crate::model::{Finding, Next};
+use crate::model::{Finding, Next, shell_command};
 use crate::output::{self, Answer, Outcome};
 
 /// Revert everything that prepare changed
@@ -92,7 +92,7 @@ fn next_step(outcome: Outcome, undoing: &Undoing, is_live: bool) -> Option<Next>
         }
         Outcome::Done if is_live => Next::command("reboot", "until then drivers and kernel parameters are as they were loaded"),
         Outcome::Done if !undoing.noted.is_empty() => {
-            let commands: Vec<String> = undoing.noted.iter().map(|argv| argv.join(" ")).collect();
+            let commands: Vec<String> = undoing.noted.iter().map(|argv| shell_command(argv)).collect();
             Next::command(commands.join(" && "), "run it in that system")
         }
         _ => return None,

@@ -10,6 +10,7 @@ mod devices;
 mod dkms;
 mod files;
 mod firmware;
+mod gvariant;
 mod hangs;
 mod hook;
 mod kernel_log;

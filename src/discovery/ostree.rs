@@ -1,11 +1,20 @@
-//! Whether rpm-ostree regenerates the initramfs of the next deployment on this host, according to that deployment's origin.
+//! Deployments of ostree: what the next one has on its command line, and whether rpm-ostree regenerates its initramfs on this
+//! host, according to its origin.
 
-use crate::model::{ConfigFiles, Reading};
+use std::io;
+
+use super::gvariant;
+use crate::model::{ConfigFiles, OWN_OPTIONS, Reading, StagedDeployment};
 use crate::root::Root;
 
 const BOOTED: &str = "/run/ostree-booted";
 /// A deployment that becomes bootable at shutdown: a `GVariant` with its origin as one of the strings, which end with a null.
 const STAGED: &str = "/run/ostree/staged-deployment";
+/// The longest one that is read: it is a few KiB long.
+const LONGEST: usize = 1 << 20;
+/// What bootc's package installs beside it, and bootc itself generates: the words that it understands.
+const BOOTC_WORDS: &str = "/usr/share/bash-completion/completions/bootc";
+const BY_SOURCE: &str = "set-options-for-source";
 const ENTRIES: &str = "/boot/loader/entries";
 
 /// The arguments that dracut gets; absent if the initramfs is the one of the image.
@@ -31,6 +40,28 @@ pub(super) fn local_initramfs(root: &Root, files: &ConfigFiles) -> Reading<Vec<S
         }
     };
     arguments(&text).map_or(Reading::Absent, Reading::Known)
+}
+
+/// Whether bootc has `loader-entries set-options-for-source` (since 1.15.2).
+pub(super) fn has_sources(root: &Root) -> bool {
+    let line = |text: &str| text.lines().find(|line| line.contains(BY_SOURCE)).unwrap_or_default().to_owned();
+    root.excerpt(BOOTC_WORDS, line).is_some_and(|line| !line.is_empty())
+}
+
+/// The deployment that becomes bootable at shutdown (`_ostree_sysroot_stage_tree…` in ostree's `ostree-sysroot-deploy.c`).
+pub(super) fn staged(root: &Root) -> Reading<StagedDeployment> {
+    let bytes = match root.first_bytes(STAGED, LONGEST) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Reading::Absent,
+        Err(error) => return Reading::Unknown(format!("cannot read {STAGED}: {error}")),
+    };
+    // Every one has its target.
+    if gvariant::value(&bytes, "target", "a{sv}").is_none() {
+        return Reading::Unknown(format!("{STAGED} is not understood"));
+    }
+    let cmdline = gvariant::value(&bytes, "kargs", "as").and_then(gvariant::strings).map(|words| words.join(" "));
+    let own = gvariant::value(&bytes, "bootconfig-extra", "a{ss}").and_then(|extra| gvariant::text(extra, OWN_OPTIONS));
+    Reading::Known(StagedDeployment { cmdline, own: own.unwrap_or_default().to_owned() })
 }
 
 /// The deployment of the entry with the highest version, which is booted next.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{config, firmware, hook, libvirt, ostree, uses};
-use crate::model::{Booted, Host, Kernel, LocalInitramfs, PciAddress, Setup, Size};
+use crate::model::{Booted, DomainFunctions, Host, Kernel, LocalInitramfs, PciAddress, Setup, Size, StagedState};
 use crate::root::Root;
 
 /// Programs that `prepare` may run, or whose presence shows how the host is set up.
@@ -77,6 +77,8 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         unread,
         booted: booted(root),
         local_initramfs: LocalInitramfs(ostree::local_initramfs(root, &files)),
+        staged: StagedState(ostree::staged(root)),
+        has_sources: ostree::has_sources(root),
         claimants: claimants(root, host, &kernels),
         kernels,
         programs: PROGRAMS.iter().filter(|name| is_program(root, name)).map(|name| (*name).to_owned()).collect(),

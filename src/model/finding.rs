@@ -99,6 +99,13 @@ pub fn shell_word(name: &str) -> String {
     if is_plain { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 
+/// A command as it is typed into a shell.
+pub fn shell_command(argv: &[String]) -> String {
+    let is_plain =
+        |word: &str| !word.is_empty() && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.+:@%/=,".contains(letter));
+    argv.iter().map(|word| if is_plain(word) { word.clone() } else { shell_word(word) }).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,7 @@ pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
 pub use devices::{Bar, IommuGroup, PciDevice, Sriov, UsbDevice};
 pub use files::{FileFacts, Files, Identity, file_of_loop};
-pub use finding::{Finding, Override, Severity, shell_word};
+pub use finding::{Finding, Override, Severity, shell_command, shell_word};
 pub use firmware::Firmware;
 pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookState, OtherHook};
 pub use host::Host;
@@ -58,6 +58,7 @@ pub use sample::{CpuTimes, Frequency, GuestMemory, IdleState, Interrupts, Link, 
 pub(crate) use text::{serde_as_text, serialize_as_text};
 
 pub use setup::{
-    Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, Setup, Use, UsedFor, Uses,
+    Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, OWN_OPTIONS, Setup,
+    StagedDeployment, StagedState, Use, UsedFor, Uses,
 };
 pub use unbinding::{Bound, HANGS, Hang, HangEvidence};

@@ -34,7 +34,33 @@ pub struct Setup {
     pub hook_program: Option<String>,
     /// Whether rpm-ostree regenerates the initramfs on this host.
     pub local_initramfs: LocalInitramfs,
+    pub staged: StagedState,
+    /// Whether this host's bootc knows parameters by their owner (`bootc loader-entries`).
+    pub has_sources: bool,
     pub in_domains: DomainFunctions,
+}
+
+/// The key of an entry of ostree's, and of a deployment that waits, with the part of the command line that vgapt owns
+/// (bootc-loader-entries-set-options-for-source(8)).
+pub const OWN_OPTIONS: &str = "x-options-source-vgapt";
+
+/// The deployment of ostree that becomes bootable at shutdown, as far as it says something of the kernel's command line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StagedDeployment {
+    /// The whole command line; `None`: that of the deployment that runs.
+    pub cmdline: Option<String>,
+    /// The part of it that vgapt owns.
+    pub own: String,
+}
+
+/// Absent where no deployment waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedState(pub Reading<StagedDeployment>);
+
+impl Default for StagedState {
+    fn default() -> Self {
+        Self(Reading::Absent)
+    }
 }
 
 /// The PCI functions that defined domains pass through, with the names of these domains, as far as they can be read.

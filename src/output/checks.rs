@@ -9,6 +9,8 @@ use crate::readiness::{Check, CheckState, Report, Topic};
 pub enum Detail {
     /// Only what is missing.
     Less,
+    /// What an update may have brought and a guest lacks, into the output of that update; nothing where nothing is lacking.
+    AfterUpdate,
     Usual,
     /// Everything, and why it matters.
     More,
@@ -17,10 +19,14 @@ pub enum Detail {
 pub fn checks(report: &Report, detail: Detail) -> String {
     let told = |check: &&Check| match detail {
         Detail::Less => check.state == CheckState::Missing,
+        Detail::AfterUpdate => is_of_update(check),
         Detail::Usual => !check.minor || check.state == CheckState::Missing,
         Detail::More => true,
     };
     let shown: Vec<&Check> = report.checks.iter().filter(told).collect();
+    if detail == Detail::AfterUpdate && shown.is_empty() {
+        return String::new();
+    }
     let mut text = String::new();
     let mut group = None;
     for check in &shown {
@@ -35,7 +41,18 @@ pub fn checks(report: &Report, detail: Detail) -> String {
     }
     let style = if report.ready { GOOD } else { BAD };
     let (word, rest) = report.summary.split_at(report.summary.find([',', ':']).unwrap_or(report.summary.len()));
-    format!("{text}{}{rest}\n{}", paint(style, word), next(&report.next))
+    // Where something only needs attention, what comes next is its remedy.
+    let next = if detail == Detail::AfterUpdate && report.ready { String::new() } else { next(&report.next) };
+    format!("{text}{}{rest}\n{next}", paint(style, word))
+}
+
+/// Which card is meant, and what others bind, is as it was before the update.
+fn is_of_update(check: &Check) -> bool {
+    match check.state {
+        CheckState::Ok => false,
+        CheckState::Missing => check.group != Topic::Cards,
+        CheckState::Warning | CheckState::Unknown => check.group == Topic::Boot,
+    }
 }
 
 fn heading(group: Topic) -> &'static str {

@@ -7,6 +7,7 @@ use super::diff::diff;
 use super::style::{FAINT, STRONG, WARNING, paint};
 use super::table::row;
 use crate::host::{Plan, Undoing, Write};
+use crate::model::shell_command;
 
 /// A plan for people.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +53,7 @@ impl PlanView<'_> {
         }
         for command in &plan.commands {
             let done = if self.is_live { "" } else { " (not run)" };
-            text.push_str(&format!("{}\n    {}{done}\n", paint(STRONG, format_args!("$ {}", command.argv.join(" "))), command.why));
+            text.push_str(&format!("{}\n    {}{done}\n", paint(STRONG, format_args!("$ {}", shell_command(&command.argv))), command.why));
         }
         for parameter in &plan.parameters {
             text.push_str(&format!("{} {}: {}\n", paint(FAINT, "kernel parameter"), parameter.token, parameter.why));
@@ -158,10 +159,10 @@ pub fn undoing(undoing: &Undoing) -> String {
         text.push_str(&change(&file.path, now.as_deref(), then.as_deref()));
     }
     for argv in &undoing.commands {
-        text.push_str(&format!("{}\n", paint(STRONG, format_args!("$ {}", argv.join(" ")))));
+        text.push_str(&format!("{}\n", paint(STRONG, format_args!("$ {}", shell_command(argv)))));
     }
     for argv in &undoing.noted {
-        text.push_str(&format!("{} (run it in that system)\n", paint(STRONG, format_args!("$ {}", argv.join(" ")))));
+        text.push_str(&format!("{} (run it in that system)\n", paint(STRONG, format_args!("$ {}", shell_command(argv)))));
     }
     text
 }

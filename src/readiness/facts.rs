@@ -2,7 +2,7 @@
 
 use crate::host::loaders::{self, Chosen, Entry};
 use crate::host::{self, Bind, Parameter, Plan, Wanted};
-use crate::model::{Cmdline, Finding, Host, Observed, PciAddress, Setup, Severity};
+use crate::model::{Cmdline, Finding, Host, Observed, PciAddress, Setup, Severity, shell_command};
 use crate::passthrough::{Assessment, Choice, Verdict, assess, choose, is_only_display};
 
 /// What was read from the host, and what is requested.
@@ -75,13 +75,13 @@ impl<'a> Facts<'a> {
         if self.writes() || self.plan.commands.is_empty() {
             return self.command();
         }
-        let commands: Vec<String> = self.plan.commands.iter().map(|command| command.argv.join(" ")).collect();
+        let commands: Vec<String> = self.plan.commands.iter().map(|command| shell_command(&command.argv)).collect();
         commands.join(" && ")
     }
 
     /// A reboot; in a tree, after the recorded commands.
     pub(super) fn reboot(&self) -> String {
-        let noted: Vec<String> = self.noted.iter().map(|argv| argv.join(" ")).collect();
+        let noted: Vec<String> = self.noted.iter().map(|argv| shell_command(argv)).collect();
         if noted.is_empty() { "reboot".to_owned() } else { format!("run in that system: {}; then reboot", noted.join(" && ")) }
     }
 

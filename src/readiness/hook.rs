@@ -1,4 +1,4 @@
-//! libvirt's hook: whether it is installed, executable and called.
+//! vgapt's hooks: libvirt's, whether it is installed, executable and called; and those in updates of kernels.
 
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
@@ -46,6 +46,25 @@ pub(super) fn own(facts: &Facts) -> Vec<Check> {
         }];
     };
     [Some(installed(file, facts)), Some(program(facts)), labels(facts), Some(called(facts))].into_iter().flatten().collect()
+}
+
+/// The hooks in updates of kernels, on a host whose cards vgapt binds.
+pub(super) fn in_updates(facts: &Facts) -> Option<Check> {
+    let hooks = host::update_hooks(facts.host, facts.setup);
+    if hooks.is_empty() || host::bound(facts.setup).is_empty() {
+        return None;
+    }
+    let files = &facts.setup.files;
+    let check = |seen: String| check("update-hook", "hook in updates of kernels", seen).minor();
+    let is_as_written = |path: &str, text: &str| files.text(path) == Some(text);
+    Some(match hooks.iter().find(|(path, text)| !is_as_written(path, text)) {
+        None => check(format!("{} is installed", hooks[0].0)),
+        Some((path, _)) => {
+            let seen = if files.exists(path) { "is not from this version of vgapt" } else { "is not installed" };
+            check(format!("{path} {seen}"))
+                .care("an update does not say what its kernel lacks for a guest; vgapt check --next does", facts.command())
+        }
+    })
 }
 
 fn check(code: &'static str, subject: &str, seen: String) -> Check {

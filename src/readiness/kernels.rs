@@ -36,8 +36,15 @@ pub(super) fn gone(facts: &Facts) -> Option<Check> {
     Some(Check::of_finding(finding, Topic::Boot, "vfio_virqfd", "the build of an initramfs fails (dracut, mkinitcpio)"))
 }
 
+/// What an initramfs is needed for: a guest now, or at the next boot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    Now,
+    NextBoot,
+}
+
 /// For early binding, vfio-pci and its configuration must be in the initramfs.
-pub(super) fn initramfs(facts: &Facts) -> Vec<Check> {
+pub(super) fn initramfs(facts: &Facts, when: For) -> Vec<Check> {
     let (setup, observed) = (facts.setup, facts.observed);
     if bound(setup).is_empty() {
         return Vec::new();
@@ -64,7 +71,7 @@ pub(super) fn initramfs(facts: &Facts) -> Vec<Check> {
             let check = check(path, format!("lacks {}", missing.join(", ")));
             let why = "other drivers are loaded from it, so vfio-pci has to be in it too, to be loaded before them";
             // What is bound now can be used now.
-            if facts.cards.iter().all(|card| card.verdict == Verdict::Ready) {
+            if when == For::Now && facts.cards.iter().all(|card| card.verdict == Verdict::Ready) {
                 return check.care(why, rebuild(facts));
             }
             let check = check.missing(NextStep::Prepare, why, rebuild(facts));
@@ -77,11 +84,13 @@ pub(super) fn initramfs(facts: &Facts) -> Vec<Check> {
 const REGENERATE: &str = "regenerate the initramfs";
 
 fn rebuild(facts: &Facts) -> String {
-    match host::initramfs::chosen(facts.host, facts.setup).map(|tool| tool.kind) {
+    let command = match host::initramfs::chosen(facts.host, facts.setup).map(|tool| tool.kind) {
         Ok(InitramfsTool::InitramfsTools) => "update-initramfs -u -k all",
         Ok(InitramfsTool::Dracut) => "dracut --regenerate-all --force",
         Ok(InitramfsTool::Mkinitcpio) => "mkinitcpio -P",
         _ => REGENERATE,
-    }
-    .to_owned()
+    };
+    // Where its configuration is not there either, prepare writes that and runs the tool.
+    let is_of_prepare = facts.plan.commands.iter().any(|own| command.split(' ').next() == own.argv.first().map(String::as_str));
+    if is_of_prepare { facts.command() } else { command.to_owned() }
 }

@@ -3,7 +3,7 @@
 use super::check::{Check, CheckState, NextStep};
 use super::facts::Facts;
 use crate::host::Bind;
-use crate::model::{Iommu, Next, PciAddress, Severity};
+use crate::model::{Iommu, Next, PciAddress, Severity, shell_command};
 use crate::passthrough::{Assessment, Choice, Verdict, assess, choose, in_the_way, is_soldered};
 
 /// The kind of the next step for the host and the cards that were looked at, and that step.
@@ -57,7 +57,7 @@ fn refused(facts: &Facts, first: &Check) -> Option<Next> {
 
 fn reboot(facts: &Facts, first: &Check) -> Next {
     let cards: String = facts.cards.iter().map(|card| format!(" --gpu {}", card.address.short())).collect();
-    let noted: Vec<String> = facts.noted.iter().map(|argv| argv.join(" ")).collect();
+    let noted: Vec<String> = facts.noted.iter().map(|argv| shell_command(argv)).collect();
     if noted.is_empty() {
         Next::command("reboot", format!("{}; afterwards: vgapt check{cards}", said(facts, first)))
     } else {

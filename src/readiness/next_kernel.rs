@@ -2,6 +2,7 @@
 
 use super::check::{Check, CheckState, NextStep, Topic};
 use super::facts::{Facts, says};
+use super::kernels::For;
 use super::{binding, boot, cards, images, kernels};
 use crate::host::loaders::{self, Entry};
 use crate::host::modprobe;
@@ -194,7 +195,7 @@ fn image(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
         let remedy = "generate it, as the update of the kernel should have";
         return vec![check.missing(NextStep::Kernel, "the kernel may not boot, or boots without the early binding", remedy)];
     }
-    kernels::initramfs(facts)
+    kernels::initramfs(facts, For::NextBoot)
 }
 
 /// Options of modules that this version of the module does not know: the kernel ignores them, and says so only in its log.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::check::{Check, CheckState, NextStep};
 use super::facts::{Facts, Input};
+use super::kernels::For;
 use super::next_kernel::NextKernel;
 use super::{binding, boot, cards, groups, hook, kernel_log, kernels, memory, next, next_kernel, platform, software, virtual_functions};
 use crate::model::{Next, PciAddress};
@@ -102,7 +103,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(boot::nested_paging(facts));
     checks.push(kernels::vfio(facts));
     checks.extend(kernels::gone(facts));
-    checks.extend(kernels::initramfs(facts));
+    checks.extend(kernels::initramfs(facts, For::Now));
     checks.extend(next_kernel::of_another(facts));
     checks.extend(binding::moved(facts));
     checks.extend(binding::bound(facts));
@@ -116,6 +117,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(software::libvirt(facts));
     checks.extend(hook::own(facts));
     checks.extend(hook::others(facts));
+    checks.extend(hook::in_updates(facts));
     checks.extend(software::components(facts));
     checks.push(software::virtio_disc(facts));
     checks.extend(software::shared_folders(facts));

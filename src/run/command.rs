@@ -64,12 +64,15 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
+/// Set for each program, so that vgapt's own hooks know who runs what runs them (`host/decide/update_hook.sh`).
+const MARK: &str = "VGAPT_RUNS_IT";
+
 /// The locale is set to C, because messages of programs are parsed.
 pub(super) fn command(argv: &[String]) -> Result<Command> {
     let (program, arguments) = argv.split_first().context("the command line is empty")?;
     let found = search::find(program).ok_or_else(|| cannot_run(argv, &ErrorKind::NotFound.into()))?;
     let mut command = tied::command(&found);
-    command.args(arguments).env("LC_ALL", "C").env("PATH", search::path()).stdin(Stdio::null());
+    command.args(arguments).env("LC_ALL", "C").env("PATH", search::path()).env(MARK, "1").stdin(Stdio::null());
     Ok(command)
 }
 

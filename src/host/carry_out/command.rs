@@ -8,14 +8,14 @@ use rustix::fs::FileType;
 
 use super::receipt::{CommandRun, Made};
 use super::store::Stored;
-use crate::model::Finding;
+use crate::model::{Finding, shell_command};
 use crate::target::Target;
 use crate::target::files::{self, State};
 
 /// Runs a command of the running system; in a tree nothing is run.
 pub(super) fn run(argv: &[String], target: &Target) -> Result<()> {
     match target.run(argv)? {
-        Some(ran) if !ran.success() => bail!("{} failed ({}): {}", argv.join(" "), ran.status, ran.last_lines()),
+        Some(ran) if !ran.success() => bail!("{} failed ({}): {}", shell_command(argv), ran.status, ran.last_lines()),
         _ => Ok(()),
     }
 }
@@ -55,7 +55,7 @@ pub(super) fn carry_out(stored: &mut Stored, index: usize, target: &Target) -> R
 
 fn not_done(argv: &[String], lacking: &str, error: &anyhow::Error) -> Finding {
     let message = format!("the host still lacks {lacking}; {error:#}");
-    Finding::warning("not-installed", message, format!("correct what it names, then run: {}", argv.join(" ")))
+    Finding::warning("not-installed", message, format!("correct what it names, then run: {}", shell_command(argv)))
 }
 
 impl CommandRun {

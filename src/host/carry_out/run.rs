@@ -9,7 +9,7 @@ use super::receipt::{CommandRun, FORMAT, Progress, Receipt};
 use super::store::{Store, Stored, above};
 use super::undo::{self, Which};
 use crate::host::plan::Plan;
-use crate::model::Finding;
+use crate::model::{Finding, shell_command};
 use crate::target::Target;
 use crate::target::files::{self, State};
 
@@ -74,7 +74,7 @@ impl Run {
         let commands = if self.target.is_live() { receipt.commands.len() } else { 0 };
         let mut warnings = Vec::new();
         for index in 0..commands {
-            tell(&format!("running {}", self.stored.receipt.commands[index].command.argv.join(" ")));
+            tell(&format!("running {}", shell_command(&self.stored.receipt.commands[index].command.argv)));
             warnings.extend(command::carry_out(&mut self.stored, index, &self.target)?);
         }
         Ok(warnings)

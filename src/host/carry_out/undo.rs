@@ -11,6 +11,7 @@ use super::command;
 use super::file::RestoredFile;
 use super::receipt::{Progress, Receipt};
 use super::store::{Store, Stored};
+use crate::model::shell_command;
 use crate::target::Target;
 use crate::target::files;
 
@@ -158,7 +159,7 @@ pub fn undo(undoing: &Undoing, target: &Target, tell: &dyn Fn(&str)) -> Result<(
             }
         }
         for argv in commands {
-            tell(&format!("running {}", argv.join(" ")));
+            tell(&format!("running {}", shell_command(argv)));
             command::run(argv, target)?;
         }
     }

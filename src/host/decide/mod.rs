@@ -20,6 +20,7 @@ mod planning;
 mod refusals;
 mod samba;
 mod virtual_functions;
+mod update_hook;
 
 pub use binding::SCRIPT;
 pub use bound::{Bound, MODPROBE, bound};
@@ -31,3 +32,4 @@ pub use planning::plan;
 pub use refusals::only_virtual;
 pub use samba::is_shared;
 pub use virtual_functions::{MadeAtBoot, made_at_boot};
+pub use update_hook::{update_hooks};

@@ -4,7 +4,7 @@ use std::slice;
 
 use super::initramfs::{self, Inclusion};
 use super::parameters::{self, Needed};
-use super::{binding, bound, checks, generated, hook, hugepages, loaders, others, overruled, packages, refusals, samba, virtual_functions};
+use super::{binding, bound, checks, generated, hook, hugepages, loaders, others, overruled, packages, refusals, samba, update_hook, virtual_functions};
 use crate::host::plan::{Command, Edits, Parameter, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::{self, ParameterChange};
@@ -55,10 +55,14 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     // After the packages: one of them may be Samba.
     take(&mut plan, samba::edits(host, setup, wanted));
     plan.findings.extend(samba::warnings(setup, &wanted.shares.shares));
-    correct_labels(setup, &mut plan);
     if plan.writes.is_empty() {
         plan.findings = plan.findings.into_iter().map(|finding| refusals::decided(finding, wanted)).collect();
     }
+    // After that: what only looks is no change that a refusal could be about.
+    if bound_before || !wanted.functions.is_empty() {
+        take(&mut plan, update_hook::edits(host, setup));
+    }
+    correct_labels(setup, &mut plan);
     generated::refuse(host, setup, wanted, &mut plan);
     if !plan.is_empty() {
         let findings = checks::findings(host, setup, &plan, wanted);

@@ -69,5 +69,9 @@ fn in_deployment(setup: &Setup) -> Result<Command, Finding> {
     };
     let mut command = Command::of(&[], WHY);
     (command.argv, command.undo) = (argv, Some(undo));
+    if setup.has("bootc") {
+        // "Deployment contains local rpm-ostree modifications; cannot upgrade via bootc" (bootc's cli.rs).
+        command.why.push_str("; from then on rpm-ostree updates this host, and bootc upgrade refuses");
+    }
     Ok(command)
 }
