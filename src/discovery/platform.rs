@@ -19,6 +19,23 @@ pub(super) fn processor(root: &Root) -> Cpu {
     parse(&String::from_utf8_lossy(&bytes))
 }
 
+/// What only the definition of a domain asks of the processor.
+pub(super) fn as_kernel_uses_it(root: &Root, processor: Cpu) -> Cpu {
+    let clock = root.attribute("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    Cpu { delivers_interrupts: delivers_interrupts(root), tsc_keeps_time: clock.map(|clock| clock == "tsc"), ..processor }
+}
+
+/// Parameters of KVM's modules, as they are in effect (Linux `arch/x86/kvm/vmx/vmx.c` and `svm/avic.c`). A processor that
+/// could, and its flag, say nothing: AVIC was off by default for years.
+fn delivers_interrupts(root: &Root) -> Option<bool> {
+    let parameters = ["kvm_intel/parameters/enable_apicv", "kvm_amd/parameters/avic"];
+    match parameters.iter().find_map(|parameter| root.attribute(&format!("/sys/module/{parameter}")))?.as_str() {
+        "Y" | "1" => Some(true),
+        "N" | "0" => Some(false),
+        _ => None,
+    }
+}
+
 fn parse(cpuinfo: &str) -> Cpu {
     let first = cpuinfo.split("\n\n").next().unwrap_or_default();
     let values: BTreeMap<&str, &str> =
@@ -30,6 +47,7 @@ fn parse(cpuinfo: &str) -> Cpu {
         family: value("cpu family").and_then(|text| text.parse().ok()),
         physical_bits: value("address sizes").and_then(|text| text.split_once(" bits physical")?.0.parse().ok()),
         flags: value("flags").or_else(|| value("Features")).unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect(),
+        ..Cpu::default()
     }
 }
 

@@ -17,6 +17,7 @@ pub fn read(root: &Root, scope: Scope) -> Host {
     }
     if scope == Scope::All {
         host.topology = platform::topology(root);
+        host.cpu = platform::as_kernel_uses_it(root, host.cpu);
     }
     host
 }

@@ -22,6 +22,8 @@ pub(crate) enum Part {
     Hugepages,
     Firmware,
     Emulator,
+    /// Whether the guest sees KVM.
+    Hypervisor,
     /// The title and the description that virt-manager shows.
     Title,
     Description,

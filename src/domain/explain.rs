@@ -59,6 +59,16 @@ const REASONS: &[(&str, &str, &str)] = &[
         "QEMU target/i386/kvm: no_autoenable_flags",
     ),
     (
+        "cpu/feature[name=hypervisor]",
+        "Windows 7 reads the time from slow emulated hardware if it recognises a hypervisor, and not from the processor",
+        "vfio-users, 2016: a query of the timer takes 3,605 ns with it and 12.5 ns without",
+    ),
+    (
+        "cpu/feature[name=invtsc]",
+        "the guest may trust the processor's clock (TSC), which it reads without a VM exit; such a domain cannot be saved or migrated, as one with a passed device cannot anyway",
+        "libvirt formatdomain, CPU model and topology: migratable; QEMU docs/system/i386/hyperv.rst, hv-frequencies",
+    ),
+    (
         "cpu/maxphysaddr",
         "exposes the physical address bits of the host's CPU and IOMMU: room for large BARs, but none beyond the IOMMU's limit",
         "libvirt formatdomain, CPU model and topology; LookingGlass#1184",
@@ -109,7 +119,21 @@ const REASONS: &[(&str, &str, &str)] = &[
         "disables the balloon, which cannot reclaim memory that is pinned for a device",
         "kernel Documentation/driver-api/vfio",
     ),
-    ("features/kvm/hidden", "old NVIDIA drivers fail with error 43 if they detect KVM", "the guide"),
+    (
+        "features/kvm/hidden",
+        "whether the guest sees KVM: old NVIDIA drivers for Windows fail with error 43 if they detect it; a Linux guest uses its clock and its interrupts",
+        "the guide; --hide-kvm",
+    ),
+    (
+        "features/kvm/hint-dedicated",
+        "the guest's processors are its own: it does not leave one while it waits for a lock or for its next work",
+        "Linux Documentation/virt/kvm/x86/cpuid.rst, KVM_HINTS_REALTIME",
+    ),
+    (
+        "features/kvm/poll-control",
+        "the guest itself waits a moment for its next work before it halts, so that the host need not",
+        "Linux Documentation/virt/guest-halt-polling.rst",
+    ),
     (
         "devices/graphics",
         "a window on the host with the guest's picture, keyboard and mouse; only this host can connect to it",
@@ -144,7 +168,11 @@ const REASONS: &[(&str, &str, &str)] = &[
         "missed ticks are delivered later, so that the guest's clock does not fall behind on a busy host",
         "libvirt formatdomain, time keeping; virt-install's default",
     ),
-    ("clock/timer[name=pit]", "late ticks are not delivered all at once", "libvirt formatdomain, time keeping; virt-install's default"),
+    (
+        "clock/timer[name=pit]",
+        "late ticks are not delivered all at once; 'discard' for systems that do not count them, because delivering them later switches off AMD's AVIC",
+        "libvirt formatdomain, time keeping; Linux arch/x86/kvm, APICV_INHIBIT_REASON_PIT_REINJ",
+    ),
     (
         "clock/timer[name=hpet]",
         "disabled: the guest would use this timer, and each read of it causes a VM exit",
@@ -187,13 +215,14 @@ const DEVICES: &[(&str, &str, &str)] = &[
 ];
 
 /// The elements that come from vgapt's templates and that not every domain has.
-const OF_TEMPLATE: [&str; 16] = [
+const OF_TEMPLATE: [&str; 17] = [
     "os/type",
     "iothreads",
     "memoryBacking/nosharepages",
     "features/kvm/hidden",
     "cpu",
     "cpu/topology",
+    "cpu/feature[name=hypervisor]",
     "clock",
     "clock/timer[name=rtc]",
     "clock/timer[name=pit]",

@@ -144,6 +144,9 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) 
     if let Some(emulator) = wanted.emulator.as_ref().filter(|_| base.differs(|request| request.emulator.clone())) {
         basics::emulator(&mut draft, emulator);
     }
+    if let Some(is_hidden) = wanted.tuning.hide_kvm.filter(|_| base.differs(|request| request.tuning.hide_kvm)) {
+        basics::hide_kvm(&mut draft, is_hidden);
+    }
     if base.differs(|request| request.title.clone()) {
         basics::words(&mut draft, Part::Title, "title", wanted.title.as_deref());
     }

@@ -9,7 +9,7 @@ use vgapt::xml::Element;
 pub(super) fn abilities(version: Option<u64>, capabilities: Option<Element<'_>>) -> Libvirt {
     let tpm = capabilities.and_then(|root| root.at("devices/tpm"));
     let has_2 = tpm.is_some_and(|tpm| values(tpm, "backendVersion").contains("2.0") && values(tpm, "backendModel").contains("emulator"));
-    let hyperv = capabilities.and_then(|root| root.at("features/hyperv")).map(|hyperv| values(hyperv, "features"));
+    let hyperv = capabilities.and_then(|root| root.at("features/hyperv")).map(enlightenments);
     Libvirt {
         version,
         // libvirt before 8.9 does not report the list; for TCG it is empty, and such a domain uses none.
@@ -17,6 +17,12 @@ pub(super) fn abilities(version: Option<u64>, capabilities: Option<Element<'_>>)
         graphics: capabilities.and_then(|root| root.at("devices/graphics")).map(|graphics| values(graphics, "type")),
         tpms: tpm.map(|tpm| if has_2 { values(tpm, "model") } else { BTreeSet::new() }),
     }
+}
+
+/// The enlightenments, and those of their variants that libvirt (11.0 and later) would choose: `tlbflush_direct`.
+fn enlightenments(hyperv: Element<'_>) -> BTreeSet<String> {
+    let chosen = hyperv.child("defaults").into_iter().flat_map(Element::children).filter(|variant| variant.text() == "on");
+    values(hyperv, "features").into_iter().chain(chosen.map(|variant| variant.name().to_owned())).collect()
 }
 
 /// The values of `<enum name=…>` below an element.

@@ -90,6 +90,13 @@ pub struct Cpu {
     pub physical_bits: Option<u32>,
     /// Feature flags of the first logical CPU.
     pub flags: BTreeSet<String>,
+    /// Whether KVM lets the processor deliver the guest's interrupts (`APICv`, AVIC); `None` if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivers_interrupts: Option<bool>,
+    /// Whether the kernel tells the time by the processor's time stamp counter (TSC); it does not where it has found it
+    /// unsteady. `None` if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tsc_keeps_time: Option<bool>,
 }
 
 impl Cpu {
@@ -105,6 +112,12 @@ impl Cpu {
     /// Whether hardware virtualization is enabled; `None` if the flags are unknown.
     pub fn virtualization(&self) -> Option<bool> {
         (!self.flags.is_empty()).then(|| self.flags.contains("svm") || self.flags.contains("vmx"))
+    }
+
+    /// Whether the time stamp counter runs at one speed at all times, also while the processor sleeps, and the kernel does
+    /// not say otherwise.
+    pub fn has_steady_tsc(&self) -> bool {
+        ["constant_tsc", "nonstop_tsc"].iter().all(|flag| self.flags.contains(*flag)) && self.tsc_keeps_time != Some(false)
     }
 
     /// Whether this "host" is itself a virtual machine.

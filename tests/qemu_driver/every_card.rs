@@ -11,7 +11,7 @@ use super::command::{command, run, vgapt};
 use super::guide_flags::options;
 use super::libvirt::{Libvirt, have, skip};
 use super::lines::{changes, elements, without};
-use super::profiles::promised;
+use super::profiles::{Told, promised};
 use super::{EVERYTHING, QEMU, with_firmware, words};
 
 /// A domain as `--dry-run` prints it.
@@ -81,7 +81,7 @@ fn every_card_of_every_recorded_machine_makes_a_domain_that_libvirt_takes() {
             let told = argv.iter().filter(|option| option.starts_with("-device ") && option.contains(&format!("\"host\":\"{function}\"")));
             assert_eq!(told.count(), 1, "{}: {function} in {argv:#?}", dry.name);
         }
-        promised(os, is_intel, &argv, |_| true);
+        promised(os, &Told { is_intel, is_pinned: xml.contains("<vcpupin ") }, &argv, |_| true);
     }
     let all = libvirt.virsh(&["list", "--all", "--name"]).stdout;
     assert_eq!(all.split_whitespace().count(), dry.len());

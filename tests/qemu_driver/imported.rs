@@ -124,8 +124,8 @@ fn the_guides_own_script() {
     libvirt.virsh(&["define", "--validate", &file]);
     let (argv, beyond) = native(&libvirt, &libvirt.xml("00-guide"));
     // The page is of `define`, which names its ports and copies the variables of the firmware, and
-    // gives the guest the threads of the host's cores, and xHCI for -usb; the script does none of that, and
-    // has no huge pages.
+    // gives the guest the threads of the host's cores, without retries of spinlocks, and xHCI for -usb; the script does none
+    // of that, and has no huge pages.
     let page = fs::read_to_string("docs/guide-flags.md").unwrap();
     let page = page
         .replace("\"id\":\"ua-vgapt-port-0000-01-00-0\"", "\"id\":\"pci.1\"")
@@ -133,6 +133,7 @@ fn the_guides_own_script() {
         .replace("…/nvram/win10_VARS.fd", "/vm/OVMF_VARS.fd")
         .replace("{\"driver\":\"qemu-xhci\"", "{\"driver\":\"ich9-usb-ehci1\"")
         .replace("…cores=2,threads=2", "…cores=4,threads=1")
+        .replace(" no `hv-spinlocks`", " `-cpu …,hv-spinlocks=0x1fff,…`")
         .replace(" no `/vm/OVMF_VARS.fd`", "");
     let page: String = page.lines().filter(|line| !line.contains("-mem-prealloc")).map(|line| format!("{line}\n")).collect();
     for (beginning, why) in check(&page, None, &argv, beyond) {

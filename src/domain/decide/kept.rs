@@ -71,6 +71,9 @@ fn policy(part: Part) -> Kept {
         Part::Pinning => {
             Kept::Whole("the vCPU pinning was changed by hand and stays as it is; use --no-pin and then --pin to replace it with vgapt's")
         }
+        Part::Hypervisor => {
+            Kept::Whole("whether the guest sees KVM was changed by hand and stays as it is; use --hide-kvm yes or no to change it")
+        }
         Part::Numa => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: NUMA node of the memory"),
         Part::Processor => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: processor features"),
         Part::Guest => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: features for the guest system"),

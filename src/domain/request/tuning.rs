@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
+use clap::builder::BoolishValueParser;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,11 @@ pub struct Tuning {
     #[arg(long, hide_short_help = true, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text::write_size", deserialize_with = "text::read_size")]
     pub hugepage_size: Option<Size>,
+    /// Whether to hide from the guest that KVM runs it: old NVIDIA drivers for Windows want that, Linux is slower with it
+    /// [default: yes for Windows, no for Linux]
+    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = BoolishValueParser::new())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hide_kvm: Option<bool>,
 }
 
 /// A kind of cores of a hybrid processor.
@@ -62,6 +68,7 @@ impl Tuning {
             no_pin: (self.no_pin && !given.pin) || given.no_pin,
             core_kind: given.core_kind.or(self.core_kind),
             hugepage_size: given.hugepage_size.or(self.hugepage_size),
+            hide_kvm: given.hide_kvm.or(self.hide_kvm),
         }
     }
 }

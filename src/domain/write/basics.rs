@@ -62,6 +62,10 @@ pub(crate) fn emulator(draft: &mut Draft, path: &str) {
     draft.apply(Edit::put(Part::Emulator, "devices/emulator").text(path));
 }
 
+pub(crate) fn hide_kvm(draft: &mut Draft, is_hidden: bool) {
+    draft.apply(Edit::put(Part::Hypervisor, "features/kvm/hidden").with("state", if is_hidden { "on" } else { "off" }));
+}
+
 /// Sets the title or the description, or removes it.
 pub(crate) fn words(draft: &mut Draft, part: Part, name: &str, text: Option<&str>) {
     draft.apply(text.map_or_else(|| removed(part, name), |text| Edit::put(part, name).text(text)));

@@ -5,7 +5,7 @@ use super::pinning::Placed;
 use super::question::TuningInput;
 use super::{guest, memory, pinning, processor, sharing};
 use crate::domain::base::{Base, Purpose};
-use crate::domain::edit::{Change, Edit, Part, Written, find};
+use crate::domain::edit::{Change, Edit, Part, Policy, Written, find};
 use crate::domain::spec::Processors;
 use crate::domain_xml::are_pinned;
 use crate::model::Finding;
@@ -28,21 +28,22 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
     if base.purpose == Purpose::Detach {
         // What was added for the devices is removed. The other groups were requested with `define` and stay, like everything
         // else that it changed.
-        let groups = [Part::Processor, Part::Regions];
-        let edits = groups.into_iter().flat_map(|group| change(base, group, Vec::new()).unwrap_or_default()).collect();
+        let groups = [(Part::Processor, processor::migratable_again(base)), (Part::Regions, None)];
+        let edits = groups.into_iter().filter_map(|(group, put)| change(base, group, put.into_iter().collect())).flatten().collect();
         return Tuned { edits, ..Tuned::default() };
     }
     let Placed { processors, pinning, is_decided, edits: pins, mut findings } = pinning::decide(question);
     let nodes = is_decided.then(|| pinning.as_ref().map(|pinning| pinning.nodes.clone()).unwrap_or_default());
     let numa = memory::numa(question, nodes);
-    let cards = processor::settings(question, is_decided, pinning.is_some(), processors);
+    let is_pinned = pinning.is_some();
+    let cards = processor::settings(question, is_decided, is_pinned, processors);
     let is_requested = question.wanted.tuning.pin && base.differs(|request| request.tuning.pin);
     let pins = pins.and_then(|pins| if is_requested { Some(replaced(base, pins)) } else { change(base, Part::Pinning, pins) });
     let pinning = pinning.filter(|_| pins.is_some());
     let (numa, too_small) = numa.map_or((None, None), |(edits, finding)| (Some(edits), finding));
     let groups = [
         (Part::Numa, numa),
-        (Part::Guest, guest::settings(question)),
+        (Part::Guest, guest::settings(question, is_pinned)),
         (Part::Pages, memory::pages(question)),
         (Part::Sharing, sharing::settings(question)),
         (Part::Regions, processor::regions(question)),
@@ -76,7 +77,9 @@ fn change(base: &Base, group: Part, mut put: Vec<Edit>) -> Option<Vec<Edit>> {
         return None;
     }
     let is_ours = |path: &str| written.of(group).any(|(own, _)| own == path);
-    put.retain(|edit| edit.path().is_some_and(|path| is_ours(path) || find(root, path).is_none()));
+    // An attribute of an element that is not vgapt's is no element of the group.
+    let is_own = |edit: &Edit| edit.policy == Policy::Remembered;
+    put.retain(|edit| !is_own(edit) || edit.path().is_some_and(|path| is_ours(path) || find(root, path).is_none()));
     // In reverse order, so that parents are removed after their children.
     Some(without(group, written.of(group).rev().map(|(path, _)| path.clone()).collect(), put))
 }

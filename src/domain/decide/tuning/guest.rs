@@ -29,7 +29,7 @@ pub(super) fn missing(question: &TuningInput<'_>) -> Option<Finding> {
 }
 
 /// The settings, written once for a new domain.
-pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
+pub(super) fn settings(question: &TuningInput<'_>, is_pinned: bool) -> Option<Vec<Edit>> {
     let profile = question.base.profile?;
     let put = |path| Edit::put(Part::Guest, path);
     let mut settings = Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
     let hyperv = question.base.domain.root().at("features/hyperv").and_then(|hyperv| hyperv.attribute("mode"));
     // passthrough enables all enlightenments of the host, and libvirt accepts no single ones in addition.
     let has_all = hyperv.as_deref() == Some("passthrough");
-    let enlightenments = enlightenments::settings(profile, &question.host.cpu, question.libvirt).into_iter();
+    let enlightenments = enlightenments::settings(profile, &question.host.cpu, question.libvirt, is_pinned).into_iter();
     settings.extend(enlightenments.filter(|edit| !has_all || !enlightenments::is_hyperv(edit)));
     if profile.tpm() {
         settings.push(put("devices/tpm").with("model", TPM));

@@ -2,10 +2,13 @@
 //! memory regions (BARs) of cards.
 
 use super::question::TuningInput;
-use crate::domain::base::Purpose;
-use crate::domain::edit::{Edit, Part};
+use crate::domain::base::{Base, Purpose};
+use crate::domain::edit::{Edit, Part, Policy, find};
 use crate::domain::spec::Processors;
 use crate::model::Size;
+
+/// The guest may trust its time stamp counter.
+const STEADY_CLOCK: &str = "cpu/feature[name=invtsc]";
 
 /// The default size of q35's window above 4 GiB (`pci-hole64-size` of `hw/i386/pc_q35.c`).
 const DEFAULT_WINDOW: Size = Size::from_mib(32 << 10);
@@ -43,8 +46,41 @@ pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: 
             // without it the guest sees threads as cores.
             settings.push(put("cpu/feature[name=topoext]").with("policy", "require"));
         }
+        if is_pinned && sees_kvm(question) {
+            // A Linux guest then spins instead of leaving a processor that nobody else uses, and waits a moment for its next
+            // work before it halts (Linux Documentation/virt/kvm/x86/cpuid.rst and guest-halt-polling.rst).
+            settings.push(put("features/kvm/hint-dedicated").with("state", "on"));
+            settings.push(put("features/kvm/poll-control").with("state", "on"));
+        }
+    }
+    let is_for_passing = is_host && !question.passed.is_empty() && !is_attached;
+    if is_for_passing && question.host.cpu.has_steady_tsc() && (was_steady(base) || find(base.domain.root(), STEADY_CLOCK).is_none()) {
+        // Without it a guest reads a clock outside of the processor, by a VM exit each time, or declares its own unsteady.
+        // Such a domain cannot be migrated or saved, and one with a passed device cannot anyway.
+        settings.push(put("cpu").with("migratable", "off").policy(Policy::Checked));
+        settings.push(put(STEADY_CLOCK).with("policy", "require"));
+    } else {
+        settings.extend(migratable_again(base));
     }
     Some(settings)
+}
+
+/// Whether the guest is one that recognises KVM: one without Hyper-V's enlightenments, from which KVM is not hidden.
+fn sees_kvm(question: &TuningInput<'_>) -> bool {
+    let features = question.base.domain.root().child("features");
+    let is_hidden = || features.and_then(|features| features.at("kvm/hidden")?.attribute("state")).as_deref() == Some("on");
+    let is_windows = features.is_some_and(|features| features.child("hyperv").is_some())
+        || question.base.profile.is_some_and(|profile| !profile.enlightenments().is_empty());
+    !is_windows && !question.wanted.tuning.hide_kvm.unwrap_or_else(is_hidden)
+}
+
+fn was_steady(base: &Base) -> bool {
+    base.last.as_ref().is_some_and(|last| last.written.of(Part::Processor).any(|(path, _)| path == STEADY_CLOCK))
+}
+
+/// Takes back what the steady clock had required of the `<cpu>` element, which is not vgapt's.
+pub(super) fn migratable_again(base: &Base) -> Option<Edit> {
+    was_steady(base).then(|| put("cpu").with_or_without("migratable", None::<&str>).policy(Policy::Helper))
 }
 
 fn put(path: &str) -> Edit {
