@@ -12,6 +12,7 @@ mod files;
 mod firmware;
 mod hangs;
 mod hook;
+mod iommufd;
 mod kernel_log;
 mod libvirt;
 mod logs;

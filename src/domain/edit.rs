@@ -37,6 +37,8 @@ pub(crate) enum Part {
     Pages,
     /// Address space for the memory regions (BARs) of cards.
     Regions,
+    /// The interface between the passed devices and the IOMMU.
+    Iommufd,
     /// Settings that other host programs need.
     Sharing,
     /// The window that shows the guest, and its emulated graphics adapter.

@@ -12,6 +12,7 @@ mod hook;
 mod host;
 mod ids;
 mod images;
+mod iommufd;
 mod libvirt;
 mod logs;
 mod memory;
@@ -38,6 +39,7 @@ pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookState, 
 pub use host::Host;
 pub use ids::{Class, PciAddress, PciId, UsbId, is_uuid, parse_number, vendor};
 pub use images::{BEGINNING, LONGEST_CHAIN, ResolvedFile, ResolvedName, format_by_content, format_by_name, has_protocol, leads};
+pub use iommufd::Iommufd;
 pub use libvirt::{Libvirt, SmbShare, Uri, VirtualNetwork};
 pub use logs::{LogLine, Moment, ReadLog, STARTING};
 pub use memory::{HugepagePool, Memory, Size};

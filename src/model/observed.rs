@@ -98,6 +98,7 @@ pub enum LibvirtAnswer {
         /// The domains that PCI functions are passed through to.
         domains: Vec<CardUser>,
         unread: Vec<String>,
+        abilities: super::Libvirt,
     },
     Failed {
         because: String,

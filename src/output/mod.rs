@@ -24,7 +24,7 @@ pub use checks::{Detail, checks};
 pub use diff::{changes, diff};
 pub use document::{Answer, Document, Envelope, Failure, Form, Outcome, SCHEMA};
 pub use domains::{domains, short_name};
-pub use explain::reasons;
+pub use explain::{iommufd, reasons};
 pub use findings::finding;
 pub use imported::{compared, imported};
 pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, card_details, card_name, cards, env, functions, groups, hosts, usb};

@@ -11,6 +11,7 @@ mod facts;
 mod groups;
 mod hook;
 mod images;
+mod iommufd;
 mod kernel_log;
 mod kernels;
 mod memory;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::check::{Check, CheckState, NextStep};
 use super::facts::{Facts, Input};
 use super::next_kernel::NextKernel;
-use super::{binding, boot, cards, groups, hook, kernel_log, kernels, memory, next, next_kernel, platform, software};
+use super::{binding, boot, cards, groups, hook, iommufd, kernel_log, kernels, memory, next, next_kernel, platform, software};
 use crate::model::{Next, PciAddress};
 
 /// Whether a host is ready, what comes next, and what was checked.
@@ -73,6 +73,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     let mut checks = vec![platform::virtualization(facts), platform::kvm(facts), platform::iommu(facts)];
     checks.extend(platform::interrupt_remapping(facts));
     checks.extend(platform::address_width(facts));
+    checks.push(iommufd::iommufd(facts));
     checks.extend(platform::other_warnings(facts));
     checks.extend(cards::none(facts));
     checks.extend(cards::removed(facts));
