@@ -56,7 +56,8 @@ fn answer(helper: &str) -> Value {
 #[test]
 fn whether_libvirt_answers_is_said() {
     let greeting = format!(r#"echo '{{"version":"{}","connected":{{"ok":null}}}}'"#, env!("CARGO_PKG_VERSION"));
-    let domains = r#"read line; echo '{"ok":{"known":[],"unread":[{"name":"odd","because":"x"}]}}'; read line; echo '{"ok":{}}'; cat > /dev/null"#;
+    let domains =
+        r#"read line; echo '{"ok":{"known":[],"unread":[{"name":"odd","because":"x"}]}}'; read line; echo '{"ok":{}}'; cat > /dev/null"#;
     let partly = answer(&format!("{greeting}; {domains}"));
     assert_eq!(partly["state"], "unknown", "{partly}");
     assert!(partly["seen"].as_str().unwrap().contains("these domains cannot be read: odd"), "{partly}");

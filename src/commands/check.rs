@@ -12,7 +12,7 @@ use super::shared::card;
 use super::shared::next::{Seen, said};
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Record};
+use crate::domain::{self, Record, Screen};
 use crate::domain_xml;
 use crate::host::Bind;
 use crate::hypervisor::Known;
@@ -96,6 +96,8 @@ impl Arguments {
         }
         let defined = records(root);
         (seen.observed.smb_wanted, seen.observed.smb_unknown) = smb_wanted(root, &seen.setup, &defined);
+        let screens = defined.0.iter().filter_map(|record| record.request.extras.looking_glass);
+        seen.observed.looking_glass = screens.map(Screen::mib).max();
         let of_prepare = crate::host::recorded_groups(&context.target(root)?);
         (seen.observed.recorded_groups, seen.observed.recorded_groups_unknown) = recorded_groups(of_prepare, &defined);
         if root.is_live() {

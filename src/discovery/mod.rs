@@ -14,6 +14,7 @@ mod hangs;
 mod hook;
 mod iommufd;
 mod kernel_log;
+mod kvmfr;
 mod libvirt;
 mod logs;
 mod node_devices;

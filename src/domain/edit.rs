@@ -54,6 +54,8 @@ pub(crate) enum Part {
     Usb,
     /// All other devices with an alias of vgapt's.
     Devices,
+    /// Options for QEMU, for which libvirt has no element.
+    Options,
 }
 
 /// Where an edit is made.
@@ -76,6 +78,12 @@ pub(crate) enum Change {
     Insert(Fragment),
     /// The source of an element to write in place of this one.
     Replace(String),
+    /// vgapt's options for QEMU, each with its value behind it; none removes them.
+    Options {
+        options: Vec<String>,
+        /// Whether QEMU's namespace is vgapt's too.
+        with_namespace: bool,
+    },
     /// The element is removed with everything in it.
     Remove,
     /// The element is removed unless others added something to it.

@@ -25,6 +25,8 @@ pub struct Wanted {
     pub install: Option<BTreeSet<PackageUse>>,
     /// The folders that are shared with guests.
     pub shares: Shares,
+    /// The memory of Looking Glass in MiB, if its module is to have it.
+    pub kvmfr: Option<u64>,
 }
 
 /// What packages are installed for.

@@ -14,6 +14,7 @@ mod images;
 mod iommufd;
 mod kernel_log;
 mod kernels;
+mod kvmfr;
 mod memory;
 mod next;
 mod next_kernel;

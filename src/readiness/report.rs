@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::check::{Check, CheckState, NextStep};
 use super::facts::{Facts, Input};
 use super::next_kernel::NextKernel;
-use super::{binding, boot, cards, groups, hook, iommufd, kernel_log, kernels, memory, next, next_kernel, platform, software};
+use super::{binding, boot, cards, groups, hook, iommufd, kernel_log, kernels, kvmfr, memory, next, next_kernel, platform, software};
 use crate::model::{Next, PciAddress};
 
 /// Whether a host is ready, what comes next, and what was checked.
@@ -118,6 +118,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(hook::others(facts));
     checks.extend(software::components(facts));
     checks.push(software::virtio_disc(facts));
+    checks.extend(kvmfr::kvmfr(facts));
     checks.extend(software::shared_folders(facts));
     checks.extend(software::unknown_folders(facts));
     checks.extend(kernel_log::causes(facts));

@@ -81,9 +81,15 @@ fn policy(part: Part) -> Kept {
         Part::Display => Kept::Whole(
             "the window of --display was changed or removed by hand and stays as it is; use --display none and then --display again to replace it",
         ),
-        Part::Hugepages | Part::Balloon | Part::Identity | Part::Disks | Part::Cards | Part::Functions | Part::Usb | Part::Devices => {
-            Kept::Silently
-        }
+        Part::Hugepages
+        | Part::Balloon
+        | Part::Identity
+        | Part::Disks
+        | Part::Cards
+        | Part::Functions
+        | Part::Usb
+        | Part::Devices
+        | Part::Options => Kept::Silently,
     }
 }
 
