@@ -92,7 +92,9 @@ const SETTINGS: [(&str, &str); 27] = [
 ];
 
 /// Other files that are read wherever they are there.
-const OTHERS: [&str; 26] = [
+const OTHERS: [&str; 28] = [
+    "/etc/apparmor.d/abstractions/libvirt-qemu",
+    "/etc/apparmor.d/local/abstractions/libvirt-qemu",
     "/boot/efi/loader/loader.conf",
     "/boot/limine.conf",
     "/boot/grub/custom.cfg",

@@ -10,7 +10,7 @@ const READ_AND_WRITE: u32 = 6;
 
 pub(super) fn read(root: &Root, kernel: Option<&str>) -> Kvmfr {
     let is_allowed = match root.reading(QEMU_CONF).and_then(|text| allows_device(&text, KVMFR_NODE)) {
-        Reading::Absent if root.is_capture() => Reading::Unknown(format!("the capture does not contain {QEMU_CONF}")),
+        Reading::Absent if !root.is_live() => Reading::Unknown(format!("{QEMU_CONF} is not in what was read")),
         // Without the file libvirt's default counts.
         Reading::Absent => Reading::Known(false),
         // Only root may read it; what prepare wrote is written as a whole.
@@ -70,7 +70,7 @@ fn mib(root: &Root) -> Reading<u64> {
 fn size_in(line: &str) -> Option<u64> {
     let mut words = line.split_ascii_whitespace();
     (words.next() == Some("options") && words.next() == Some("kvmfr")).then_some(())?;
-    words.filter_map(|word| word.strip_prefix("static_size_mb=")?.split(',').next()?.parse().ok()).last()
+    words.filter_map(|word| word.strip_prefix("static_size_mb=")?.split(',').next()?.parse().ok()).next_back()
 }
 
 fn module(root: &Root, kernel: Option<&str>) -> Reading<bool> {

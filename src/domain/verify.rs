@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::alias::OPTIONS;
 use super::edit::{Attributes, Change, Edit, Policy, says, size, words};
 use super::record::Record;
 use super::spec::Spec;
-use super::write::kvmfr::OWN;
 use crate::domain_xml::{options_of, size_of};
 use crate::model::Reading;
 use crate::xml::{Document, Element};
@@ -37,7 +37,7 @@ fn difference(edit: &Edit, root: Element<'_>) -> Option<String> {
             (!is_so).then(|| format!("{place} is {now}, but {asked} was requested"))
         }
         Change::Options { options, .. } => {
-            let there = options_of(root, OWN).flatten().filter_map(|option| option.attribute("value").map(Cow::into_owned));
+            let there = options_of(root, OPTIONS).flatten().filter_map(|option| option.attribute("value").map(Cow::into_owned));
             (!there.eq(options.iter().cloned())).then(|| format!("{place} does not have the options of Looking Glass that were requested"))
         }
         Change::Insert(_) | Change::Replace(_) if now.is_none() => Some(format!("{place} is missing")),

@@ -27,7 +27,7 @@ pub(super) fn kvmfr(facts: &Facts) -> Option<Check> {
             check(missing.join("; ")).care(WHY, "reboot, if the host was prepared since its last boot; else: modprobe kvmfr")
         }
         _ if is_prepared || facts.observed.looking_glass.is_some() => {
-            check(missing.join("; ")).care(WHY, "vgapt prepare --looking-glass WIDTHxHEIGHT, then reboot")
+            check(missing.join("; ")).care(WHY, "vgapt prepare --looking-glass RESOLUTION, then reboot")
         }
         _ => check(format!("is there, and not set up for a guest: {}", missing.join("; "))).minor(),
     })

@@ -1,6 +1,6 @@
 //! Applies edits to a domain. Applied twice, an edit changes nothing the second time.
 
-use super::kvmfr;
+use crate::domain::alias;
 use crate::domain::edit::{Change, Edit, Part, PathStep, Place, Written, says, steps};
 use crate::domain_xml::{QEMU_NAMESPACE, commandline_of, device_with_alias, devices_with_alias, options_of};
 use crate::xml::{Document, Element, Fragment, Id};
@@ -83,11 +83,11 @@ pub(super) fn apply(domain: &mut Document, edit: &Edit) {
 /// Options that are there as they are wanted stay where they are.
 fn set_options(domain: &mut Document, wanted: &[String], with_namespace: bool) {
     let value = |element: Element<'_>| element.attribute("value").unwrap_or_default().into_owned();
-    let there: Vec<String> = options_of(domain.root(), kvmfr::OWN).flatten().map(value).collect();
+    let there: Vec<String> = options_of(domain.root(), alias::OPTIONS).flatten().map(value).collect();
     if there == wanted {
         return;
     }
-    let own: Vec<Id> = options_of(domain.root(), kvmfr::OWN).flatten().map(Element::id).collect();
+    let own: Vec<Id> = options_of(domain.root(), alias::OPTIONS).flatten().map(Element::id).collect();
     domain.remove_all(&own);
     if wanted.is_empty() {
         let empty = commandline_of(domain.root()).filter(|element| element.children().next().is_none()).map(Element::id);

@@ -2,15 +2,12 @@
 //! that QEMU gets it as options (looking-glass.io, IVSHMEM with the KVMFR module).
 
 use super::apply::Draft;
-use crate::domain::alias;
+use crate::domain::alias::{self, OPTIONS as OWN};
 use crate::domain::base::Base;
 use crate::domain::edit::{Change, Edit, Entry, Part, Policy};
 use crate::domain::request::Request;
 use crate::domain_xml::{commandline_of, devices_with_alias, options_of};
 use crate::model::{Host, KVMFR_NODE};
-
-/// The name of the memory, by which vgapt's options are found again.
-pub(crate) const OWN: &str = "vgapt-looking-glass";
 
 /// Whether the domain gets the module's memory, and how much of it in MiB. It does where everything is there when Looking Glass is
 /// asked for, or later; a domain that has it does not change with the state of the host.
