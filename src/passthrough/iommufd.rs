@@ -70,10 +70,12 @@ fn of_libvirt(libvirt: &Libvirt) -> IommufdCondition {
 fn of_qemu(libvirt: &Libvirt) -> IommufdCondition {
     let because = match libvirt.iommufd {
         Some(true) => "libvirt reports it",
-        Some(false) => "libvirt reports that it has not",
+        Some(false) => "libvirt reports that it cannot be used here",
         None => "this libvirt does not report it",
     };
-    IommufdCondition::new("QEMU with iommufd", libvirt.iommufd, because, "use QEMU 9.0 or later, built with iommufd")
+    // libvirt reports it where QEMU has the object and the host /dev/iommu (12.8 beside QEMU 11.1 without the node reports none).
+    let remedy = "modprobe iommufd; where /dev/iommu is there, use QEMU 9.0 or later, built with iommufd";
+    IommufdCondition::new("QEMU with iommufd, as libvirt reports it", libvirt.iommufd, because, remedy)
 }
 
 fn of_iommu(host: &Host) -> IommufdCondition {
