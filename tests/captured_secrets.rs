@@ -92,9 +92,11 @@ const SETTINGS: [(&str, &str); 27] = [
 ];
 
 /// Other files that are read wherever they are there.
-const OTHERS: [&str; 28] = [
+const OTHERS: [&str; 30] = [
     "/etc/systemd/system/libvirtd.service.d/vgapt-virtual-functions.conf",
     "/etc/systemd/system/virtqemud.service.d/vgapt-virtual-functions.conf",
+    "/etc/apparmor.d/abstractions/libvirt-qemu",
+    "/etc/apparmor.d/local/abstractions/libvirt-qemu",
     "/boot/efi/loader/loader.conf",
     "/boot/limine.conf",
     "/boot/grub/custom.cfg",

@@ -10,7 +10,7 @@ use std::process::Command;
 use command::{Z170, run};
 use serde_json::Value;
 use vgapt::discovery::{self, Scope};
-use vgapt::model::{CardUser, LibvirtAnswer};
+use vgapt::model::{CardUser, Libvirt, LibvirtAnswer};
 use vgapt::readiness::{self, Input, Report};
 use vgapt::root::Root;
 
@@ -33,7 +33,8 @@ fn the_domains_that_use_the_card_are_named() {
         functions: [function.parse().unwrap()].into(),
     };
     let domains = vec![user("win10", "running", "01:00.1"), user("other", "shut off", "00:1f.3")];
-    let report = report(LibvirtAnswer::Connected { uri: "qemu:///system".into(), domains, unread: Vec::new() });
+    let report =
+        report(LibvirtAnswer::Connected { uri: "qemu:///system".into(), domains, unread: Vec::new(), abilities: Libvirt::default() });
     let seen: Vec<&str> = report.checks.iter().filter(|check| check.code == "card-domains").map(|check| check.seen.as_str()).collect();
     assert_eq!(seen, ["is passed through to the domain 'win10' (running)"]);
 }
@@ -55,7 +56,8 @@ fn answer(helper: &str) -> Value {
 #[test]
 fn whether_libvirt_answers_is_said() {
     let greeting = format!(r#"echo '{{"version":"{}","connected":{{"ok":null}}}}'"#, env!("CARGO_PKG_VERSION"));
-    let domains = r#"read line; echo '{"ok":{"known":[],"unread":[{"name":"odd","because":"x"}]}}'; cat > /dev/null"#;
+    let domains =
+        r#"read line; echo '{"ok":{"known":[],"unread":[{"name":"odd","because":"x"}]}}'; read line; echo '{"ok":{}}'; cat > /dev/null"#;
     let partly = answer(&format!("{greeting}; {domains}"));
     assert_eq!(partly["state"], "unknown", "{partly}");
     assert!(partly["seen"].as_str().unwrap().contains("these domains cannot be read: odd"), "{partly}");

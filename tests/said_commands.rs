@@ -30,6 +30,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("virt-install", "--boot --unattended"),
     ("mdevctl", "--auto --defined --type --uuid"),
     ("journalctl", "--no-pager --output --since"),
+    ("ausearch", "--raw"),
     ("virtctl", "--image-path --size"),
 ];
 
@@ -119,7 +120,7 @@ fn fillings(word: &str) -> Vec<String> {
     if start.starts_with("--") || (is_open && start.contains('=')) {
         return ["01:00.0", "8G", "4", "a"].iter().map(|value| format!("{start}{value}")).collect();
     }
-    ["01:00.0", "8G", "4", "a", "046d:c31c", "/a=b", "01:00.0=1"].map(str::to_owned).to_vec()
+    ["01:00.0", "8G", "4", "a", "046d:c31c", "/a=b", "01:00.0=1", "2560x1440"].map(str::to_owned).to_vec()
 }
 
 /// Whether the command line takes this with one of the fillings.

@@ -10,7 +10,7 @@ use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size, Uri};
 use vgapt::root::Root;
 use vgapt::xml::Document;
 
-const NEW: Libvirt = Libvirt { version: Some(11_003_000), enlightenments: None, tpms: None, graphics: None };
+const NEW: Libvirt = Libvirt { version: Some(11_003_000), enlightenments: None, tpms: None, graphics: None, iommufd: None };
 
 fn host(file: impl AsRef<Path>) -> Host {
     discovery::read(&Root::open(file.as_ref()).unwrap(), Scope::All)

@@ -9,7 +9,7 @@ use super::shared::existing::Existing;
 use super::shared::facts::Facts;
 use super::shared::lock::Lock;
 use super::shared::refused::Refused;
-use crate::domain::{Base, GpuChoice, Origin, PciChoice, Request};
+use crate::domain::{Base, Extras, GpuChoice, IommufdMode, Origin, PciChoice, Request};
 use crate::hypervisor::Secrets;
 use crate::model::{Finding, UsbId, shell_word};
 use crate::output::Answer;
@@ -37,6 +37,9 @@ pub struct Arguments {
     /// USB device to pass through
     #[arg(long, value_name = "VENDOR:PRODUCT", num_args = 1..)]
     usb: Vec<UsbId>,
+    /// Give the PCI devices to QEMU through iommufd, the kernel's newer interface: on, off, or auto, where all that it needs is known to be there [default: off]
+    #[arg(long, hide_short_help = true, value_name = "MODE")]
+    iommufd: Option<IommufdMode>,
     #[command(flatten)]
     how: DefineOptions,
 }
@@ -47,7 +50,8 @@ impl Arguments {
         let connection = context.connect()?;
         let _lock = (!self.how.dry_run).then(|| Lock::of_domain(context, &self.name)).transpose()?;
         let Existing { text, document: domain, .. } = Existing::open_with(connection, &self.name, Secrets::Included)?;
-        let devices = Request { gpu: self.gpu.clone(), pci: self.pci.clone(), usb: self.usb.clone(), ..Request::default() };
+        let extras = Extras { iommufd: self.iommufd, ..Extras::default() };
+        let devices = Request { gpu: self.gpu.clone(), pci: self.pci.clone(), usb: self.usb.clone(), extras, ..Request::default() };
         let base = Base::attach(Origin { domain, name: &self.name, uri: context.uri().as_str(), new: None }, &devices);
         if base.last.as_ref().is_some_and(|last| !last.attached) {
             let message = format!("'{}' was defined by vgapt", self.name);

@@ -12,10 +12,10 @@ use super::shared::card;
 use super::shared::next::{Seen, said};
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, Record};
+use crate::domain::{self, Record, Screen};
 use crate::domain_xml;
 use crate::host::Bind;
-use crate::hypervisor::{Hypervisor, Known};
+use crate::hypervisor::Known;
 use crate::model::{
     CardUser, Finding, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, RecordedGroup, RecordedGroups, Rom, RomState,
     Setup, Size,
@@ -100,6 +100,8 @@ impl Arguments {
         }
         let defined = records(root);
         (seen.observed.smb_wanted, seen.observed.smb_unknown) = smb_wanted(root, &seen.setup, &defined);
+        let screens = defined.0.iter().filter_map(|record| record.request.extras.looking_glass);
+        seen.observed.looking_glass = screens.map(Screen::mib).max();
         let of_prepare = crate::host::recorded_groups(&context.target(root)?);
         (seen.observed.recorded_groups, seen.observed.recorded_groups_unknown) = recorded_groups(of_prepare, &defined);
         if root.is_live() {
@@ -220,8 +222,8 @@ fn rom(file: &std::path::Path) -> Result<Result<Rom, String>> {
 fn ask_libvirt(context: &Context, setup: &Setup) -> Option<LibvirtAnswer> {
     let is_installed = ["virsh", "libvirtd", "virtqemud"].iter().any(|program| setup.has(program));
     (is_installed && !context.uri().is_remote()).then(|| {
-        let domains = context.connect().and_then(Hypervisor::domains);
-        domains.map_or_else(
+        let answer = context.connect().and_then(|connection| Ok((connection.domains()?, connection.abilities()?)));
+        answer.map_or_else(
             |error| LibvirtAnswer::Failed {
                 because: error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "),
                 remedy: error.chain().find_map(|cause| cause.downcast_ref::<Problem>()).map_or_else(
@@ -229,7 +231,7 @@ fn ask_libvirt(context: &Context, setup: &Setup) -> Option<LibvirtAnswer> {
                     |problem| problem.remedy.clone(),
                 ),
             },
-            |domains| {
+            |(domains, abilities)| {
                 let mut unread: Vec<String> = domains.unread.into_iter().map(|unread| unread.name).collect();
                 let mut users = Vec::new();
                 for domain in &domains.known {
@@ -238,7 +240,7 @@ fn ask_libvirt(context: &Context, setup: &Setup) -> Option<LibvirtAnswer> {
                         Err(_) => unread.push(domain.name.clone()),
                     }
                 }
-                LibvirtAnswer::Connected { uri: context.uri().to_string(), domains: users, unread }
+                LibvirtAnswer::Connected { uri: context.uri().to_string(), domains: users, unread, abilities }
             },
         )
     })

@@ -13,8 +13,8 @@ use super::shared::next::{Seen, again};
 use super::shared::options::with_unit;
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
-use crate::domain::{self, GpuChoice};
-use crate::host::{Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which, self};
+use crate::domain::{self, GpuChoice, Screen};
+use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
 use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare, shell_command};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough::{self, Verdict};
@@ -71,6 +71,9 @@ pub struct Arguments {
     /// The libvirt network of these guests
     #[arg(long, value_name = "NETWORK", default_value = "default", requires = "share_smb")]
     share_network: String,
+    /// Set up Looking Glass's kernel module (kvmfr) with memory for this resolution: 2560x1440, or 2560x1440-hdr
+    #[arg(long, value_name = "WxH")]
+    looking_glass: Option<Screen>,
     #[command(flatten)]
     consent: Consent,
 }
@@ -207,6 +210,7 @@ impl Arguments {
             install: self.install.as_ref().map(|uses| uses.iter().copied().collect()),
             shares: Shares { shares, network: self.share_network.clone() },
             virtual_functions: self.vfs.clone(),
+            kvmfr: self.looking_glass.map(Screen::mib),
         };
         Ok((wanted, unbound))
     }
@@ -243,7 +247,8 @@ impl Arguments {
             if let Some(done) = done {
                 context.say(&format!("{done}; {why}\n"));
                 // Where something else was requested, that determines the outcome.
-                let asked_for_more = self.hugepages.is_some() || !self.share_smb.is_empty() || self.install.is_some();
+                let asked_for_more =
+                    self.hugepages.is_some() || !self.share_smb.is_empty() || self.install.is_some() || self.looking_glass.is_some();
                 return if asked_for_more { outcome } else { Outcome::Incomplete };
             }
             context.note(&format!("note: {why}"));

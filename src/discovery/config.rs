@@ -38,6 +38,8 @@ const FILES: &[&str] = &[
     "/boot/loader/loader.conf",
     "/efi/loader/loader.conf",
     "/etc/abroot/abroot.json",
+    "/etc/apparmor.d/abstractions/libvirt-qemu",
+    "/etc/apparmor.d/local/abstractions/libvirt-qemu",
     "/etc/booster.yaml",
     "/etc/crypttab",
     "/etc/default/grub",

@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     fn folder(mode: u32) -> Status {
-        Status { is_dir: true, is_stream: false, mode, uid: 1000, gid: 1000, size: 0 }
+        Status { is_dir: true, is_stream: false, is_character_device: false, mode, uid: 1000, gid: 1000, size: 0 }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads a host from its file tree.
 
 use super::scope::Scope;
-use super::{devices, platform};
+use super::{devices, iommufd, kvmfr, platform};
 use crate::model::Host;
 use crate::root::Root;
 
@@ -18,6 +18,8 @@ pub fn read(root: &Root, scope: Scope) -> Host {
     if scope == Scope::All {
         host.topology = platform::topology(root);
         host.cpu = platform::as_kernel_uses_it(root, host.cpu);
+        host.kvmfr = kvmfr::read(root, host.platform.kernel.as_deref());
+        host.iommufd = iommufd::read(root, &host.pci, host.platform.kernel.as_deref());
     }
     host
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{config, firmware, hook, libvirt, ostree, uses};
-use crate::model::{Booted, DomainFunctions, Host, Kernel, LocalInitramfs, PciAddress, Setup, Size, StagedState};
+use crate::model::{Booted, Host, Kernel, LocalInitramfs, PciAddress, Setup, Size, StagedState};
 use crate::root::Root;
 
 /// Programs that `prepare` may run, or whose presence shows how the host is set up.

@@ -18,6 +18,8 @@ pub(crate) const MDEV: &str = "ua-vgapt-mdev-";
 /// Keyboards and mice, passed as event devices (evdev).
 pub(crate) const EVDEV: &str = "ua-vgapt-evdev-";
 pub(crate) const SHARE: &str = "ua-vgapt-share-";
+/// Not an alias: in QEMU's own options, by which vgapt's are found again.
+pub(crate) const OPTIONS: &str = "vgapt-looking-glass";
 pub(crate) const SHMEM: &str = "ua-vgapt-shmem-";
 /// The emulated graphics adapter of a window.
 pub(crate) const VIDEO: &str = "ua-vgapt-video";

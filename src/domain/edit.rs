@@ -39,6 +39,8 @@ pub(crate) enum Part {
     Pages,
     /// Address space for the memory regions (BARs) of cards.
     Regions,
+    /// The interface between the passed devices and the IOMMU.
+    Iommufd,
     /// Settings that other host programs need.
     Sharing,
     /// The window that shows the guest, and its emulated graphics adapter.
@@ -54,6 +56,8 @@ pub(crate) enum Part {
     Usb,
     /// All other devices with an alias of vgapt's.
     Devices,
+    /// Options for QEMU, for which libvirt has no element.
+    Options,
 }
 
 /// Where an edit is made.
@@ -76,6 +80,12 @@ pub(crate) enum Change {
     Insert(Fragment),
     /// The source of an element to write in place of this one.
     Replace(String),
+    /// vgapt's options for QEMU, each with its value behind it; none removes them.
+    Options {
+        options: Vec<String>,
+        /// Whether QEMU's namespace is vgapt's too.
+        with_namespace: bool,
+    },
     /// The element is removed with everything in it.
     Remove,
     /// The element is removed unless others added something to it.

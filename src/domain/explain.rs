@@ -160,6 +160,16 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("devices/emulator", "the requested QEMU binary", "--emulator"),
     ("description", "the requested description", "--description; libvirt formatdomain, general metadata"),
     ("title", "the requested title, which virt-manager shows in place of the name", "--title; libvirt formatdomain, general metadata"),
+    (
+        "iommufd",
+        "libvirt gives the devices to QEMU through iommufd, the kernel's newer interface to the IOMMU",
+        "--iommufd; libvirt formatdomain, host device IOMMUFD",
+    ),
+    (
+        "qemu:commandline",
+        "the memory of Looking Glass in its kernel module (kvmfr), from which the host's card reads the guest's screen without a copy; libvirt has no element for it",
+        "--looking-glass; looking-glass.io, IVSHMEM with the KVMFR module",
+    ),
     ("iothreads", "a separate thread for disk I/O, instead of QEMU's main thread", "libvirt formatdomain, IOThreads allocation"),
     ("cpu/topology", "exposes threads as threads and cores as cores, as on the host", "libvirt formatdomain, CPU model and topology"),
     ("cpu", "the host's CPU with all its features, the guide's -cpu host", "the guide; libvirt formatdomain, CPU model and topology"),

@@ -43,6 +43,7 @@ pub use decide::checks::neighbours::{DiskPaths, OtherDomain, of_neighbours, of_o
 pub use decide::checks::resources::of_start;
 pub use decide::kept::{manual_changes, present};
 pub use decide::needs::{HostResources, needs, passed};
+pub use decide::tuning::iommufd::{IommufdDecision, explain_iommufd};
 pub(crate) use edit::Written;
 pub use explain::{Reason, explain};
 pub use profile::file::{Profile, template};
@@ -50,7 +51,7 @@ pub use profile::name::Os;
 pub use record::{Passed, RECORD_FORMAT, RECORD_MARK, Record, unreadable};
 pub use request::Request;
 pub use request::cpus::Cpus;
-pub use request::extras::{DiskCache, DiskFormat, Display, Extras, Sound, Toggle};
+pub use request::extras::{DiskCache, DiskFormat, Display, Extras, IommufdMode, Sound, Toggle};
 pub use request::files::{folder as shared_folder, matching_vars};
 pub use request::gpu::GpuChoice;
 pub use request::network::Network;

@@ -87,7 +87,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         wanted.cpus = Some(Cpus::Count(processors.count));
     }
     let mut record = Record { groups, ..remembered(base, wanted, assigned, &spec) };
-    let (draft, not_fitting) = edit(base, &record, &mut spec);
+    let (draft, not_fitting) = edit(base, &record, &mut spec, host);
     let left: Vec<PciAddress> = spec.slots().flat_map(|slot| hostdevs::missing(&draft.domain, slot)).collect();
     findings.extend(checks::guest::of_guest(base, &spec, &left));
     findings.extend(not_fitting);
@@ -124,7 +124,7 @@ fn remembered(base: &Base, request: Request, passed: Vec<Passed>, spec: &Spec) -
 
 /// Makes all edits, in the order in which they are written. The edits of the tuning come after those of the devices. Returns
 /// errors for what does not fit the domain's NUMA cells.
-fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) {
+fn edit(base: &Base, record: &Record, spec: &mut Spec, host: &Host) -> (Draft, Vec<Finding>) {
     let wanted = &record.request;
     let mut draft = Draft::of(base.domain.clone(), record.written.clone());
     let mut findings = Vec::new();
@@ -172,7 +172,7 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec) -> (Draft, Vec<Finding>) 
     if let Some((function, file)) = &spec.rom {
         hostdevs::set_rom(&mut draft, *function, file.as_deref());
     }
-    devices::devices(&mut draft, base, wanted);
+    devices::devices(&mut draft, base, wanted, host);
     window::window(&mut draft, base, wanted);
     for edit in spec.edits.drain(..) {
         draft.apply(edit);

@@ -10,9 +10,9 @@ use super::alias;
 use super::record::Record;
 use crate::domain_xml::{
     self, HostDevice, alias_of, are_pinned, devices_named, disks, drives, functions_of_commandline, host_device, interfaces, memory,
-    osinfo, pci_hostdevs, vcpus, video_model,
+    options_of, osinfo, pci_hostdevs, vcpus, video_model,
 };
-use crate::model::{Card, Host, PciAddress, Size};
+use crate::model::{Card, Host, KVMFR_NODE, PciAddress, Size};
 use crate::passthrough::{has_outlets, keeps_display};
 use crate::xml::{Document, Element};
 
@@ -216,7 +216,8 @@ fn pictures(root: Element<'_>, handover: bool, cards: &[PassedCard], windows: &[
         |card: &PassedCard| if handover { Picture::HostMonitor { card: card.address } } else { Picture::Monitor { card: card.address } };
     let cards = cards.iter().filter(|card| card.outputs != Some(false)).map(on_card);
     let is_looking_glass = |shmem: Element<'_>| shmem.attribute("name").as_deref() == Some("looking-glass");
-    let looking_glass = devices_named(root, "shmem").any(is_looking_glass).then_some(Picture::LookingGlass);
+    let looking_glass = (devices_named(root, "shmem").any(is_looking_glass) || options_of(root, KVMFR_NODE).next().is_some())
+        .then_some(Picture::LookingGlass);
     // libvirt adds an adapter where a window has none.
     let videos: Vec<String> = devices_named(root, "video").filter_map(video_model).collect();
     let is_shown = videos.is_empty() || videos.iter().any(|model| model != "none");

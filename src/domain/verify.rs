@@ -1,9 +1,12 @@
 //! Verifies a domain after it was written: an edit may have failed, and libvirt may have changed or dropped something.
 
+use std::borrow::Cow;
+
+use super::alias::OPTIONS;
 use super::edit::{Attributes, Change, Edit, Policy, says, size, words};
 use super::record::Record;
 use super::spec::Spec;
-use crate::domain_xml::size_of;
+use crate::domain_xml::{options_of, size_of};
 use crate::model::Reading;
 use crate::xml::{Document, Element};
 
@@ -32,6 +35,10 @@ fn difference(edit: &Edit, root: Element<'_>) -> Option<String> {
             let asked = if wanted.is_empty() { "an element".to_owned() } else { words(&wanted) };
             let now = now.map_or_else(|| "missing".to_owned(), |now| found(now, &wanted));
             (!is_so).then(|| format!("{place} is {now}, but {asked} was requested"))
+        }
+        Change::Options { options, .. } => {
+            let there = options_of(root, OPTIONS).flatten().filter_map(|option| option.attribute("value").map(Cow::into_owned));
+            (!there.eq(options.iter().cloned())).then(|| format!("{place} does not have the options of Looking Glass that were requested"))
         }
         Change::Insert(_) | Change::Replace(_) if now.is_none() => Some(format!("{place} is missing")),
         // What others put into an element keeps it.

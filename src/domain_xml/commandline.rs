@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::model::{PciAddress, has_protocol};
 use crate::xml::{Document, Element};
 
-const NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
+pub(crate) const NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 
 /// The `-device` options: the keys of each, or its text and why it cannot be parsed.
 pub(super) fn devices(domain: &Document) -> Vec<Result<Map<String, Value>, String>> {
@@ -15,8 +15,28 @@ pub(super) fn devices(domain: &Document) -> Vec<Result<Map<String, Value>, Strin
     given.map(|pair| keys(&pair[1], "driver").map_err(|what| format!("-device {}: {what}", pair[1]))).collect()
 }
 
+fn is_qemu(element: &Element<'_>, name: &str) -> bool {
+    element.local_name() == name && element.namespace().as_deref() == Some(NAMESPACE)
+}
+
+/// The element with the options.
+pub fn commandline_of(domain: Element<'_>) -> Option<Element<'_>> {
+    domain.children().find(|child| is_qemu(child, "commandline"))
+}
+
+/// The elements of options, each with its value behind it, in which the value has these words.
+pub fn options_of<'d>(domain: Element<'d>, words: &'d str) -> impl Iterator<Item = [Element<'d>; 2]> {
+    let arguments: Vec<Element<'d>> = domain
+        .children()
+        .filter(|child| is_qemu(child, "commandline"))
+        .flat_map(Element::children)
+        .filter(|word| is_qemu(word, "arg"))
+        .collect();
+    let pairs: Vec<[Element<'d>; 2]> = arguments.windows(2).filter_map(|pair| <[Element<'d>; 2]>::try_from(pair).ok()).collect();
+    pairs.into_iter().filter(move |[_, value]| value.attribute("value").is_some_and(|value| value.contains(words)))
+}
+
 pub(super) fn words(domain: &Document) -> Vec<String> {
-    let is_qemu = |element: &Element<'_>, name: &str| element.local_name() == name && element.namespace().as_deref() == Some(NAMESPACE);
     let lines = domain.root().children().filter(|child| is_qemu(child, "commandline"));
     let words = lines.flat_map(Element::children).filter(|word| is_qemu(word, "arg"));
     words.filter_map(|word| word.attribute("value").map(std::borrow::Cow::into_owned)).collect()

@@ -8,7 +8,8 @@ mod machine;
 mod processors;
 mod taken;
 
-pub use commandline::{Drive, Drives, drives, functions as functions_of_commandline};
+pub(crate) use commandline::NAMESPACE as QEMU_NAMESPACE;
+pub use commandline::{Drive, Drives, commandline_of, drives, functions as functions_of_commandline, options_of};
 pub use devices::{
     agent_channel, alias_of, device_with_alias, devices, devices_named, devices_with_alias, has_input, is_first, is_usb_off, joinable,
     next_bus, number, on_slot, place, taken_slots, video_model,

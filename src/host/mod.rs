@@ -11,7 +11,10 @@ mod text;
 
 pub use carry_out::{RECEIPTS, RestoredFile, Run, Undoing, Which, noted, prove_initramfs, recorded_groups, undo, undoing};
 pub(crate) use decide::most_in_hugepages;
-pub use decide::{Bound, ExternalBinding, HOOK_TEXT, MODPROBE, MadeAtBoot, SCRIPT, bound, calls_hooks, drivers_kept_out, is_shared, kept_out, made_at_boot, only_virtual, others, plan, removing, update_hooks};
+pub use decide::{
+    Bound, ExternalBinding, HOOK_TEXT, MODPROBE, MadeAtBoot, SCRIPT, bound, calls_hooks, drivers_kept_out, is_shared, kept_out,
+    made_at_boot, only_virtual, others, plan, removing, update_hooks,
+};
 pub use decide::{initramfs, loaders, modprobe, packages};
 pub use plan::{Command, Parameter, Plan, Write};
 pub use request::{Allow, Bind, Hugepages, PackageUse, PageSize, Shares, VirtualFunctions, Wanted};

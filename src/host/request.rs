@@ -28,6 +28,8 @@ pub struct Wanted {
     pub shares: Shares,
     /// The virtual functions that are made at each boot.
     pub virtual_functions: Vec<VirtualFunctions>,
+    /// The memory of Looking Glass in MiB, if its module is to have it.
+    pub kvmfr: Option<u64>,
 }
 
 /// How many virtual functions (SR-IOV) of a physical function are made; none: those that vgapt makes are removed.

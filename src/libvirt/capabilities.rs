@@ -10,8 +10,11 @@ pub(super) fn abilities(version: Option<u64>, capabilities: Option<Element<'_>>)
     let tpm = capabilities.and_then(|root| root.at("devices/tpm"));
     let has_2 = tpm.is_some_and(|tpm| values(tpm, "backendVersion").contains("2.0") && values(tpm, "backendModel").contains("emulator"));
     let hyperv = capabilities.and_then(|root| root.at("features/hyperv")).map(enlightenments);
+    let hostdev = capabilities.and_then(|root| root.at("devices/hostdev"));
+    let iommufd = hostdev.map(|hostdev| values(hostdev, "iommufd")).filter(|values| !values.is_empty());
     Libvirt {
         version,
+        iommufd: iommufd.map(|values| values.contains("yes")),
         // libvirt before 8.9 does not report the list; for TCG it is empty, and such a domain uses none.
         enlightenments: hyperv.filter(|names| !names.is_empty()),
         graphics: capabilities.and_then(|root| root.at("devices/graphics")).map(|graphics| values(graphics, "type")),

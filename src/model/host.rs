@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cpu, IommuGroup, Memory, PciAddress, PciDevice, Platform, Topology, UsbDevice};
+use super::{Cpu, IommuGroup, Iommufd, Kvmfr, Memory, PciAddress, PciDevice, Platform, Topology, UsbDevice};
 
 /// A host. Sections that were not requested are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
@@ -16,6 +16,10 @@ pub struct Host {
     pub memory: Memory,
     pub pci: Vec<PciDevice>,
     pub usb: Vec<UsbDevice>,
+    #[serde(skip)]
+    pub iommufd: Iommufd,
+    #[serde(skip)]
+    pub kvmfr: Kvmfr,
     /// Messages about what could not be read.
     pub unknown: Vec<String>,
 }

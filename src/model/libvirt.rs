@@ -16,6 +16,8 @@ pub struct Libvirt {
     pub tpms: Option<BTreeSet<String>>,
     /// The kinds of windows that its QEMU was built with: `spice`, `vnc`, …
     pub graphics: Option<BTreeSet<String>>,
+    /// Whether its QEMU has iommufd; libvirt reports it from 12.1 on.
+    pub iommufd: Option<bool>,
 }
 
 /// The oldest supported libvirt (Debian 12), assumed if the version is unknown.

@@ -38,6 +38,8 @@ pub struct Observed {
     pub versions: BTreeMap<String, String>,
     /// The contents of the initramfs images: file names, or why they could not be listed.
     pub images: BTreeMap<String, Result<Vec<String>, String>>,
+    /// The largest memory for Looking Glass, in MiB, that defined domains are to have, as far as these can be read.
+    pub looking_glass: Option<u64>,
     /// The folders to share by Samba with defined domains, as far as these can be read.
     pub smb_wanted: Vec<String>,
     /// Why not all of these folders are known.
@@ -98,6 +100,7 @@ pub enum LibvirtAnswer {
         /// The domains that PCI functions are passed through to.
         domains: Vec<CardUser>,
         unread: Vec<String>,
+        abilities: super::Libvirt,
     },
     Failed {
         because: String,

@@ -1,7 +1,8 @@
 //! Why each element of a domain was added: grouped by subject, and each reason once.
 
 use super::style::{FAINT, STRONG, WARNING, paint};
-use crate::domain::Reason;
+use crate::domain::{IommufdDecision, Reason};
+use crate::passthrough::IommufdCondition;
 
 /// The subjects, in the order in which they are shown, each with the elements of the domain that belong to it.
 const SUBJECTS: [(&str, &[&str]); 6] = [
@@ -78,4 +79,19 @@ fn elements(reasons: &[&Reason]) -> String {
         rest = &rest[taken..];
     }
     parts.join("; ")
+}
+
+/// What became of `--iommufd`, with what it needs.
+pub fn iommufd(decision: &IommufdDecision) -> String {
+    let used = if decision.used { "the domain uses it" } else { "the domain does not use it" };
+    let condition = |IommufdCondition { needs, holds, because, .. }: &IommufdCondition| {
+        let word = match holds {
+            Some(true) => "yes".to_owned(),
+            Some(false) => paint(WARNING, "no"),
+            None => paint(WARNING, "unknown"),
+        };
+        format!("  needs {needs}: {word} {}\n", paint(FAINT, format_args!("({because})")))
+    };
+    let conditions: String = decision.conditions.iter().map(condition).collect();
+    format!("\n{}: {used}\n{conditions}", paint(STRONG, format_args!("--iommufd {}", decision.asked.word())))
 }

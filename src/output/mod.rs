@@ -27,15 +27,14 @@ pub use checks::{Detail, checks};
 pub use diff::{changes, diff};
 pub use document::{Answer, Document, Envelope, Failure, Form, Outcome, SCHEMA};
 pub use domains::{domains, short_name};
-pub use explain::reasons;
+pub use explain::{iommufd, reasons};
 pub use findings::finding;
 pub use imported::{compared, imported};
-pub use list::{CardsOfHost, Hosts, Listing, Variables, addresses, card_details, card_name, cards, env, functions, groups, hosts, usb};
-pub use measured::measured;
-pub use measured_svg::measured_svg;
 pub use list::{
     CardsOfHost, Hosts, Listing, Variables, addresses, card_details, card_name, cards, env, functions, groups, hosts, shared_out, usb,
 };
+pub use measured::measured;
+pub use measured_svg::measured_svg;
 pub use next::next;
 pub use plan::{PlanView, Planned, edited, undoing};
 pub use reset::{identified, reset_plan};

@@ -7,6 +7,7 @@ mod choice;
 mod dangers;
 mod families;
 mod group;
+mod iommufd;
 mod recorded_group;
 mod resets;
 mod unbinding;
@@ -21,6 +22,7 @@ pub use dangers::{
     only_display_remedy,
 };
 pub use group::{is_soldered, missing_iommu};
+pub use iommufd::{IommufdCondition, IommufdUse, has_iommufd_element, iommufd_conditions};
 pub use recorded_group::{GroupChange, group_changes, record_again, record_groups};
 pub use resets::{
     FunctionUser, ResetFacts, Resets, against_reset, ladder, needs_resets, node_device, reset_together, resets, within_reach,

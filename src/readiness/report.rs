@@ -7,7 +7,10 @@ use super::check::{Check, CheckState, NextStep};
 use super::facts::{Facts, Input};
 use super::kernels::For;
 use super::next_kernel::NextKernel;
-use super::{binding, boot, cards, groups, hook, kernel_log, kernels, memory, next, next_kernel, platform, software, virtual_functions};
+use super::{
+    binding, boot, cards, groups, hook, iommufd, kernel_log, kernels, kvmfr, memory, next, next_kernel, platform, software,
+    virtual_functions,
+};
 use crate::model::{Next, PciAddress};
 
 /// Whether a host is ready, what comes next, and what was checked.
@@ -74,6 +77,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     let mut checks = vec![platform::virtualization(facts), platform::kvm(facts), platform::iommu(facts)];
     checks.extend(platform::interrupt_remapping(facts));
     checks.extend(platform::address_width(facts));
+    checks.push(iommufd::iommufd(facts));
     checks.extend(platform::other_warnings(facts));
     checks.extend(cards::none(facts));
     checks.extend(cards::removed(facts));
@@ -120,6 +124,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(hook::in_updates(facts));
     checks.extend(software::components(facts));
     checks.push(software::virtio_disc(facts));
+    checks.extend(kvmfr::kvmfr(facts));
     checks.extend(software::shared_folders(facts));
     checks.extend(software::unknown_folders(facts));
     checks.extend(kernel_log::causes(facts));

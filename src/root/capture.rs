@@ -200,14 +200,18 @@ impl Capture {
 
     pub(super) fn status(&self, path: &str) -> Option<Status> {
         let place = self.place(path, true)?;
-        let directory = Status { is_dir: true, is_stream: false, mode: DIRECTORY_MODE, uid: 0, gid: 0, size: 0 };
+        let directory =
+            Status { is_dir: true, is_stream: false, is_character_device: false, mode: DIRECTORY_MODE, uid: 0, gid: 0, size: 0 };
         let Some(entry) = self.entries.get(&place) else {
             return self.below(&place).next().map(|_| directory);
         };
         Some(match &entry.node {
             Node::Directory => Status { mode: entry.mode, ..directory },
             Node::File(bytes) => Status { is_dir: false, mode: entry.mode, size: bytes.len() as u64, ..directory },
-            Node::Unread(size) => Status { is_dir: false, mode: entry.mode, size: *size, ..directory },
+            Node::Unread(size) => {
+                let is_character_device = *size == 0 && place.starts_with("/dev/");
+                Status { is_dir: false, is_character_device, mode: entry.mode, size: *size, ..directory }
+            }
             Node::Link(_) => return None,
         })
     }

@@ -93,6 +93,7 @@ impl Directory {
         let kind = fs::FileType::from_raw_mode(stat.st_mode);
         Ok(Status {
             is_dir: kind.is_dir(),
+            is_character_device: kind.is_char_device(),
             is_stream: kind.is_fifo() || kind.is_socket() || kind.is_char_device(),
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
@@ -160,6 +161,8 @@ pub struct Status {
     pub is_dir: bool,
     /// Whether it is a named pipe, a socket or a character device, which have no length.
     pub is_stream: bool,
+    /// In a capture, whether it is a node below /dev without a length.
+    pub is_character_device: bool,
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,

@@ -10,6 +10,7 @@ mod every_card;
 mod exported;
 mod guide_flags;
 mod imported;
+mod iommufd;
 #[path = "../support/libvirt.rs"]
 mod libvirt;
 mod life_cycle;

@@ -1,6 +1,9 @@
 //! The window that shows the guest on the host: libvirt takes it, QEMU would be told of it, and it goes without a trace.
 
+use std::fs;
+
 use super::QEMU;
+use super::command::{Z170, run, vgapt};
 use super::guide_flags::native;
 use super::libvirt::{Libvirt, have};
 use super::lines::changes;
@@ -71,4 +74,34 @@ fn looking_glass_brings_the_input_that_it_needs() {
     // Without the window: its user has other input.
     libvirt.vgapt(&["define", "win10", "--looking-glass", "1920x1080", "--display", "none"]).with(0);
     assert!(!libvirt.xml("win10").contains("<graphics"), "{}", libvirt.xml("win10"));
+}
+
+/// libvirt keeps the options and their namespace, and would hand them to QEMU.
+#[test]
+fn looking_glass_in_its_kernel_module() {
+    if !have("Looking Glass's module on the embedded QEMU driver", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    libvirt.define_new(&["win10", "--memory", "2G", "--cpus", "4", "--disk", "/vm/a.qcow2", "--display", "spice", "--force"]).with(0);
+    let without = libvirt.xml("win10");
+    let machine = libvirt.path("machine.host");
+    let module = "\n[/dev]\nkvmfr0 0666 ? 0\n[/etc]\npasswd = libvirt-qemu:x:64055:108::/:/bin/false\n[/etc/modprobe.d]\nx.conf = options kvmfr static_size_mb=64\n\
+                  [/etc/libvirt]\nqemu.conf = cgroup_device_acl = [ \"/dev/null\", \"/dev/kvmfr0\" ]\n";
+    fs::write(&machine, fs::read_to_string(Z170).expect("a recorded machine") + module).expect("own folder");
+    let define =
+        |arguments: &[&str]| run(&mut vgapt([&["--root", &machine, "-c", &libvirt.uri, "define", "win10"], arguments].concat())).with(0);
+    let screen = ["--looking-glass", "2560x1440"];
+    define(&screen).saying(&["of the same version as the client on this host"]);
+    let with = libvirt.xml("win10");
+    assert!(with.contains("<qemu:commandline>") && with.contains("kvmfr0") && !with.contains("<shmem"), "{with}");
+    define(&screen).saying(&["already up to date"]);
+    let argv = native(&libvirt, &with).0;
+    let has = |words: &str| argv.iter().any(|option| option.contains(words));
+    assert!(has("\"mem-path\":\"/dev/kvmfr0\",\"size\":67108864") && has("\"driver\":\"ivshmem-plain\""), "{argv:#?}");
+    define(&["--no-looking-glass"]);
+    let (gone, come) = seen(&without, &libvirt.xml("win10"));
+    let rest: Vec<&String> =
+        gone.iter().chain(&come).filter(|line| !line.contains("xmlns:qemu") && !line.starts_with("<domain ")).collect();
+    assert!(rest.is_empty(), "{rest:#?}");
 }

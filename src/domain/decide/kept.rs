@@ -79,13 +79,20 @@ fn policy(part: Part) -> Kept {
         Part::Guest => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: features for the guest system"),
         Part::Pages => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: huge page size"),
         Part::Regions => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: address space for cards"),
+        Part::Iommufd => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: iommufd"),
         Part::Sharing => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: shared memory and sound"),
         Part::Display => Kept::Whole(
             "the window of --display was changed or removed by hand and stays as it is; use --display none and then --display again to replace it",
         ),
-        Part::Hugepages | Part::Balloon | Part::Identity | Part::Disks | Part::Cards | Part::Functions | Part::Usb | Part::Devices => {
-            Kept::Silently
-        }
+        Part::Hugepages
+        | Part::Balloon
+        | Part::Identity
+        | Part::Disks
+        | Part::Cards
+        | Part::Functions
+        | Part::Usb
+        | Part::Devices
+        | Part::Options => Kept::Silently,
     }
 }
 

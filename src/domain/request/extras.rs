@@ -20,6 +20,10 @@ pub struct Extras {
     #[arg(long, help_heading = heading::CARD, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rom: Option<String>,
+    /// Give the PCI devices to QEMU through iommufd, the kernel's newer interface: on, off, or auto, where all that it needs is known to be there [default: off]
+    #[arg(long, help_heading = heading::CARD, hide_short_help = true, value_name = "MODE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iommufd: Option<IommufdMode>,
     /// Mediated device (mdev, a part of a card), by its UUID
     #[arg(long, help_heading = heading::INPUT, hide_short_help = true, value_name = "UUID", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "text::one_or_many")]
@@ -78,6 +82,18 @@ impl Extras {
     }
 }
 
+/// The value of `--iommufd`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IommufdMode {
+    /// Where all that it needs is known to be there.
+    Auto,
+    /// In any case; what is known to be missing blocks the definition.
+    On,
+    /// The older interface of VFIO, one container for each domain.
+    Off,
+}
+
 /// The value of `--display`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -95,6 +111,16 @@ pub enum Display {
 pub(crate) enum Window {
     Spice,
     Vnc,
+}
+
+impl IommufdMode {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
 }
 
 impl Window {

@@ -96,7 +96,7 @@ mod tests {
             mouse = \"1:2\"\nmemory = \"8G\"\ncpus = 4\npin = true\ncore-kind = \"any\"\nhugepage-size = \"1G\"\nhugepages = true\n\
             disk = \"/a\"\ncdrom = \"/a\"\nvirtio-iso = \"/a\"\nloader = \"/a\"\nnvram-template = \"/a\"\nemulator = \"/a\"\n\
             os = \"win11\"\ntitle = \"a\"\ndescription = \"a\"\nautostart = true\nrom = \"/a\"\nmdev = \"a\"\nevdev = \"/a\"\nevdev-toggle = \"alt-alt\"\n\
-            looking-glass = \"1920x1080\"\ndisplay = \"spice\"\nnetwork = \"user\"\nshare = \"/a\"\nshare-smb = \"/a\"\nsound = \"pipewire\"\ndisk-cache = \"none\"\n";
+            looking-glass = \"1920x1080\"\ndisplay = \"spice\"\niommufd = \"auto\"\nnetwork = \"user\"\nshare = \"/a\"\nshare-smb = \"/a\"\nsound = \"pipewire\"\ndisk-cache = \"none\"\n";
         let request = Request::from_toml(text).unwrap();
         let written = serde_json::to_value(&request).unwrap();
         let keys: Vec<&String> = written.as_object().unwrap().keys().collect();

@@ -61,6 +61,7 @@ impl Extras {
         let Without { no_rom, no_mdev, no_evdev, no_looking_glass, no_share, no_sound, .. } = without;
         Self {
             rom: option(self.rom.as_ref(), given.rom.as_ref(), no_rom),
+            iommufd: given.iommufd.or(self.iommufd),
             mdev: list(&self.mdev, &given.mdev, no_mdev),
             evdev: list(&self.evdev, &given.evdev, no_evdev),
             evdev_toggle: given.evdev_toggle.or(self.evdev_toggle),

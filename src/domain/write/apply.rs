@@ -1,7 +1,8 @@
 //! Applies edits to a domain. Applied twice, an edit changes nothing the second time.
 
+use crate::domain::alias;
 use crate::domain::edit::{Change, Edit, Part, PathStep, Place, Written, says, steps};
-use crate::domain_xml::{device_with_alias, devices_with_alias};
+use crate::domain_xml::{QEMU_NAMESPACE, commandline_of, device_with_alias, devices_with_alias, options_of};
 use crate::xml::{Document, Element, Fragment, Id};
 
 /// The domain as it will be, while the edits are decided: a later edit depends on what earlier ones took.
@@ -68,6 +69,7 @@ pub(super) fn apply(domain: &mut Document, edit: &Edit) {
             let devices = reach(domain, domain.root().id(), "devices");
             insert_behind(domain, devices, device, &[device.name()]);
         }
+        (Change::Options { options, with_namespace }, _) => set_options(domain, options, *with_namespace),
         (Change::Replace(source), Some(id)) => domain.replace(id, source),
         (Change::Remove, Some(id)) => match edit.path() {
             Some(path) => remove(domain, path, true),
@@ -75,6 +77,43 @@ pub(super) fn apply(domain: &mut Document, edit: &Edit) {
         },
         (Change::Withdraw, Some(_)) => remove(domain, edit.path().unwrap_or_default(), false),
         (Change::Insert(_), Some(_)) | (Change::Replace(_) | Change::Remove | Change::Withdraw, None) => {}
+    }
+}
+
+/// Options that are there as they are wanted stay where they are.
+fn set_options(domain: &mut Document, wanted: &[String], with_namespace: bool) {
+    let value = |element: Element<'_>| element.attribute("value").unwrap_or_default().into_owned();
+    let there: Vec<String> = options_of(domain.root(), alias::OPTIONS).flatten().map(value).collect();
+    if there == wanted {
+        return;
+    }
+    let own: Vec<Id> = options_of(domain.root(), alias::OPTIONS).flatten().map(Element::id).collect();
+    domain.remove_all(&own);
+    if wanted.is_empty() {
+        let empty = commandline_of(domain.root()).filter(|element| element.children().next().is_none()).map(Element::id);
+        if let Some(empty) = empty {
+            domain.remove(empty);
+        }
+        let is_used = domain.root().children().any(|child| child.name().starts_with("qemu:"));
+        if with_namespace && !is_used {
+            let root = domain.root().id();
+            domain.remove_attribute(root, "xmlns:qemu");
+        }
+        return;
+    }
+    let argument = |name: &str, option: &String| Fragment::new(&format!("{name}:arg")).with("value", option);
+    let existing = commandline_of(domain.root()).map(|element| (element.id(), element.name().to_owned()));
+    if let Some((id, name)) = existing {
+        let prefix = name.split_once(':').map_or("", |(prefix, _)| prefix);
+        for option in wanted {
+            let argument = if prefix.is_empty() { Fragment::new("arg").with("value", option) } else { argument(prefix, option) };
+            domain.append(id, &argument);
+        }
+    } else {
+        let root = domain.root().id();
+        domain.set_attribute(root, "xmlns:qemu", QEMU_NAMESPACE);
+        let lines = wanted.iter().fold(Fragment::new("qemu:commandline"), |lines, option| lines.child(argument("qemu", option)));
+        domain.append(domain.root().id(), &lines);
     }
 }
 

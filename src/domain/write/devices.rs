@@ -2,6 +2,7 @@
 //! present ones stay unchanged, including manual edits.
 
 use super::apply::Draft;
+use super::kvmfr;
 use crate::domain::alias;
 use crate::domain::base::Base;
 use crate::domain::edit::{Edit, Part};
@@ -10,18 +11,28 @@ use crate::domain::request::extras::{Extras, Toggle};
 use crate::domain::request::files::folder;
 use crate::domain::request::network::Network;
 use crate::domain_xml::{Interface, devices_with_alias};
+use crate::model::Host;
 use crate::xml::Fragment;
 
 /// The devices of one kind that the domain should have, with the prefix of their aliases.
 type Kind = (&'static str, Vec<Fragment>);
 
 /// Sets the devices of each kind that the request changes to exactly those that it names.
-pub(crate) fn devices(draft: &mut Draft, base: &Base, wanted: &Request) {
+pub(crate) fn devices(draft: &mut Draft, base: &Base, wanted: &Request, host: &Host) {
+    let kvmfr = kvmfr::decided(draft, base, wanted, host);
     let before = kinds(&base.last.as_ref().map(|last| last.request.extras.clone()).unwrap_or_default());
     let now = kinds(&wanted.extras).into_iter().zip(before).filter(|(now, before)| now != before).map(|(now, _)| now);
     let network = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()));
     for (prefix, devices) in now.chain(network.map(network_card)) {
-        set(draft, prefix, &devices);
+        if prefix != alias::SHMEM || kvmfr.is_none() {
+            set(draft, prefix, &devices);
+        }
+    }
+    if kvmfr.is_some() {
+        set(draft, alias::SHMEM, &[]);
+    }
+    if kvmfr.is_some() || base.differs(|request| request.extras.looking_glass) {
+        kvmfr::set(draft, kvmfr);
     }
 }
 

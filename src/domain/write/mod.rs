@@ -7,5 +7,6 @@ mod cells;
 pub(super) mod devices;
 pub(super) mod disks;
 pub(super) mod hostdevs;
+pub(super) mod kvmfr;
 pub(super) mod merge;
 pub(super) mod window;

@@ -4,7 +4,10 @@ use std::slice;
 
 use super::initramfs::{self, Inclusion};
 use super::parameters::{self, Needed};
-use super::{binding, bound, checks, generated, hook, hugepages, loaders, others, overruled, packages, refusals, samba, update_hook, virtual_functions};
+use super::{
+    binding, bound, checks, generated, hook, hugepages, kvmfr, loaders, others, overruled, packages, refusals, samba, update_hook,
+    virtual_functions,
+};
 use crate::host::plan::{Command, Edits, Parameter, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::{self, ParameterChange};
@@ -55,6 +58,14 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     // After the packages: one of them may be Samba.
     take(&mut plan, samba::edits(host, setup, wanted));
     plan.findings.extend(samba::warnings(setup, &wanted.shares.shares));
+    if let Some(mib) = wanted.kvmfr {
+        let edits = kvmfr::edits(host, setup, mib);
+        if edits.as_ref().is_ok_and(|edits| !edits.writes.is_empty()) {
+            plan.reboot.push("the module of Looking Glass is loaded with its size, and libvirt reads qemu.conf, at boot".to_owned());
+            plan.findings.extend(kvmfr::warnings(setup));
+        }
+        take(&mut plan, edits);
+    }
     if plan.writes.is_empty() {
         plan.findings = plan.findings.into_iter().map(|finding| refusals::decided(finding, wanted)).collect();
     }

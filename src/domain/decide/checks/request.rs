@@ -3,6 +3,7 @@
 
 use super::{devices, files as file_checks, resources};
 use crate::domain::base::Base;
+use crate::domain::edit::Change;
 use crate::domain::request::Request;
 use crate::domain::request::extras::Extras;
 use crate::domain::request::files::{bridge_path, folder, interface_path, mdev_path};
@@ -10,7 +11,7 @@ use crate::domain::request::gpu::GpuChoice;
 use crate::domain::request::network::Network;
 use crate::domain::spec::{Disk, Spec};
 use crate::domain_xml::{Interface, interfaces};
-use crate::model::{Files, Finding, Host, PciAddress, PciDevice, Severity, is_uuid, shell_word};
+use crate::model::{Files, Finding, Host, PciAddress, PciDevice, Reading, Severity, is_uuid, shell_word};
 use crate::passthrough::{self, Assessment};
 use crate::xml::is_xml;
 
@@ -45,6 +46,7 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(without_card(base, wanted));
     findings.extend(missing_devices(&new_extras(base, wanted), files));
     findings.extend(on_the_host(&new_extras(base, wanted)));
+    findings.extend(of_looking_glass(&new_extras(base, wanted), spec, host));
     findings
 }
 
@@ -338,13 +340,6 @@ fn on_the_host(extras: &Extras) -> Vec<Finding> {
             format!("run vgapt prepare --share-smb {share}; in the guest, open \\\\HOST\\{name}, where HOST is {at}"),
         ));
     }
-    if extras.looking_glass.is_some() {
-        findings.push(Finding::warning(
-            "looking-glass",
-            "/dev/shm/looking-glass belongs to QEMU's user, but the user who runs the Looking Glass client must be able to access it",
-            "add `f /dev/shm/looking-glass 0660 YOU kvm -` to /etc/tmpfiles.d/10-looking-glass.conf, then run systemd-tmpfiles --create",
-        ));
-    }
     if let Some(sound) = extras.sound {
         findings.push(Finding::warning(
             "sound",
@@ -353,4 +348,36 @@ fn on_the_host(extras: &Extras) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// What Looking Glass needs besides the domain: on the host, and in the guest.
+fn of_looking_glass(extras: &Extras, spec: &Spec, host: &Host) -> Vec<Finding> {
+    let Some(screen) = extras.looking_glass else { return Vec::new() };
+    let in_guest = Finding::warning(
+        "looking-glass-guest",
+        "the guest shows nothing in Looking Glass before its part is installed there, of the same version as the client on this host",
+        "in the guest, install Looking Glass for Windows with the driver for its shared memory (IVSHMEM): looking-glass.io/downloads; \
+         until then the window of SPICE shows the guest",
+    );
+    let uses_module = spec.edits.iter().any(|edit| matches!(&edit.change, Change::Options { options, .. } if !options.is_empty()));
+    if uses_module {
+        return vec![in_guest];
+    }
+    let shared_memory = Finding::warning(
+        "looking-glass",
+        "/dev/shm/looking-glass belongs to QEMU's user, but the user who runs the Looking Glass client must be able to access it",
+        "add `f /dev/shm/looking-glass 0660 YOU kvm -` to /etc/tmpfiles.d/10-looking-glass.conf, then run systemd-tmpfiles --create",
+    );
+    let has_module = host.kvmfr.module == Reading::Known(true) || matches!(host.kvmfr.node, Reading::Known(_));
+    let module = has_module.then(|| {
+        Finding::warning(
+            "looking-glass-module",
+            format!(
+                "shared memory is used, although this host has Looking Glass's kernel module, which is faster: {}",
+                host.kvmfr.missing(screen.mib()).join("; ")
+            ),
+            format!("vgapt prepare --looking-glass {screen}, then reboot, and define the domain again"),
+        )
+    });
+    [shared_memory, in_guest].into_iter().chain(module).collect()
 }

@@ -3,7 +3,7 @@
 
 use super::pinning::Placed;
 use super::question::TuningInput;
-use super::{guest, memory, pinning, processor, sharing};
+use super::{guest, iommufd, memory, pinning, processor, sharing};
 use crate::domain::base::{Base, Purpose};
 use crate::domain::edit::{Change, Edit, Part, Policy, Written, find};
 use crate::domain::spec::Processors;
@@ -28,7 +28,7 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
     if base.purpose == Purpose::Detach {
         // What was added for the devices is removed. The other groups were requested with `define` and stay, like everything
         // else that it changed.
-        let groups = [(Part::Processor, processor::migratable_again(base)), (Part::Regions, None)];
+        let groups = [(Part::Processor, processor::migratable_again(base)), (Part::Regions, None), (Part::Iommufd, None)];
         let edits = groups.into_iter().filter_map(|(group, put)| change(base, group, put.into_iter().collect())).flatten().collect();
         return Tuned { edits, ..Tuned::default() };
     }
@@ -47,6 +47,7 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
         (Part::Pages, memory::pages(question)),
         (Part::Sharing, sharing::settings(question)),
         (Part::Regions, processor::regions(question)),
+        (Part::Iommufd, iommufd::settings(question)),
         (Part::Processor, cards),
     ];
     let others = groups.into_iter().filter_map(|(group, edits)| change(base, group, edits?)).flatten();
@@ -54,6 +55,7 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
     findings.extend(too_small);
     findings.extend(sharing::too_old(question));
     findings.extend(guest::missing(question));
+    findings.extend(iommufd::findings(question));
     Tuned { processors, pinning, edits, findings }
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod decide;
 mod guest;
+pub(crate) mod iommufd;
 mod memory;
 mod pinning;
 mod processor;
