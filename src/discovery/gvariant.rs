@@ -1,4 +1,4 @@
-//! `GVariant`'s format, as far as ostree's files need it: what a dictionary has (GLib's `GVariant` specification, 2.5).
+//! `GVariant`'s format, as far as ostree's files need it: what a dictionary has (the `GVariant` specification, 2.5).
 
 /// In a dictionary `a{sv}`, the value with this key: its bytes, if it is of this type.
 pub(super) fn value<'a>(dictionary: &'a [u8], key: &str, kind: &str) -> Option<&'a [u8]> {
@@ -68,7 +68,7 @@ fn offset(container: &[u8], at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// As GLib 2.74 wrote it (`g_variant_parse`, `g_variant_get_data`).
+    /// As `GLib` 2.74 wrote it (`g_variant_parse`, `g_variant_get_data`).
     const STAGED: &[u8] = b"target\x00\x00[origin]\x0arefspec=x\x0a\x00\x00s\x07\x00kargs\x00\x00\x00rhgb\x00quiet\x00root=UUID=00000000-0000-0000-0000-000000000000\x00rw\x00intel_iommu=on\x00\x05\x0b:=L\x00as\x06\x00\x00\x00bootconfig-extra\x00\x00\x00\x00\x00\x00\x00\x00x-options-source-tuned\x00isolcpus=1\x00\x17x-options-source-vgapt\x00intel_iommu=on\x00\x17#J\x00a{ss}\x11\x1f}\xeb";
 
     #[test]

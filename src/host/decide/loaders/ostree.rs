@@ -32,17 +32,17 @@ fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Fin
         return Ok(edits);
     }
     let is_own = |token: &String| own.split_whitespace().any(|one| one == token);
-    let mut command = Command::of(&[], "");
-    if setup.has_sources && gone.iter().all(is_own) {
+    let (argv, undo, why) = if setup.has_sources && gone.iter().all(is_own) {
         let kept = missing_in(&own, &gone.join(" ")).into_iter();
-        (command.argv, command.undo) = (by_source(&kept.chain(come).collect::<Vec<_>>().join(" ")), Some(by_source(&own)));
-        command.why = "bootc keeps them over updates, as vgapt's own".to_owned();
+        let whole = kept.chain(come).collect::<Vec<_>>().join(" ");
+        (by_source(&whole), by_source(&own), "bootc keeps them over updates, as vgapt's own")
     } else if setup.has("rpm-ostree") {
-        (command.argv, command.undo) = (kargs(&gone, &come), Some(kargs(&come, &gone)));
-        command.why = "rpm-ostree manages the deployment's kernel parameters".to_owned();
+        (kargs(&gone, &come), kargs(&come, &gone), "rpm-ostree manages the deployment's kernel parameters")
     } else {
         return Err(of_image(setup, &gone, &come));
-    }
+    };
+    let mut command = Command::of(&[], why);
+    (command.argv, command.undo) = (argv, Some(undo));
     edits.commands.push(command);
     Ok(edits)
 }
