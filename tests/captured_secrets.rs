@@ -92,7 +92,13 @@ const SETTINGS: [(&str, &str); 27] = [
 ];
 
 /// Other files that are read wherever they are there.
-const OTHERS: [&str; 30] = [
+const OTHERS: [&str; 36] = [
+    "/etc/initramfs/post-update.d/zz-vgapt",
+    "/etc/kernel/install.d/zz-vgapt.install",
+    "/etc/kernel/postinst.d/zz-vgapt",
+    "/etc/kernel.d/post-install/zz-vgapt",
+    "/etc/pacman.d/hooks/zz-vgapt.hook",
+    "/etc/vgapt/after-update",
     "/etc/systemd/system/libvirtd.service.d/vgapt-virtual-functions.conf",
     "/etc/systemd/system/virtqemud.service.d/vgapt-virtual-functions.conf",
     "/etc/apparmor.d/abstractions/libvirt-qemu",

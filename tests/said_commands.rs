@@ -19,6 +19,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("cargo", "--bins --lib --locked --no-fail-fast --offline --path --test"),
     ("git", "--follow-tags"),
     ("firewall-cmd", "--add-service --permanent --reload --zone"),
+    ("bootc loader-entries set-options-for-source", "--source --options"),
     ("rpm-ostree kargs, rpm-ostree initramfs", "--append-if-missing --delete-if-present --enable --disable --arg --reproducible"),
     ("dracut", "--regenerate-all"),
     ("dnf, pacman, zypper", "--oldinstallonly --needed --noconfirm --non-interactive"),
