@@ -272,6 +272,62 @@ fn the_size_of_huge_pages_fits() {
 }
 
 /// Each profile on each recorded machine: all that is written has a reason, a second time changes nothing.
+fn hiding(os: &str, hide_kvm: Option<bool>) -> Request {
+    request(Request { os: Some(Os::from(os)), tuning: Tuning { hide_kvm, ..Tuning::default() }, ..Request::default() })
+}
+
+#[test]
+fn linux_sees_kvm_and_windows_does_not_unless_asked() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let xml = |os, hide_kvm| new(&host, &hiding(os, hide_kvm), &NEW).0;
+    let (hint, hidden, shown) = ("<hint-dedicated state='on'/>", "<hidden state='on'/>", "<hidden state='off'/>");
+    let linux = xml("linux", None);
+    has(&linux, &[hint, "<poll-control state='on'/>", "tickpolicy='discard'"]);
+    assert!(!linux.contains("<hidden "), "{linux}");
+    let windows = xml("win11", None);
+    assert!(windows.contains(hidden) && !windows.contains(hint), "{windows}");
+    let odd = [xml("linux", Some(true)), xml("win11", Some(false))];
+    assert!(odd[0].contains(hidden) && !odd[0].contains(hint), "{}", odd[0]);
+    assert!(odd[1].contains(shown) && !odd[1].contains(hint), "{}", odd[1]);
+    // Later, and another card is no reason to take the hint away.
+    let (later, _) = again(&linux, &host, &hiding("linux", Some(true)));
+    assert!(later.contains(hidden) && !later.contains(hint), "{later}");
+    let (without_card, _) =
+        again(&linux, &host, &Request { without: Without { no_gpu: true, ..Without::default() }, ..Request::default() });
+    has(&without_card, &[hint]);
+    let (unpinned, _) = again(&linux, &host, &Request { tuning: Tuning { no_pin: true, ..Tuning::default() }, ..Request::default() });
+    assert!(!unpinned.contains(hint), "{unpinned}");
+}
+
+#[test]
+fn a_guest_trusts_its_clock_where_the_host_does() {
+    let steady = host("fixtures/hosts/z170-gtx960.host");
+    assert!(steady.cpu.has_steady_tsc(), "{:?}", steady.cpu);
+    let trusts = |xml: &str| {
+        let parts = ["migratable='off'", "<feature policy='require' name='invtsc'/>"].map(|part| xml.contains(part));
+        assert_eq!(parts[0], parts[1], "{xml}");
+        parts[0]
+    };
+    let of = |host: &Host, request: &Request| new(host, request, &NEW).0;
+    let windows = of(&steady, &request(Request::default()));
+    assert!(trusts(&windows), "{windows}");
+    assert!(!trusts(&of(&steady, &Request::default())), "a domain without a device can be saved");
+    let mut other = steady.clone();
+    other.cpu.tsc_keeps_time = Some(false);
+    assert!(!trusts(&of(&other, &request(Request::default()))), "the kernel has found it unsteady");
+    other = steady.clone();
+    other.cpu.flags.remove("nonstop_tsc");
+    assert!(!trusts(&of(&other, &request(Request::default()))), "it stops");
+    let (without_card, _) =
+        again(&windows, &steady, &Request { without: Without { no_gpu: true, ..Without::default() }, ..Request::default() });
+    assert!(!trusts(&without_card), "{without_card}");
+    // Somebody's own feature is not vgapt's to require something of.
+    let own = windows.replace("<feature policy='require' name='invtsc'/>", "<feature policy='disable' name='invtsc'/>");
+    let (kept, said) = again(&own, &steady, &request(Request { pci: vec!["03:00.0".parse().unwrap()], ..Request::default() }));
+    assert!(kept.contains("<feature policy='disable' name='invtsc'/>"), "{kept}");
+    assert!(said.iter().any(|said| said.contains("processor features")), "{said:?}");
+}
+
 #[test]
 fn every_profile_on_every_machine_is_explained_and_stays() {
     let mut files: Vec<PathBuf> = ["fixtures/hosts", "fixtures/processors"]

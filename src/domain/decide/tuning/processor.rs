@@ -5,6 +5,7 @@ use super::question::TuningInput;
 use crate::domain::base::{Base, Purpose};
 use crate::domain::edit::{Edit, Part, Policy, find};
 use crate::domain::spec::Processors;
+use crate::domain_xml::are_pinned;
 use crate::model::Size;
 
 /// The guest may trust its time stamp counter.
@@ -18,7 +19,7 @@ pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: 
     let base = question.base;
     let is_attached = base.purpose == Purpose::Attach;
     let was_written = base.last.as_ref().is_some_and(|last| last.written.has(Part::Processor));
-    let speaks = is_decided || base.differs(|request| (request.gpu.clone(), request.pci.clone()));
+    let speaks = is_decided || base.differs(|request| (request.gpu.clone(), request.pci.clone(), request.tuning.hide_kvm));
     let is_new = question.is_ours() || is_pinned || is_attached;
     let is_changed = was_written && speaks;
     if !is_new && !is_changed {
@@ -46,7 +47,8 @@ pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: 
             // without it the guest sees threads as cores.
             settings.push(put("cpu/feature[name=topoext]").with("policy", "require"));
         }
-        if is_pinned && sees_kvm(question) {
+        let has_own_cores = if is_decided { is_pinned } else { are_pinned(base.domain.root()) };
+        if has_own_cores && sees_kvm(question) {
             // A Linux guest then spins instead of leaving a processor that nobody else uses, and waits a moment for its next
             // work before it halts (Linux Documentation/virt/kvm/x86/cpuid.rst and guest-halt-polling.rst).
             settings.push(put("features/kvm/hint-dedicated").with("state", "on"));
