@@ -304,7 +304,7 @@ fn a_guest_trusts_its_clock_where_the_host_does() {
     let steady = host("fixtures/hosts/z170-gtx960.host");
     assert!(steady.cpu.has_steady_tsc(), "{:?}", steady.cpu);
     let trusts = |xml: &str| {
-        let parts = ["migratable='off'", "<feature policy='require' name='invtsc'/>"].map(|part| xml.contains(part));
+        let parts = ["migratable='off'", "<feature name='invtsc' policy='require'/>"].map(|part| xml.contains(part));
         assert_eq!(parts[0], parts[1], "{xml}");
         parts[0]
     };
@@ -322,9 +322,9 @@ fn a_guest_trusts_its_clock_where_the_host_does() {
         again(&windows, &steady, &Request { without: Without { no_gpu: true, ..Without::default() }, ..Request::default() });
     assert!(!trusts(&without_card), "{without_card}");
     // Somebody's own feature is not vgapt's to require something of.
-    let own = windows.replace("<feature policy='require' name='invtsc'/>", "<feature policy='disable' name='invtsc'/>");
+    let own = windows.replace("<feature name='invtsc' policy='require'/>", "<feature name='invtsc' policy='disable'/>");
     let (kept, said) = again(&own, &steady, &request(Request { pci: vec!["03:00.0".parse().unwrap()], ..Request::default() }));
-    assert!(kept.contains("<feature policy='disable' name='invtsc'/>"), "{kept}");
+    assert!(kept.contains("<feature name='invtsc' policy='disable'/>"), "{kept}");
     assert!(said.iter().any(|said| said.contains("processor features")), "{said:?}");
 }
 

@@ -174,6 +174,7 @@ impl Place {
         }
         match fs::unlinkat(&self.folder.fd, &*self.name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ROFS) if self.is_absent() => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -187,8 +188,14 @@ impl Place {
         match fs::unlinkat(&self.folder.fd, &*self.name, AtFlags::REMOVEDIR) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(false),
+            // A read-only file system says this also of what is not there.
+            Err(Errno::ROFS) if self.is_absent() => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_absent(&self) -> bool {
+        matches!(fs::statat(&self.folder.fd, &*self.name, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
     }
 
     /// Writes a sysfs or procfs attribute, in one write.
