@@ -154,7 +154,7 @@ fn a_read_only_etc() {
     let before = walk(root.path());
     let Some(ran) = in_own_mounts("a read-only /etc", words, &[root.path()]) else { return };
     ran.with(3).saying(&[
-        "cannot write",
+        "cannot create the directory",
         "/etc/",
         "Read-only file system",
         "remedy: mount its file system writable",

@@ -69,7 +69,7 @@ fn with_one_card() {
         "b450m-gtx1660-svm-off",
         &["--allow", "only-display"],
         &[
-            "host      2 files, 3 commands (update-initramfs, apt-get), then a reboot",
+            "host      3 files, 3 commands (update-initramfs, apt-get), then a reboot",
             "firmware  enable SVM (AMD-V) in the firmware settings, at the reboot",
             "$ vgapt prepare --install disk tpm --gpu 0000:10:00.0 --allow only-display",
             "picture   on a monitor that is plugged into the card; in a window on another machine (VNC): \
@@ -82,7 +82,7 @@ fn with_one_card() {
     says(
         &said,
         &[
-            "host      2 commands (apt-get)\n",
+            "host      1 file, 2 commands (apt-get)\n",
             "firmware  enable SVM (AMD-V) in the firmware settings, then run this again",
             "$ vgapt prepare --install disk tpm --gpu 0000:10:00.0 --bind start",
             "picture   on the host's own monitor, which returns to the host when the guest ends; in a window on another machine (VNC): \
@@ -100,7 +100,7 @@ fn with_two_equal_cards() {
         "ryzen1-two-rx580",
         &[],
         &[
-            "host      3 files, 3 commands (update-initramfs, apt-get), then a reboot",
+            "host      4 files, 3 commands (update-initramfs, apt-get), then a reboot",
             "(27:00.0)",
             "$ vgapt prepare --install disk tpm --gpu 0000:27:00.0",
             "picture   on a monitor that is plugged into the card; in a window on this host (VNC): virt-manager or virt-viewer opens it",
@@ -163,7 +163,7 @@ fn where_the_iommu_is_off() {
         "z490-rx6900xt-iommu-off",
         &["--handover"],
         &[
-            "host      1 file, 3 commands (update-grub, apt-get), then a reboot",
+            "host      2 files, 3 commands (update-grub, apt-get), then a reboot",
             "$ vgapt prepare --install disk tpm --gpu 0000:03:00.0 --bind start",
             "picture   on the host's own monitor",
         ],
@@ -171,7 +171,7 @@ fn where_the_iommu_is_off() {
     plan(
         "laptop-8300h-gtx1050-iommu-off",
         &[],
-        &["host      3 files, 4 commands (update-initramfs, update-grub, apt-get), then a reboot", "(01:00.0)"],
+        &["host      4 files, 4 commands (update-initramfs, update-grub, apt-get), then a reboot", "(01:00.0)"],
     );
 }
 
@@ -336,7 +336,7 @@ fn the_document_has_the_whole_plan() {
     let ran = run(command.env("HOME", home.path()).current_dir(home.path())).with(0);
     let json: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&json["outcome"], &json["reboot"]), (&"planned".into(), &true.into()));
-    assert_eq!(json["host"]["files"].as_array().unwrap().len(), 3);
+    assert_eq!(json["host"]["files"].as_array().unwrap().len(), 4);
     assert_eq!(json["host"]["commands"][1]["argv"][0], "apt-get");
     assert_eq!(json["new_disk"], serde_json::json!({"path": "/var/lib/libvirt/images/win11.qcow2", "size": 100_u64 << 30}));
     assert_eq!(json["summary"]["input"][0]["by"], "window");
@@ -478,7 +478,7 @@ fn the_file_of_the_answers_is_said() {
     let first = plan();
     assert!(first.contains(&format!("answers   in {}, until the domain is defined\n", file.display())), "{first}");
     // The card is bound now: what prepare writes is for the next boot, and setup waits for none.
-    assert!(first.contains("host      3 files, 4 commands (update-initramfs, update-grub, apt-get)\n"), "{first}");
+    assert!(first.contains("host      4 files, 4 commands (update-initramfs, update-grub, apt-get)\n"), "{first}");
     assert!(!file.exists(), "a plan that was only shown has written it");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, "os = \"linux\"\ngpu = \"04:00.0\"\nmemory = \"3G\"\ncpus = 2\ndisk = \"/vm/it.qcow2\"\n").unwrap();
