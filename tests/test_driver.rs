@@ -431,7 +431,11 @@ fn a_template_for_a_domain_that_exists() {
 #[test]
 fn exit_codes() {
     let none = on_default(&["attach", "test"]).with(2);
-    assert!(none.stderr.contains("--gpu <ADDRESS|auto>|--pci <ADDRESS[,mac=MAC][,vlan=ID]>...|--usb "), "one of the three: {}", none.stderr);
+    assert!(
+        none.stderr.contains("--gpu <ADDRESS|auto>|--pci <ADDRESS[,mac=MAC][,vlan=ID]>...|--usb "),
+        "one of the three: {}",
+        none.stderr
+    );
     on_default(&["define", "new"]).with(0);
     let fatal = on_default(&["define", "new", "--gpu", "0f:00.0"])
         .with(1)
