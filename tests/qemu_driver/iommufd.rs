@@ -1,5 +1,5 @@
-//! iommufd: a libvirt that knows the element takes it and tells QEMU, an older one is not given it. The former is that of
-//! `tests/roots/debian-forky-libvirt`.
+//! iommufd: a libvirt that knows the element takes it and tells QEMU, an older one is not given it. No system of these
+//! tests has such a libvirt yet; its schema, in `fixtures/schemas`, judges the element in `tests/iommufd.rs`.
 
 use super::QEMU;
 use super::guide_flags::native;
