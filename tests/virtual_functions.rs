@@ -180,3 +180,19 @@ fn systemd_takes_the_drop_in() {
     let said = run(command::command("systemd-analyze").args(["verify", "--man=no"]).arg(unit)).with(0);
     assert!(!said.stderr.contains("vgapt.conf"), "{}", said.stderr);
 }
+
+/// libvirt sets their addresses through the interface of the physical function.
+#[test]
+fn an_interface_that_is_down_is_said_before_the_start() {
+    let tree = host();
+    made(tree.path(), "0000:00:1f.7", "");
+    let define = ["define", "vf", "--pci", "00:1f.7", "--force", "--dry-run"];
+    let words = "libvirt sets the MAC address and VLAN of 00:1f.7 through the host's interface eth7, which is down";
+    // What cannot be read is not said to be down.
+    for (flags, is_down) in [("0x1002\n", true), ("0x1003\n", false), ("", false)] {
+        put(tree.path(), &format!("{DEVICES}/0000:00:1f.6/net/eth7/flags"), flags);
+        let ran = on(tree.path(), &define);
+        assert_eq!(ran.stderr.contains(words), is_down, "{flags}: {}", ran.stderr);
+        assert!(ran.stdout.contains("<interface type='hostdev' managed='yes'>"), "{}{}", ran.stdout, ran.stderr);
+    }
+}

@@ -73,13 +73,26 @@ fn sriov(root: &Root, home: &str, unread: &mut Vec<String>) -> Option<Sriov> {
         root.reading(&path).and_then(|text| text.trim().parse::<u32>().map_err(|error| format!("cannot read {path}: {error}")))
     };
     match number("sriov_totalvfs") {
-        Reading::Known(total) => Some(Sriov { total, autoprobe: !matches!(number("sriov_drivers_autoprobe"), Reading::Known(0)) }),
+        Reading::Known(total) => Some(Sriov {
+            total,
+            autoprobe: !matches!(number("sriov_drivers_autoprobe"), Reading::Known(0)),
+            down: interface_down(root, home),
+        }),
         Reading::Absent => None,
         Reading::Unknown(because) => {
             unread.push(because);
             None
         }
     }
+}
+
+/// A network interface of a function that is known to be down: without `IFF_UP` in its flags (netdevice(7)).
+fn interface_down(root: &Root, home: &str) -> Option<String> {
+    let flags = |name: &String| {
+        let text = root.attribute(&format!("{home}/net/{name}/flags"))?;
+        u32::from_str_radix(text.trim_start_matches("0x"), 16).ok()
+    };
+    root.names(&format!("{home}/net")).into_iter().find(|name| flags(name).is_some_and(|flags| flags & 1 == 0))
 }
 
 /// Ids, class and driver: `uevent` has all of them in one read; single attributes are the fallback.

@@ -43,12 +43,15 @@ pub struct PciDevice {
 }
 
 /// The virtual functions (SR-IOV) that a physical function can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Sriov {
     /// How many, as its driver allows (`sriov_totalvfs`).
     pub total: u32,
     /// Whether the host's drivers take new ones (`sriov_drivers_autoprobe`); the kernel's default.
     pub autoprobe: bool,
+    /// Its network interface, where that is down: libvirt then cannot set the MAC address and VLAN of a virtual function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down: Option<String>,
 }
 
 /// A memory region of a PCI function.

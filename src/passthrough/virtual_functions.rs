@@ -45,7 +45,7 @@ pub fn shared_out(host: &Host, domains: &DomainFunctions) -> Vec<SharedOut> {
             parent,
             name: device.map_or_else(|| "not shown by the host".to_owned(), crate::model::PciDevice::label),
             driver: device.and_then(|device| device.driver.clone()),
-            total: device.and_then(|device| device.sriov).map(|sriov| sriov.total),
+            total: device.and_then(|device| device.sriov.as_ref()).map(|sriov| sriov.total),
             functions: host.virtual_functions_of(&[parent]).into_iter().map(function).collect(),
         }
     };

@@ -91,6 +91,17 @@ pub(crate) fn ways<'s>(
                 "leave mac= and vlan= out, or name a virtual function: vgapt list --all",
             ));
         }
+        let parent = device.physical_function.filter(|_| is_network).and_then(|parent| host.device(parent));
+        if let Some(interface) = parent.and_then(|parent| parent.sriov.as_ref()?.down.as_ref()) {
+            findings.push(Finding::warning(
+                "parent-down",
+                format!(
+                    "libvirt sets the MAC address and VLAN of {} through the host's interface {interface}, which is down",
+                    device.address.short()
+                ),
+                format!("ip link set {interface} up (as root); at each boot: bring it up in the host's network configuration"),
+            ));
+        }
         let has_variant = device.driver.as_deref().is_some_and(|driver| driver == "nvidia" || (device.on_vfio() && driver != "vfio-pci"));
         if is_virtual && (is_network || has_variant) {
             let network = is_network.then_some(NetworkCard { mac, vlan });

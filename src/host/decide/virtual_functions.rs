@@ -117,7 +117,7 @@ fn parent<'h>(host: &'h Host, asked: &VirtualFunctions) -> Result<&'h PciDevice,
     if let Some(of) = device.physical_function {
         return error(format!("{at} is itself a virtual function of {}", of.short()), format!("name {}", of.short()));
     }
-    let Some(sriov) = device.sriov else {
+    let Some(sriov) = &device.sriov else {
         return match host.unknown.iter().find(|unknown| unknown.contains(&asked.parent.to_string())) {
             Some(because) => error(format!("unknown whether {at} has virtual functions: {because}"), "run vgapt as root".to_owned()),
             None => error(
@@ -169,7 +169,7 @@ fn stays_with_host(host: &Host, setup: &Setup, wanted: &Wanted, parent: PciAddre
 fn now(host: &Host, setup: &Setup, asked: VirtualFunctions) -> Result<Option<Command>, Finding> {
     let Some(device) = host.device(asked.parent).filter(|device| device.driver.is_some() && !device.on_vfio()) else { return Ok(None) };
     let existing = host.virtual_functions_of(&[asked.parent]);
-    let (count, autoprobe) = (u32::try_from(existing.len()).unwrap_or(u32::MAX), device.sriov.is_none_or(|sriov| sriov.autoprobe));
+    let (count, autoprobe) = (u32::try_from(existing.len()).unwrap_or(u32::MAX), device.sriov.as_ref().is_none_or(|sriov| sriov.autoprobe));
     if count == asked.count {
         return Ok(None);
     }
