@@ -303,6 +303,24 @@ fn devices_of_a_domain_that_it_defines() {
 }
 
 #[test]
+fn the_scripts_own_qemu_stays_or_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("start.sh");
+    let said = |text: &str| {
+        fs::write(&script, text).unwrap();
+        run(vgapt(["import", "--print-xml"]).arg(&script)).with(0)
+    };
+    let built = said("cd /opt/q\n./build/qemu-system-x86_64 -m 1G -enable-kvm -nodefaults\n");
+    assert!(built.stdout.contains("<emulator>/opt/q/build/qemu-system-x86_64</emulator>"), "{}", built.stdout);
+    let found = said("Q=$(readlink -e /opt/bin/qemu-system-x86_64)\n$Q -m 1G -enable-kvm -nodefaults\n");
+    assert!(
+        !found.stdout.contains("<emulator>") && found.stderr.contains("is, is not known: the domain has libvirt's own"),
+        "{}",
+        found.stderr
+    );
+}
+
+#[test]
 fn quietly_there_are_no_notes() {
     let script = "fixtures/scripts/05-taskset-hugepages.sh";
     let all = import(script, &[]).with(0).stdout;

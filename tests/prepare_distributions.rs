@@ -199,6 +199,35 @@ fn bootc_keeps_parameters_by_their_owner() {
 }
 
 /// An empty file and one without write permission are files like any other; a directory keeps its mode.
+/// dnf refuses where the system is an image: rpm-ostree lays packages over it, or they belong into it.
+#[test]
+fn an_image_gets_packages_in_its_own_way() {
+    for (name, by_check, by_prepare) in [
+        (
+            "silverblue-ostree",
+            "rpm-ostree install libvirt-daemon-kvm",
+            "rpm-ostree install libvirt-daemon-kvm qemu-kvm edk2-ovmf qemu-img swtpm-tools, and reboot; then run the same",
+        ),
+        (
+            "fedora-bootc",
+            "add libvirt-daemon-kvm to the image of this host",
+            "in its Containerfile), and boot that; then run the same without --install",
+        ),
+    ] {
+        let tree = distribution(name);
+        let root = tree.path();
+        let checked = on(root, &["check"]);
+        assert!(checked.stdout.contains(by_check) && !checked.stdout.contains("remedy: dnf"), "{name}: {}", checked.stdout);
+        let prepared = on(root, &["prepare", "--gpu", "01:00.0", "--bind", "start", "--install", "--dry-run"]).with(1);
+        assert!(
+            prepared.stderr.contains(by_prepare) && !prepared.stdout.contains("$ dnf"),
+            "{name}: {}{}",
+            prepared.stdout,
+            prepared.stderr
+        );
+    }
+}
+
 #[test]
 fn modes_come_back() {
     let root = distribution("debian13-grub-initramfs-tools");

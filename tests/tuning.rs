@@ -289,6 +289,9 @@ fn linux_sees_kvm_and_windows_does_not_unless_asked() {
     let odd = [xml("linux", Some(true)), xml("win11", Some(false))];
     assert!(odd[0].contains(hidden) && !odd[0].contains(hint), "{}", odd[0]);
     assert!(odd[1].contains(shown) && !odd[1].contains(hint), "{}", odd[1]);
+    // It is told of no hypervisor at all.
+    let seven = xml("win7", Some(false));
+    assert!(seven.contains(shown) && !seven.contains(hint), "{seven}");
     // Later, and another card is no reason to take the hint away.
     let (later, _) = again(&linux, &host, &hiding("linux", Some(true)));
     assert!(later.contains(hidden) && !later.contains(hint), "{later}");

@@ -181,6 +181,14 @@ fn systemd_takes_the_drop_in() {
     assert!(!said.stderr.contains("vgapt.conf"), "{}", said.stderr);
 }
 
+#[test]
+fn a_function_that_is_named_twice() {
+    let tree = host();
+    on(tree.path(), &["prepare", "--vfs", "00:1f.6=2", "--vfs", "00:1f.6=3", "--yes"]).with(1).saying(&["--vfs names 00:1f.6 twice"]);
+    assert!(!tree.path().join(RULES).exists());
+    on(tree.path(), &["define", "vf", "--pci", "00:1f.6,vlan=1,vlan=2"]).with(2).saying(&["has vlan= twice"]);
+}
+
 /// libvirt sets their addresses through the interface of the physical function.
 #[test]
 fn an_interface_that_is_down_is_said_before_the_start() {

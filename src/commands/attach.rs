@@ -55,7 +55,8 @@ impl Arguments {
         let base = Base::attach(Origin { domain, name: &self.name, uri: context.uri().as_str(), new: None }, &devices);
         if base.last.as_ref().is_some_and(|last| !last.attached) {
             let message = format!("'{}' was defined by vgapt", self.name);
-            let remedy = format!("add devices by its definition: vgapt define {} --gpu auto", shell_word(&self.name));
+            let option = if self.gpu.is_empty() && !self.pci.is_empty() { "--pci ADDRESS" } else { "--gpu auto" };
+            let remedy = format!("add devices by its definition: vgapt define {} {option}", shell_word(&self.name));
             return Err(Refused::from(Finding::error("own-domain", message, remedy)).into());
         }
         let facts = Facts::read(context, connection, &base, Vec::new())?;

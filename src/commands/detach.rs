@@ -53,10 +53,13 @@ impl Arguments {
         let word = shell_word(&self.name);
         let (message, remedy) = match record {
             Some(record) if record.attached => return Ok(record),
-            Some(_) => (
-                format!("'{}' was defined by vgapt: nothing was attached to it", self.name),
-                format!("remove the card: vgapt define {word} --no-gpu; or the domain: vgapt undefine {word}"),
-            ),
+            Some(record) => {
+                let (what, option) = if record.request.gpu.is_empty() { ("functions", "--no-pci") } else { ("card", "--no-gpu") };
+                (
+                    format!("'{}' was defined by vgapt: nothing was attached to it", self.name),
+                    format!("remove the {what}: vgapt define {word} {option}; or the domain: vgapt undefine {word}"),
+                )
+            }
             None => {
                 (format!("vgapt has attached nothing to '{}'", self.name), format!("add a device first: vgapt attach {word} --gpu auto"))
             }

@@ -111,6 +111,19 @@ fn pins(draft: &mut Draft) {
     }
 }
 
+/// How many vCPUs are plugged in as devices. libvirt does that by itself, and starts no domain with one that it does not know.
+fn plugged(draft: &mut Draft) -> u32 {
+    let is_one = |driver: &str| driver.ends_with("-x86_64-cpu") || driver.ends_with("-i386-cpu");
+    let all: Vec<usize> = (0..draft.options.len()).filter(|index| draft.options[*index].driver().is_some_and(is_one)).collect();
+    for index in &all {
+        for place in ["driver", "id", "node-id", "socket-id", "die-id", "cluster-id", "core-id", "thread-id"] {
+            draft.take(*index, place);
+        }
+        draft.native(*index, "<vcpu>");
+    }
+    u32::try_from(all.len()).unwrap_or(u32::MAX)
+}
+
 /// Sets the number of vCPUs; returns the topology.
 fn count(draft: &mut Draft) -> Option<Fragment> {
     let given = draft.named(&["smp"]);
@@ -119,8 +132,9 @@ fn count(draft: &mut Draft) -> Option<Fragment> {
     let machine = draft.domain.at("os/type").and_then(|kind| kind.attribute("machine"));
     let counts = counts(given_counts, machine.is_some_and(prefers_sockets));
     draft.domain.set("vcpu@placement", "static");
-    if counts.online != counts.all {
-        draft.domain.set("vcpu@current", counts.online);
+    let online = counts.online.saturating_add(plugged(draft)).min(counts.all);
+    if online != counts.all {
+        draft.domain.set("vcpu@current", online);
     }
     draft.domain.set("vcpu", counts.all);
     for index in given {

@@ -52,9 +52,12 @@ pub struct Imported {
 pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: ImportContext<'_>) -> Imported {
     let mut options = options(&script.argv);
     for option in &mut options {
-        // An older word for a drive.
-        if let ("pflash", Some(path)) = (option.name.as_str(), option.value.clone()) {
-            option.becomes("drive", &format!("if=pflash,file={}", path.replace(',', ",,")));
+        match (option.name.as_str(), option.value.clone()) {
+            // An older word for a drive.
+            ("pflash", Some(path)) => option.becomes("drive", &format!("if=pflash,file={}", path.replace(',', ",,"))),
+            // The same as `-vnc` (`parse_display` of `system/vl.c`).
+            ("display", Some(value)) if value.starts_with("vnc=") => option.becomes("vnc", &value["vnc=".len()..]),
+            _ => {}
         }
     }
     let placed = paths::absolute(&mut options, script, &around);
@@ -92,8 +95,8 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     draft.notes.extend(moved);
     let left = before::translate(&mut draft, &script.before);
     let name = forced_name.map(str::to_owned).or(draft.name.take()).unwrap_or_else(|| name.to_owned()).replace('/', "-");
-    let emulator = script.argv.first().filter(|program| program.starts_with('/') && !program.contains(['$', ' ']));
-    let xml = assemble(&draft, &name, emulator.map(String::as_str));
+    let emulator = emulator(&mut draft, script);
+    let xml = assemble(&draft, &name, emulator.as_deref());
     let mut notes = script.notes.clone();
     notes.extend(before::programs(&draft, script));
     if !left.is_empty() {
@@ -108,11 +111,22 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     Imported { name, xml, parts: draft.options.iter().map(part).collect(), notes, refusals: draft.refusals }
 }
 
+/// The script's QEMU; none where it is only a name, which libvirt finds too.
+fn emulator(draft: &mut Draft, script: &Script) -> Option<String> {
+    let program = script.argv.first().filter(|program| program.contains(['/', '$', ' ']))?;
+    let folder = script.folder.as_deref();
+    if program.contains(['$', ' ']) || !(program.starts_with('/') || folder.is_some()) {
+        draft.notes.push(format!("which QEMU {program} is, is not known: the domain has libvirt's own; <emulator> names another"));
+        return None;
+    }
+    Some(paths::joined(folder.unwrap_or_default(), program))
+}
+
 /// Refuses a QEMU of another architecture: the domains are x86.
 fn other_architectures(draft: &mut Draft, script: &Script) {
     let program = script.argv.first().map_or("", String::as_str);
     let architecture = program.rsplit('/').next().and_then(|name| name.strip_prefix("qemu-system-"));
-    if let Some(other) = architecture.filter(|name| !["x86_64", "i386"].contains(name)) {
+    if let Some(other) = architecture.filter(|name| !["x86_64", "i386"].contains(name) && !program.contains('$')) {
         let why = format!("{program} emulates {other}, and vgapt makes domains for x86 only");
         draft.refusals.push((why, "make it with virt-manager, which knows the machines of other architectures".into()));
     }

@@ -3,7 +3,7 @@
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host;
-use crate::host::packages::{SOFTWARE, SoftwarePackage};
+use crate::host::packages::{SOFTWARE, SoftwarePackage, of_image};
 use crate::model::{Firmware, HostSource, LibvirtAnswer, Observed, Setup, at_least};
 
 /// Since this version `<maxphysaddr mode='passthrough'/>` is supported (libvirt's formatdomain).
@@ -123,17 +123,22 @@ fn of_firmware(setup: &Setup, best: &Firmware) -> String {
 
 fn not_installed(facts: &Facts, check: Check, name: &str, why: &str) -> Check {
     let check = check.missing(NextStep::Software, why, install(facts, name));
-    if install_command(facts, name).is_some() { check.by_command() } else { check }
+    if install_command(facts, name).is_ok() { check.by_command() } else { check }
 }
 
 fn install(facts: &Facts, name: &str) -> String {
-    install_command(facts, name).unwrap_or_else(|| format!("install {name} with this distribution's package manager"))
+    let by_hand = || format!("install {name} with this distribution's package manager");
+    install_command(facts, name).unwrap_or_else(|no_command| no_command.unwrap_or_else(by_hand))
 }
 
-fn install_command(facts: &Facts, name: &str) -> Option<String> {
+/// The command that installs it; the error is what is done instead of a command, if that is known.
+fn install_command(facts: &Facts, name: &str) -> Result<String, Option<String>> {
     let distribution = &facts.host.platform.distribution;
-    let package = SOFTWARE.iter().find(|piece| piece.name == name)?.package(distribution)?;
-    distribution.install_command(package)
+    let package = SOFTWARE.iter().find(|piece| piece.name == name).and_then(|piece| piece.package(distribution)).ok_or(None)?;
+    match of_image(facts.setup, package) {
+        Some(way) => way.map_err(Some),
+        None => distribution.install_command(package).ok_or(None),
+    }
 }
 
 pub(super) fn virtio_disc(facts: &Facts) -> Check {

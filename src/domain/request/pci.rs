@@ -37,8 +37,9 @@ impl FromStr for PciChoice {
         let mut choice = Self::from(parts.next().unwrap_or_default().parse::<PciAddress>()?);
         for part in parts {
             match part.split_once('=') {
-                Some(("mac", mac)) => choice.mac = Some(mac_address(mac)?),
-                Some(("vlan", vlan)) => choice.vlan = Some(vlan_id(vlan)?),
+                Some(("mac", mac)) if choice.mac.is_none() => choice.mac = Some(mac_address(mac)?),
+                Some(("vlan", vlan)) if choice.vlan.is_none() => choice.vlan = Some(vlan_id(vlan)?),
+                Some((word @ ("mac" | "vlan"), _)) => return Err(format!("'{text}' has {word}= twice")),
                 _ => return Err(format!("'{part}' is not known: use ADDRESS,mac=52:54:00:12:34:56,vlan=42")),
             }
         }

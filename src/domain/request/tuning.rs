@@ -2,7 +2,7 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub struct Tuning {
     pub hugepage_size: Option<Size>,
     /// Whether to hide from the guest that KVM runs it: old NVIDIA drivers for Windows want that, Linux is slower with it
     /// [default: yes for Windows, no for Linux]
-    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = BoolishValueParser::new())]
+    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hide_kvm: Option<bool>,
 }

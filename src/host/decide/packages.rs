@@ -91,6 +91,18 @@ impl SoftwarePackage {
     }
 }
 
+/// How a host gets a package whose system is an image: `None` where it is none. `Err` says what no command does here.
+pub fn of_image(setup: &Setup, package: &str) -> Option<Result<String, String>> {
+    // rpm-ostree(1): it lays packages over the image for the next boot. dnf refuses, since /usr is read-only.
+    setup.files.exists("/run/ostree-booted").then(|| {
+        if setup.has("rpm-ostree") {
+            Ok(format!("rpm-ostree install {package}"))
+        } else {
+            Err(format!("add {package} to the image of this host (`RUN dnf install -y {package}` in its Containerfile), and boot that"))
+        }
+    })
+}
+
 /// The families of distributions: their members, and the command that installs without asking. Proxmox VE is a Debian with its own
 /// QEMU, whose package provides Debian's `qemu-system-x86` and conflicts with it: with that one, apt removes Proxmox VE
 /// (pve-qemu, commit b090f37a6b: "Provides a qemu-system-x86 virtual package").
@@ -140,6 +152,15 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted, uses: &BTreeSet
             "install them with its package manager, and omit --install",
         ));
     };
+    let all: Vec<&str> = missing.iter().map(|software| software.packages[family]).collect();
+    if let Some(way) = of_image(setup, &all.join(" ")) {
+        let how = way.map_or_else(|image| image, |command| format!("{command}, and reboot"));
+        return Err(Finding::error(
+            "packages",
+            format!("the system is an image, to which a running host adds no packages; missing: {}", names(&missing)),
+            format!("{how}; then run the same without --install"),
+        ));
+    }
     let command = |packages: &[&SoftwarePackage]| {
         let named: Vec<&str> = packages.iter().map(|software| software.packages[family]).collect();
         // One package may have several programs.

@@ -50,7 +50,11 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted, findings: &mut 
     let known = made_at_boot(setup);
     let is_asked = |address: PciAddress| wanted.virtual_functions.iter().any(|asked| asked.parent == address);
     let mut all: Vec<MadeAtBoot> = known.iter().copied().filter(|made| !is_asked(made.parent.address)).collect();
-    for asked in &wanted.virtual_functions {
+    for (at, asked) in wanted.virtual_functions.iter().enumerate() {
+        if wanted.virtual_functions[..at].iter().any(|other| other.parent == asked.parent) {
+            let message = format!("--vfs names {} twice", asked.parent.short());
+            return Err(Finding::error("virtual-functions", message, "name it once, with the number that it is to have"));
+        }
         let before = known.iter().find(|made| made.parent.address == asked.parent);
         if asked.count == 0 && before.is_none() {
             let message = format!("vgapt makes no virtual functions of {}", asked.parent.short());

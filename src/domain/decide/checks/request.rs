@@ -356,7 +356,7 @@ fn of_looking_glass(extras: &Extras, spec: &Spec, host: &Host) -> Vec<Finding> {
     let in_guest = Finding::warning(
         "looking-glass-guest",
         "the guest shows nothing in Looking Glass before its part is installed there, of the same version as the client on this host",
-        "in the guest, install Looking Glass for Windows with the driver for its shared memory (IVSHMEM): looking-glass.io/downloads; \
+        "in a guest with Windows, install Looking Glass with the driver for its shared memory (IVSHMEM): looking-glass.io/downloads; \
          until then the window of SPICE shows the guest",
     );
     let uses_module = spec.edits.iter().any(|edit| matches!(&edit.change, Change::Options { options, .. } if !options.is_empty()));

@@ -67,9 +67,14 @@ pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: 
     Some(settings)
 }
 
-/// Whether the guest is one that recognises KVM: one without Hyper-V's enlightenments, from which KVM is not hidden.
+/// Whether the guest is one that recognises KVM: one without Hyper-V's enlightenments, from which neither KVM nor that there is
+/// a hypervisor is hidden.
 fn sees_kvm(question: &TuningInput<'_>) -> bool {
-    let features = question.base.domain.root().child("features");
+    let root = question.base.domain.root();
+    if find(root, "cpu/feature[name=hypervisor]").is_some_and(|bit| bit.attribute("policy").as_deref() == Some("disable")) {
+        return false;
+    }
+    let features = root.child("features");
     let is_hidden = || features.and_then(|features| features.at("kvm/hidden")?.attribute("state")).as_deref() == Some("on");
     let is_windows = features.is_some_and(|features| features.child("hyperv").is_some())
         || question.base.profile.is_some_and(|profile| !profile.enlightenments().is_empty());
