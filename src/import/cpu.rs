@@ -111,10 +111,14 @@ fn pins(draft: &mut Draft) {
     }
 }
 
+/// Whether a device is a vCPU.
+pub(super) fn is_processor(driver: &str) -> bool {
+    driver.ends_with("-x86_64-cpu") || driver.ends_with("-i386-cpu")
+}
+
 /// How many vCPUs are plugged in as devices. libvirt does that by itself, and starts no domain with one that it does not know.
 fn plugged(draft: &mut Draft) -> u32 {
-    let is_one = |driver: &str| driver.ends_with("-x86_64-cpu") || driver.ends_with("-i386-cpu");
-    let all: Vec<usize> = (0..draft.options.len()).filter(|index| draft.options[*index].driver().is_some_and(is_one)).collect();
+    let all: Vec<usize> = (0..draft.options.len()).filter(|index| draft.options[*index].driver().is_some_and(is_processor)).collect();
     for index in &all {
         for place in ["driver", "id", "node-id", "socket-id", "die-id", "cluster-id", "core-id", "thread-id"] {
             draft.take(*index, place);

@@ -375,6 +375,12 @@ impl Line<'_> {
         let counts = cpu::counts_of(|name| option.peek(name), machine.unwrap_or("pc"));
         let item = self.item("smp", index);
         item.props.extend(counts.map(|(name, count)| (name.to_owned(), count.to_string())));
+        // Those that are plugged in as devices are there from the start, too.
+        let plugged = self.options.iter().filter(|option| option.driver().is_some_and(cpu::is_processor)).count();
+        let item = self.item("smp", index);
+        if let Some(Ok(online)) = item.props.get("cpus").map(|online| online.parse::<usize>()) {
+            item.props.insert("cpus".to_owned(), (online + plugged).to_string());
+        }
     }
 
     fn memory(&mut self, index: usize) {
@@ -430,6 +436,9 @@ impl Line<'_> {
 
     fn device(&mut self, index: usize) {
         let name = self.options[index].driver().unwrap_or_default().to_owned();
+        if cpu::is_processor(&name) {
+            return self.with("smp", index, &[]);
+        }
         let is_cd = || {
             let drive = self.options[index].peek("drive").unwrap_or_default();
             self.options
