@@ -314,7 +314,7 @@ fn the_scripts_own_qemu_stays_or_is_said() {
     assert!(built.stdout.contains("<emulator>/opt/q/build/qemu-system-x86_64</emulator>"), "{}", built.stdout);
     let found = said("Q=$(readlink -e /opt/bin/qemu-system-x86_64)\n$Q -m 1G -enable-kvm -nodefaults\n");
     assert!(
-        !found.stdout.contains("<emulator>") && found.stderr.contains("is, is not known: the domain has libvirt's own"),
+        !found.stdout.contains("<emulator>") && found.stderr.contains("whose place is not known, so the domain has libvirt's own QEMU"),
         "{}",
         found.stderr
     );

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::uses;
-use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, Reading};
+use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, OSTREE_BOOTED, Reading};
 use crate::root::Root;
 
 /// The longest configuration file that is read, ten times the largest known one (a `grub.cfg` with many kernels).
@@ -86,7 +86,7 @@ const FILES: &[&str] = &[
     "/proc/mounts",
     "/proc/swaps",
     "/run/libvirtd.pid",
-    "/run/ostree-booted",
+    OSTREE_BOOTED,
     "/run/virtqemud.pid",
     "/sys/fs/selinux/enforce",
     "/usr/lib/bootc/install/00-defaults.toml",

@@ -4,10 +4,9 @@
 use std::io;
 
 use super::gvariant;
-use crate::model::{ConfigFiles, OWN_OPTIONS, Reading, StagedDeployment};
+use crate::model::{ConfigFiles, OSTREE_BOOTED, OWN_OPTIONS, Reading, StagedDeployment};
 use crate::root::Root;
 
-const BOOTED: &str = "/run/ostree-booted";
 /// A deployment that becomes bootable at shutdown: a `GVariant` with its origin as one of the strings, which end with a null.
 const STAGED: &str = "/run/ostree/staged-deployment";
 /// The longest one that is read: it is a few KiB long.
@@ -19,7 +18,7 @@ const ENTRIES: &str = "/boot/loader/entries";
 
 /// The arguments that dracut gets; absent if the initramfs is the one of the image.
 pub(super) fn local_initramfs(root: &Root, files: &ConfigFiles) -> Reading<Vec<String>> {
-    if !files.exists(BOOTED) {
+    if !files.exists(OSTREE_BOOTED) {
         return Reading::Absent;
     }
     let text = if root.exists(STAGED) {

@@ -116,7 +116,9 @@ fn emulator(draft: &mut Draft, script: &Script) -> Option<String> {
     let program = script.argv.first().filter(|program| program.contains(['/', '$', ' ']))?;
     let folder = script.folder.as_deref();
     if program.contains(['$', ' ']) || !(program.starts_with('/') || folder.is_some()) {
-        draft.notes.push(format!("which QEMU {program} is, is not known: the domain has libvirt's own; <emulator> names another"));
+        draft.notes.push(format!(
+            "the script starts {program}, whose place is not known, so the domain has libvirt's own QEMU; <emulator> names another"
+        ));
         return None;
     }
     Some(paths::joined(folder.unwrap_or_default(), program))

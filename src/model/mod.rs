@@ -64,7 +64,7 @@ pub use sample::{CpuTimes, Frequency, GuestMemory, IdleState, Interrupts, Link, 
 pub(crate) use text::{serde_as_text, serialize_as_text};
 
 pub use setup::{
-    Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, OWN_OPTIONS, Setup,
+    Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, OSTREE_BOOTED, OWN_OPTIONS, Setup,
     StagedDeployment, StagedState, Use, UsedFor, Uses,
 };
 pub use unbinding::{Bound, HANGS, Hang, HangEvidence};

@@ -40,6 +40,9 @@ pub struct Setup {
     pub in_domains: DomainFunctions,
 }
 
+/// Exists where the running system is a deployment of ostree.
+pub const OSTREE_BOOTED: &str = "/run/ostree-booted";
+
 /// The key of an entry of ostree's, and of a deployment that waits, with the part of the command line that vgapt owns
 /// (bootc-loader-entries-set-options-for-source(8)).
 pub const OWN_OPTIONS: &str = "x-options-source-vgapt";
@@ -93,6 +96,11 @@ impl DomainFunctions {
 impl Setup {
     pub fn has(&self, program: &str) -> bool {
         self.programs.contains(program)
+    }
+
+    /// Whether its system is a deployment of ostree, whose /usr is an image (ostree-prepare-root(1) makes the file).
+    pub fn is_of_ostree(&self) -> bool {
+        self.files.exists(OSTREE_BOOTED)
     }
 
     /// Whether a module is built into each installed kernel, so that modprobe's configuration has no effect

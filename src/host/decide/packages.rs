@@ -94,7 +94,7 @@ impl SoftwarePackage {
 /// How a host gets a package whose system is an image: `None` where it is none. `Err` says what no command does here.
 pub fn of_image(setup: &Setup, package: &str) -> Option<Result<String, String>> {
     // rpm-ostree(1): it lays packages over the image for the next boot. dnf refuses, since /usr is read-only.
-    setup.files.exists("/run/ostree-booted").then(|| {
+    setup.is_of_ostree().then(|| {
         if setup.has("rpm-ostree") {
             Ok(format!("rpm-ostree install {package}"))
         } else {

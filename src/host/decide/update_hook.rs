@@ -81,9 +81,7 @@ NeedsTargets
 
 impl UpdateHook {
     fn is_run_on(&self, host: &Host, setup: &Setup) -> bool {
-        host.platform.distribution.is_like(self.of)
-            && self.by.is_none_or(|program| setup.has(program))
-            && !setup.files.exists("/run/ostree-booted")
+        host.platform.distribution.is_like(self.of) && self.by.is_none_or(|program| setup.has(program)) && !setup.is_of_ostree()
     }
 
     fn text(&self) -> String {

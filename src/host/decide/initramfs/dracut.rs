@@ -21,7 +21,7 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
 }
 
 fn regenerate(setup: &Setup, inclusion: &Inclusion) -> Result<Command, Finding> {
-    if setup.files.exists("/run/ostree-booted") {
+    if setup.is_of_ostree() {
         return in_deployment(setup);
     }
     // Its initramfs images are named by their digests; dracut alone would create others that are never booted.

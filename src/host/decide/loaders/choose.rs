@@ -90,7 +90,7 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<Chosen, Finding> {
 /// an error, so that it is not guessed from files that another loader left behind.
 fn evidence_of_boot(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, String), Finding>> {
     let booted = &setup.booted;
-    if setup.files.exists("/run/ostree-booted") {
+    if setup.is_of_ostree() {
         return Some(Ok((BootLoader::Ostree, "/run/ostree-booted exists".into())));
     }
     let loader = booted.loader.as_deref().map(|name| (name, format!("the boot loader reports itself as {name} (EFI variable LoaderInfo)")));

@@ -12,7 +12,7 @@ pub(super) static OSTREE: Loader =
     Loader { kind: BootLoader::Ostree, name: "rpm-ostree", configured, edit, next, images: |_| Vec::new(), fallback: |_, _, _| None };
 
 fn configured(setup: &Setup) -> bool {
-    setup.files.exists("/run/ostree-booted")
+    setup.is_of_ostree()
 }
 
 fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
