@@ -171,6 +171,8 @@ fn smartcards(draft: &mut Draft) {
             card.push("", Fragment::new("certificate").text(certificate));
         }
         draft.fill(index, "smartcard", &mut card);
+        // The schema of libvirt 9.0 has this order.
+        card.sort(&["certificate", "database"]);
         draft.finish(index, card);
     }
 }
