@@ -120,7 +120,9 @@ fn meanings(host: &Host, cards: &[&Assessment]) -> String {
     let line = |verdict: Verdict| {
         let blocked: String =
             cards.iter().filter(|card| card.verdict == verdict && !card.blockers.is_empty()).map(|card| blockers(&card)).collect();
-        format!("{}: {}{blocked}\n", paint(style(verdict), verdict), meaning(verdict))
+        let is_blind = cards.iter().any(|card| card.verdict == verdict && card.warnings.iter().any(|warning| warning.code == "host-blind"));
+        let blind = if is_blind { "; the host has no display" } else { "" };
+        format!("{}: {}{blocked}{blind}\n", paint(style(verdict), verdict), meaning(verdict))
     };
     verdicts.into_iter().map(line).collect()
 }
