@@ -67,7 +67,7 @@ fn head(host: &Host) -> String {
 
 fn none(cards: &[&Assessment]) -> String {
     let is_none = cards.iter().all(|card| matches!(card.kind, CardKind::Bmc));
-    if is_none { "\nThere is no graphics card to pass through.\n".to_owned() } else { String::new() }
+    if is_none { "\nNo graphics card was found that could be passed through.\n".to_owned() } else { String::new() }
 }
 
 fn iommu(host: &Host) -> String {
