@@ -150,6 +150,15 @@ fn show(draft: &mut Draft, mut graphics: Fragment) {
 /// `:1`, `127.0.0.1:1`, `unix:/path`, `none`.
 fn vnc(draft: &mut Draft, index: usize) {
     let display = draft.take(index, "display").or_else(|| draft.take(index, "vnc")).unwrap_or_default();
+    if display == "none" {
+        return draft.native(index, "no <graphics>");
+    }
+    let guards = ["password", "password-secret", "sasl", "tls-creds", "tls-authz", "sasl-authz"];
+    let set: Vec<&str> = guards.into_iter().filter(|name| draft.take(index, name).is_some_and(|value| value != "off")).collect();
+    let guard = set.join("=, ");
+    let unguarded = format!(
+        "{guard}= of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl in qemu.conf"
+    );
     if let Some(path) = display.strip_prefix("unix:") {
         let mut graphics = Fragment::new("graphics").with("type", "vnc");
         graphics.set("listen@type", "socket");
@@ -158,10 +167,10 @@ fn vnc(draft: &mut Draft, index: usize) {
         } else {
             graphics.set("listen@socket", path);
         }
+        if !set.is_empty() {
+            draft.notes.push(format!("{unguarded}; until then all who may open the socket see the guest"));
+        }
         return finish_vnc(draft, index, graphics);
-    }
-    if display == "none" {
-        return draft.native(index, "no <graphics>");
     }
     let (host, number) = display.rsplit_once(':').unwrap_or(("", "0"));
     let Ok(number) = number.parse::<u32>() else {
@@ -170,15 +179,9 @@ fn vnc(draft: &mut Draft, index: usize) {
     let host = host.trim_matches(['[', ']']);
     let mut listen = if host.is_empty() { "0.0.0.0" } else { host };
     let is_local = listen == "localhost" || listen.starts_with("127.") || listen == "::1";
-    let guards = ["password", "password-secret", "sasl", "tls-creds", "tls-authz", "sasl-authz"];
-    let set: Vec<&str> = guards.into_iter().filter(|name| draft.take(index, name).is_some_and(|value| value != "off")).collect();
     if !set.is_empty() {
-        let guard = set.join("=, ");
         let until = if is_local { String::new() } else { format!("; until then VNC listens on 127.0.0.1, not on {listen}:{number}") };
-        draft.notes.push(format!(
-            "{guard}= of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl \
-             in qemu.conf{until}"
-        ));
+        draft.notes.push(unguarded + &until);
         listen = if is_local { listen } else { "127.0.0.1" };
     } else if !is_local {
         draft.notes.push(format!("VNC on {listen} is open to everyone, as in the script: listen='127.0.0.1' and a password restrict it"));

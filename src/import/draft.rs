@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::controllers::Controller;
 use super::copied::Copied;
 use super::options::{Conversion, QemuOption};
 use super::props::Props;
@@ -29,8 +30,8 @@ pub(super) struct Draft {
     pub(super) environment: Vec<(String, String)>,
     /// Properties that `-global` set for a device: its option, the device's, and the property.
     pub(super) globals: Vec<(usize, usize, String)>,
-    /// Controllers that libvirt names differently: the script's name, libvirt's alias.
-    pub(super) renamed: Vec<(String, String)>,
+    /// The controllers of the script and of its machine.
+    pub(super) controllers: Vec<Controller>,
     /// The open files of QEMU, by number.
     pub(super) descriptors: BTreeMap<u32, Descriptor>,
     /// Files that the script copies before it starts QEMU.
@@ -56,7 +57,7 @@ impl Draft {
             overrides: Vec::new(),
             environment: Vec::new(),
             globals: Vec::new(),
-            renamed: Vec::new(),
+            controllers: Vec::new(),
             descriptors: BTreeMap::new(),
             copies: Vec::new(),
             places: 0,
@@ -188,15 +189,9 @@ impl Draft {
         element
     }
 
-    /// Adds the element of a device; its address in the guest is left to libvirt, but for which of several USB buses it is on.
+    /// Adds the element of a device; its address in the guest is left to libvirt, but for which of several controllers it is on.
     pub(super) fn finish(&mut self, index: usize, mut element: Fragment) {
-        let number = |alias: &str| alias.strip_prefix("usb").map(|number| number.parse::<usize>().unwrap_or(0));
-        let has_several = self.renamed.iter().filter_map(|(_, alias)| number(alias)).any(|number| number > 0);
-        let bus = self.peek(index, "bus").and_then(|bus| self.renamed_bus(bus));
-        if let Some(bus) = bus.and_then(|bus| number(bus.split('.').next()?)).filter(|_| has_several) {
-            element.set("address@type", "usb");
-            element.set("address@bus", bus);
-        }
+        self.write_controller(index, &mut element);
         self.ignore_address(index);
         self.native(index, &format!("<{}>", element.name()));
         self.device(element);
@@ -265,13 +260,6 @@ impl Draft {
             (Some(false), Some(false)) => "virtio-transitional",
             _ => "virtio",
         }
-    }
-
-    /// The bus of a device on a controller that libvirt creates under another name; empty where libvirt adds ports as needed.
-    fn renamed_bus(&self, bus: &str) -> Option<String> {
-        let at = bus.split('.').next().filter(|at| !at.is_empty())?;
-        let (_, alias) = self.renamed.iter().find(|(name, _)| name == at)?;
-        Some(if alias.is_empty() { String::new() } else { bus.replacen(at, alias, 1) })
     }
 
     /// The value of an option passed to QEMU: its bus gets libvirt's name, or is left out with the address, which has no meaning

@@ -203,6 +203,19 @@ fn multiqueue(draft: &mut Draft, options: &[usize], card: &Fragment) {
     }
 }
 
+/// The socket of another process that serves a card; it shares the guest's memory.
+fn vhost_user(draft: &mut Draft, socket: usize) -> Fragment {
+    let mode = if draft.flag(socket, "server") == Some(true) { "server" } else { "client" };
+    let mut interface = Fragment::new("interface");
+    interface.set("source@type", "unix");
+    interface.set("source@path", draft.take(socket, "path").unwrap_or_default());
+    interface.set("source@mode", mode);
+    draft.fill(socket, "chardev", &mut interface);
+    draft.needs_shared_memory = true;
+    draft.native(socket, "<interface><source>");
+    interface.at("source").cloned().unwrap_or_else(|| Fragment::new("source"))
+}
+
 fn interface(draft: &mut Draft, card: Card) {
     let backend = card.backend;
     let has = |draft: &Draft, name: &str| draft.peek(backend, name).is_some();
@@ -227,6 +240,7 @@ fn interface(draft: &mut Draft, card: Card) {
     let bridge = draft.take(backend, "br").or(by_helper).or_else(|| tap.as_ref()?.bridge.clone());
     let name = draft.take(backend, "ifname").or_else(|| Some(tap.as_ref()?.name.clone()));
     let below = tap.and_then(|tap| tap.below);
+    let socket = draft.behind(backend, "chardev", "chardev").filter(|socket| draft.peek(*socket, "path").is_some());
     let (kind, inner) = match (kind.as_str(), bridge) {
         ("tap", _) if below.is_some() => {
             let below = below.unwrap_or_default();
@@ -235,6 +249,7 @@ fn interface(draft: &mut Draft, card: Card) {
         }
         ("user", _) => ("user", None),
         ("bridge" | "tap", Some(bridge)) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
+        ("vhost-user", _) if socket.is_some() => ("vhostuser", socket.map(|socket| vhost_user(draft, socket))),
         ("tap", None) => ("ethernet", name.as_ref().map(|name| Fragment::new("target").with("dev", name))),
         _ => return keep(draft, &card, "libvirt has no element for this network"),
     };

@@ -355,7 +355,7 @@ impl Line<'_> {
                 Some(("-", feature)) => (feature.to_owned(), "off".to_owned()),
                 _ => (name, value),
             };
-            item.props.insert(name, value);
+            item.props.insert(cpu::known(&name).map_or(name.clone(), str::to_owned), value);
         }
     }
 
