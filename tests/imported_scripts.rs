@@ -182,6 +182,9 @@ fn a_remedy_can_be_pasted() {
     run(&mut vgapt(["import", script])).with(1).saying(&["the QEMU command of line 1 is not read", "--set '1=VALUE'"]);
     let told = run(&mut vgapt(["import", script, "--set", "1=run"])).with(0).stdout;
     assert!(told.contains("-usb"), "{told}");
+    fs::write(script, "A=$(hostname)\nB=($(ls))\nqemu-system-x86_64 -m 1 -name $A ${B[@]}\n").unwrap();
+    let told = run(&mut vgapt(["import", script, "--set", "A=x", "--set", "B=-usb -k de"])).with(0).stdout;
+    assert!(told.contains("-name x") && told.contains("-usb") && told.contains("-k de"), "{told}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The controllers of a script and of its machine, and which of them a device is on.
 
 use super::draft::Draft;
+use super::table;
+use crate::xml::Fragment;
 
 /// A controller that the script adds, or that the machine has.
 #[derive(Debug)]
@@ -99,8 +101,8 @@ impl Draft {
     }
 
     /// Writes which one of several controllers a device is on.
-    pub(super) fn write_controller(&mut self, index: usize, element: &mut crate::xml::Fragment) {
-        let driver = self.peek(index, "driver").unwrap_or_default();
+    pub(super) fn write_controller(&mut self, index: usize, element: &mut Fragment) {
+        let driver = self.peek(index, "driver").filter(|driver| table::group(driver, &["controller usb"]).is_none()).unwrap_or_default();
         let Some((_, kind, attribute)) = ON.iter().find(|(prefix, ..)| driver.starts_with(prefix)) else { return };
         let Some(number) = self.controller(index, &[kind]).map(|(controller, _)| controller.number) else { return };
         self.take(index, "bus");

@@ -33,14 +33,19 @@ pub(super) fn translate(draft: &mut Draft) {
         let driver = draft.peek(*index, "driver").unwrap_or_default();
         (!is(driver, "vga"), !is(driver, "second"))
     });
+    // Also what is passed to QEMU unchanged shows something, and needs a display that renders.
+    let of_host = draft.options.iter().any(|option| option.driver().is_some() && option.peek("display") == Some("on"));
+    let (mut shows, mut renders) = (of_host, of_host);
     for index in devices {
         let driver = draft.peek(index, "driver").unwrap_or_default().to_owned();
+        renders |= driver.contains("-gl");
         if is(&driver, "second") && videos.iter().all(is_none) {
+            shows = true;
             draft.keep(index, "libvirt supports it only beside a primary graphics device, and the script has none");
             continue;
         }
         let model = table::element("video", &driver).and_then(|video| Some(video.attribute("model")?.to_owned())).unwrap_or_default();
-        videos.push(filled(draft, index, &model, driver == "virtio-vga-gl"));
+        videos.push(filled(draft, index, &model, driver.contains("-gl")));
         draft.ignore_address(index);
         draft.native(index, "<video>");
     }
@@ -51,10 +56,11 @@ pub(super) fn translate(draft: &mut Draft) {
     if videos.is_empty() {
         videos.push(video(if has_defaults { "vga" } else { "none" }));
     }
-    let shows = !videos.iter().all(is_none);
-    let renders = videos.iter().any(|video| video.at("model/acceleration").is_some());
+    let has_primary = !videos.iter().all(is_none);
+    shows |= has_primary;
+    renders |= videos.iter().any(|video| video.at("model/acceleration").is_some());
     for (number, mut video) in videos.into_iter().enumerate() {
-        if number == 0 && shows {
+        if number == 0 && has_primary {
             video.set("model@primary", "yes");
         }
         draft.device(video);

@@ -34,6 +34,8 @@ pub(super) struct Draft {
     pub(super) controllers: Vec<Controller>,
     /// The open files of QEMU, by number.
     pub(super) descriptors: BTreeMap<u32, Descriptor>,
+    /// The names of the audio backends, which libvirt numbers.
+    pub(super) audio: Vec<String>,
     /// Files that the script copies before it starts QEMU.
     pub(super) copies: Vec<Copied>,
     /// How many devices passed to QEMU unchanged have an address on the root bus.
@@ -59,6 +61,7 @@ impl Draft {
             globals: Vec::new(),
             controllers: Vec::new(),
             descriptors: BTreeMap::new(),
+            audio: Vec::new(),
             copies: Vec::new(),
             places: 0,
             name: None,
@@ -283,12 +286,20 @@ impl Draft {
         self.is_of_libvirt && self.options.iter().any(is_it)
     }
 
+    /// libvirt's name of an audio backend (`qemuAssignDeviceAudioAlias`).
+    fn audio_name(&self, property: &str, id: &str) -> Option<String> {
+        let at = self.audio.iter().position(|known| known == id).filter(|_| property.ends_with("audiodev"))?;
+        Some(format!("audio{}", at + 1))
+    }
+
     /// An option with names that libvirt does not give to its own devices.
     fn renamed_ids(&self, option: &QemuOption) -> QemuOption {
         let mut renamed = option.clone();
         for (name, value) in Props::read(option.value(), "").left() {
             let id = value.split('.').next().unwrap_or_default();
-            if !["driver", "qom-type"].contains(&name.as_str()) && self.is_taken(id) {
+            if let Some(own) = self.audio_name(&name, &value) {
+                renamed.set(&name, Some(&own));
+            } else if !["driver", "qom-type"].contains(&name.as_str()) && self.is_taken(id) {
                 renamed.set(&name, Some(&format!("{OWN}{value}")));
             }
         }
@@ -297,9 +308,13 @@ impl Draft {
 
     /// The same for a word that is no option of the script.
     pub(super) fn renamed_word(&self, word: &str) -> String {
-        let own = |part: &str| match part.split_once('=').filter(|(_, id)| self.is_taken(id)) {
-            Some((name, id)) => format!("{name}={OWN}{id}"),
-            None => part.to_owned(),
+        let own = |part: &str| {
+            let Some((name, id)) = part.split_once('=') else { return part.to_owned() };
+            match self.audio_name(name, id) {
+                Some(own) => format!("{name}={own}"),
+                None if self.is_taken(id) => format!("{name}={OWN}{id}"),
+                None => part.to_owned(),
+            }
         };
         word.split(',').map(own).collect::<Vec<_>>().join(",")
     }

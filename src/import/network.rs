@@ -129,6 +129,12 @@ fn old_style(draft: &mut Draft) {
 /// exist, and could occupy one of theirs: it becomes a `-device`, which is created after them.
 fn keep(draft: &mut Draft, card: &Card, why: &str) {
     let backend = card.backend;
+    if draft.peek(backend, "smb").is_some() {
+        draft.options[backend].set("smb", None);
+        draft
+            .notes
+            .push("smb= is left out: QEMU would start a Samba server, which libvirt forbids; share the folder with <filesystem>".into());
+    }
     let is_old = draft.options[backend].name != "netdev";
     if is_old && draft.options[backend].fate.is_none() {
         let id = format!("import{backend}");
@@ -138,11 +144,6 @@ fn keep(draft: &mut Draft, card: &Card, why: &str) {
             props.iter().filter(|(name, _)| !table::has("type model mac macaddr vlan name netdev id addr smb smbserver", name))
         {
             value.push_str(&format!(",{name}={}", to.replace(',', ",,")));
-        }
-        if props.iter().any(|(name, _)| name == "smb") {
-            draft.notes.push(
-                "smb= is left out: QEMU would start a Samba server, which libvirt forbids; share the folder with <filesystem>".into(),
-            );
         }
         let model = card.model.as_deref().unwrap_or(default_model(draft));
         let mac = card.mac.as_ref().map(|mac| format!(",mac={mac}")).unwrap_or_default();

@@ -178,7 +178,7 @@ fn judge(found: &mut Comparison, item: &Item, other: &Item, imported: &Imported)
             meanings.push(format!("{value} is {theirs} here"));
             continue;
         }
-        if theirs.is_some_and(|theirs| theirs.starts_with('/') && theirs.ends_with(&format!("/{value}"))) {
+        if theirs.is_some_and(|theirs| theirs.starts_with('/') && theirs.ends_with(&format!("/{}", value.trim_start_matches("./")))) {
             meanings.push(format!("{name}={value} is absolute"));
             continue;
         }

@@ -53,7 +53,7 @@ pub(in crate::import) const NAMES: &[(&str, &str, &str)] = &[
     ("virtio-vga virtio-vga-gl", "video", "@model=virtio @is=vga"),
     ("qxl", "video", "@model @is=second"),
     ("secondary-vga", "video", "@model=vga @is=second"),
-    ("virtio-gpu-pci", "video", "@model=virtio @is=second"),
+    ("virtio-gpu-pci virtio-gpu virtio-gpu-gl-pci virtio-gpu-gl", "video", "@model=virtio @is=second"),
     ("bochs-display", "video", "@model=bochs"),
     ("intel-hda hda", "sound", "@model=ich6"),
     ("ich9-intel-hda", "sound", "@model=ich9"),

@@ -17,6 +17,11 @@ impl Variables<'_> {
         if inside == "*" {
             return vec![self.arguments.join(&self.separator())];
         }
+        let from = inside.strip_prefix("@:").or_else(|| inside.strip_prefix("*:")).and_then(|from| from.trim().parse::<usize>().ok());
+        if let Some(from) = from.filter(|from| *from > 0 && (self.arguments_known || !self.arguments.is_empty())) {
+            let rest = self.arguments.get(from - 1..).unwrap_or_default();
+            return if self.budget.take_words(rest) { rest.to_vec() } else { Vec::new() };
+        }
         if let Some(counted) = inside.strip_prefix('#').filter(|name| !name.is_empty()) {
             return vec![self.length(counted).unwrap_or_else(|| self.unknown(inside))];
         }
