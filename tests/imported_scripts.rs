@@ -315,6 +315,9 @@ fn the_scripts_own_qemu_stays_or_is_said() {
     };
     let built = said("cd /opt/q\n./build/qemu-system-x86_64 -m 1G -enable-kvm -nodefaults\n");
     assert!(built.stdout.contains("<emulator>/opt/q/build/qemu-system-x86_64</emulator>"), "{}", built.stdout);
+    // As on Unraid.
+    let wrapped = said("/usr/local/sbin/qemu -m 1G -nodefaults\n");
+    assert!(wrapped.stdout.contains("<emulator>/usr/local/sbin/qemu</emulator>"), "{}", wrapped.stdout);
     let found = said("Q=$(readlink -e /opt/bin/qemu-system-x86_64)\n$Q -m 1G -enable-kvm -nodefaults\n");
     assert!(
         !found.stdout.contains("<emulator>") && found.stderr.contains("whose place is not known, so the domain has libvirt's own QEMU"),

@@ -14,7 +14,7 @@ use crate::xml::Fragment;
 pub(super) const SPICE_APP: &str = "spice-app";
 
 /// A domain under construction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) options: Vec<QemuOption>,
     /// The domain so far.
@@ -50,26 +50,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(options: Vec<QemuOption>) -> Self {
-        Self {
-            options,
-            domain: Fragment::new("domain"),
-            notes: Vec::new(),
-            refusals: Vec::new(),
-            arguments: Vec::new(),
-            overrides: Vec::new(),
-            environment: Vec::new(),
-            globals: Vec::new(),
-            controllers: Vec::new(),
-            descriptors: BTreeMap::new(),
-            audio: Vec::new(),
-            copies: Vec::new(),
-            places: 0,
-            name: None,
-            is_express: false,
-            is_kvm: false,
-            is_of_libvirt: false,
-            needs_shared_memory: false,
-        }
+        Self { options, domain: Fragment::new("domain"), ..Self::default() }
     }
 
     /// The unsettled options with one of these names.
@@ -214,7 +195,7 @@ impl Draft {
     /// (`qemu_create_cli_devices`), so a PCI device could occupy an address that libvirt assigned to another one:
     /// it gets an address behind those that libvirt assigns first.
     pub(super) fn keep(&mut self, index: usize, why: &str) {
-        if self.options[index].fate.is_none() && self.options[index].driver().is_some_and(is_pci) {
+        if self.options[index].fate.is_none() && is_pci(&self.options[index]) {
             let addr = self.root_bus_address();
             self.options[index].set("bus", None);
             self.options[index].set("addr", None);
@@ -345,11 +326,14 @@ impl Draft {
 
 /// The beginning of a name that libvirt gives to nothing.
 pub(super) const OWN: &str = "import-";
-/// PCI devices whose driver names do not show it.
-const PCI: &str = "qxl secondary-vga ivshmem-plain ivshmem-doorbell nvme pvscsi am53c974 edu e1000 e1000e e1000-82544gc e1000-82545em igb \
-                   rtl8139 vmxnet3 ne2k_pci pcnet tulip virtio-net i82551 i82557b";
+/// PCI devices whose driver names do not show it (`-device help`), as beginnings.
+const PCI: &str = "qxl secondary-vga ivshmem- nvme ufs edu e1000 igb rtl8139 vmxnet3 ne2k_pci pcnet tulip rocker virtio-net i825 i82801 pxb \
+                   ich9-usb-uhci piix3-ide piix4-ide megasas-gen2 lsi53c810 ati-vga acpi-erst pci-";
 
-fn is_pci(driver: &str) -> bool {
+/// Whether a device takes a place on the root bus of the machine, where libvirt assigns addresses.
+fn is_pci(option: &QemuOption) -> bool {
+    let Some(driver) = option.driver() else { return false };
     let by_name = ["-pci", "-pci-non-transitional", "-pci-transitional"].iter().any(|end| driver.ends_with(end));
-    by_name || driver.starts_with("ich9-usb-uhci") || table::has(PCI, driver)
+    let is_on_root = option.peek("bus").is_some_and(|bus| ["pcie.0", "pci.0"].contains(&bus));
+    by_name || is_on_root || PCI.split_whitespace().any(|begin| driver.starts_with(begin))
 }

@@ -207,14 +207,11 @@ fn multiqueue(draft: &mut Draft, options: &[usize], card: &Fragment) {
 /// The socket of another process that serves a card; it shares the guest's memory.
 fn vhost_user(draft: &mut Draft, socket: usize) -> Fragment {
     let mode = if draft.flag(socket, "server") == Some(true) { "server" } else { "client" };
-    let mut interface = Fragment::new("interface");
-    interface.set("source@type", "unix");
-    interface.set("source@path", draft.take(socket, "path").unwrap_or_default());
-    interface.set("source@mode", mode);
-    draft.fill(socket, "chardev", &mut interface);
+    let path = draft.take(socket, "path").unwrap_or_default();
+    draft.options[socket].props.ignore(&["backend", "id", "wait", "nowait"]);
     draft.needs_shared_memory = true;
     draft.native(socket, "<interface><source>");
-    interface.at("source").cloned().unwrap_or_else(|| Fragment::new("source"))
+    Fragment::new("source").with("type", "unix").with("path", path).with("mode", mode)
 }
 
 fn interface(draft: &mut Draft, card: Card) {
