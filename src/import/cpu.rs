@@ -5,15 +5,36 @@ use super::props::same_name;
 use super::table;
 use crate::xml::Fragment;
 
-/// CPU features with the same name in QEMU and libvirt.
-const FEATURES: &str = "topoext invtsc svm vmx hypervisor smep smap pcid aes avx avx2 x2apic tsc-deadline pdpe1gb rdtscp ssbd amd-ssbd virt-ssbd \
-     arch-capabilities md-clear stibp ibpb spec-ctrl xsaves xsavec xsave npt fsgsbase bmi1 bmi2 f16c fma movbe popcnt sse4.1 sse4.2 ssse3 \
-     erms rdrand rdseed la57 umip pku clwb monitor perfctr_core nx ht acpi ss 3dnow 3dnowext cmp_legacy tsc_adjust mds-no pschange-mc-no \
-     rdctl-no skip-l1dfl-vmentry ibrs-all misalignsse mpx vme ds fxsr_opt osvw vaes ds_cpl lahf_lm tm tm2 xtpr abm adx arat \
-     clflushopt cr8legacy mmxext xgetbv1 xsaveopt sha-ni fsrm est dtes64 pbe pdcm smx 3dnowprefetch rdpid wbnoinvd \
-     hle rtm invpcid cx16 cx8 fpu de pse pse36 tsc msr pae mce mca apic sep mtrr pge cmov pat clflush mmx fxsr sse sse2 sse4a syscall lm \
-     xop fma4 tbm avx512f avx512dq avx512ifma avx512cd avx512bw avx512vl avx512vbmi avx512vbmi2 avx512vnni avx512bitalg \
-     avx512-vpopcntdq gfni vpclmulqdq tsx-ctrl taa-no rsba";
+/// CPU features that libvirt 9.0 and later versions know (`cpu_map/x86_features.xml`), and QEMU, under the same name.
+const FEATURES: &str = "3dnow 3dnowext 3dnowprefetch abm acpi adx aes amd-no-ssb amd-ssbd amd-stibp amx-bf16 amx-int8 amx-tile apic arat \
+     arch-capabilities arch-lbr avic avx avx-vnni avx2 avx512-4fmaps avx512-4vnniw avx512-bf16 avx512-fp16 avx512-vp2intersect \
+     avx512-vpopcntdq avx512bitalg avx512bw avx512cd avx512dq avx512er avx512f avx512ifma avx512pf avx512vbmi avx512vbmi2 avx512vl \
+     avx512vnni bmi1 bmi2 bus-lock-detect cid cldemote clflush clflushopt clwb clzero cmov cmp_legacy core-capability cr8legacy cx16 \
+     cx8 dca de decodeassists ds ds_cpl dtes64 erms est extapic f16c flushbyasid fma fma4 fpu fsgsbase fsrm fxsr fxsr_opt gfni hle ht \
+     hypervisor ia64 ibpb ibrs ibrs-all ibs intel-pt intel-pt-lip invpcid invtsc la57 lahf_lm lbrv lm lwp mca mce md-clear mds-no \
+     misalignsse mmx mmxext monitor movbe movdir64b movdiri mpx msr mtrr nodeid_msr npt nrip-save nx osvw pae pat pause-filter pbe \
+     pcid pclmuldq pcommit pdcm pdpe1gb perfctr_core perfctr_nb pfthreshold pge pks pku pn pni popcnt pschange-mc-no pse pse36 \
+     rdctl-no rdpid rdrand rdseed rdtscp rsba rtm sep serialize sgx sgx-debug sgx-exinfo sgx-kss sgx-mode64 sgx-provisionkey \
+     sgx-tokenkey sgx1 sgx2 sgxlc sha-ni skinit skip-l1dfl-vmentry smap smep smx spec-ctrl split-lock-detect ss ssb-no ssbd sse sse2 \
+     sse4.1 sse4.2 sse4a ssse3 stibp svm svm-lock svme-addr-chk syscall taa-no tbm tce tm tm2 topoext tsc tsc-deadline tsc-scale \
+     tsc_adjust tsx-ctrl tsx-ldtrk umip v-vmsave-vmload vaes vgif virt-ssbd vmcb-clean vme vmx vpclmulqdq waitpkg wbnoinvd wdt x2apic \
+     xfd xgetbv1 xop xsave xsavec xsaveerptr xsaveopt xsaves xtpr";
+/// QEMU's other names (`x86_cpu_initfn` of `target/i386/cpu.c`), and one that libvirt spells otherwise.
+const ALIASES: [(&str, &str); 7] = [
+    ("sse3", "pni"),
+    ("pclmulqdq", "pclmuldq"),
+    ("sse4-1", "sse4.1"),
+    ("sse4-2", "sse4.2"),
+    ("xd", "nx"),
+    ("ffxsr", "fxsr_opt"),
+    ("i64", "lm"),
+];
+
+/// libvirt's name of a feature, if it knows it.
+pub(super) fn known(feature: &str) -> Option<&'static str> {
+    let feature = ALIASES.iter().find(|(alias, _)| same_name(alias, feature)).map_or(feature, |(_, name)| *name);
+    FEATURES.split(' ').find(|known| same_name(known, feature))
+}
 
 pub(super) fn translate(draft: &mut Draft) {
     let topology = count(draft);
@@ -81,7 +102,7 @@ fn features(draft: &mut Draft, index: usize) {
             Some(("-", feature)) => (feature, false),
             _ => (name.as_str(), table::is_on(&value)),
         };
-        if let Some(known) = FEATURES.split(' ').find(|known| same_name(known, feature)) {
+        if let Some(known) = known(feature) {
             let policy = if is_on { "require" } else { "disable" };
             draft.domain.push("cpu", Fragment::new("feature").with("policy", policy).with("name", known));
             continue;
