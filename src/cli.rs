@@ -9,8 +9,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::commands::{
-    Color, Context, Global, attach, capture, check, completions, define, detach, disk, exit_code, explain, export, help, hook, import,
-    list, man, measure, overview, prepare, refused, reset, setup, show, start, status, stop, topology, undefine, undo, why,
+    Color, Context, Global, attach, capture, check, completions, define, detach, disk, exit_code, explain, export, hangs, help, hook,
+    import, list, man, measure, overview, prepare, refused, reset, setup, show, start, status, stop, topology, undefine, undo, why,
 };
 use crate::output::{Answer, Failure, Form, Outcome};
 use crate::{output, problem, run, target};
@@ -115,8 +115,9 @@ pub fn main() -> ExitCode {
         output::tell(&format!("{}\n", problem::describe(&error)));
         return ExitCode::from(run::NOT_EXECUTABLE);
     }
-    if let Some(written) = target::write_attribute(std::env::args_os().skip(1)) {
-        return written.map_or_else(
+    let apart = target::write_attribute(std::env::args_os().skip(1)).or_else(|| hangs::show(std::env::args_os().skip(1)));
+    if let Some(done) = apart {
+        return done.map_or_else(
             |error| {
                 output::tell(&format!("{error:#}\n"));
                 ExitCode::from(exit_code::of(Outcome::Failed))

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// How often a pause checks for a signal.
 const SLICE: Duration = Duration::from_millis(50);
+
+/// Whether the signals end the program although it once watched for them.
+static ENDS: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// Whether the program has been asked to end.
 #[derive(Debug, Clone, Default)]
@@ -22,10 +25,20 @@ impl Interrupt {
     /// From now on the signals are recorded, and no longer end the program.
     pub fn watch() -> io::Result<Self> {
         let interrupt = Self::default();
+        let ends = ENDS.get_or_init(Arc::default);
+        ends.store(false, Ordering::Relaxed);
         for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(ends))?;
             signal_hook::flag::register(signal, Arc::clone(&interrupt.came))?;
         }
         Ok(interrupt)
+    }
+
+    /// From now on the signals end the program again, until it watches for them the next time.
+    pub fn no_longer(self) {
+        if let Some(ends) = ENDS.get() {
+            ends.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether a signal has arrived.

@@ -866,8 +866,8 @@ fn a_driver_that_does_not_return_does_not_hold_the_start() {
             continue; // It was faster.
         }
         let seconds = since.elapsed().as_secs();
-        assert!(code == Some(1) && (15..60).contains(&seconds), "{seconds} s: {said}");
-        assert!(said.lines().count() == 1 && said.contains(&format!("(process {pid}, waited 20 s)")), "{said}");
+        assert!(code == Some(1) && (8..40).contains(&seconds), "{seconds} s: {said}");
+        assert!(said.lines().count() == 1 && said.contains(&format!("(process {pid}, for ")), "{said}");
         for words in ["the driver nouveau does not release 01:00.0", "it is in the kernel's nv_pci_remove [nvidia] < pci_device_remove"] {
             assert!(said.contains(words), "no {words} in {said}");
         }
@@ -878,6 +878,41 @@ fn a_driver_that_does_not_return_does_not_hold_the_start() {
         return;
     }
     panic!("the process that writes was never found in time");
+}
+
+/// What `vgapt start` has freed is not given back and taken once more when libvirt's hook runs; what somebody has bound since is.
+#[test]
+fn what_is_freed_for_a_domain_stays_freed_for_it() {
+    let (place, xml) = machine_with_drivers();
+    let root = place.path();
+    let freed = |address: &str| {
+        let function = format!(r#"{{"address":"{address}","driver":"nouveau","nodes":[]}}"#);
+        set(root, "run/vgapt/it.json", &format!(r#"[{{"service":{{"unit":"some.service"}}}},{{"function":{{"function":{function}}}}}]"#));
+    };
+    // As the kernel says it of a function that no driver has.
+    let unbound = |address: &str| {
+        let uevent = format!("sys/bus/pci/devices/{address}/uevent");
+        let rest: Vec<String> = get(root, &uevent).lines().filter(|line| !line.starts_with("DRIVER=")).map(str::to_owned).collect();
+        set(root, &uevent, &rest.join("\n"));
+    };
+    let bind = || get(root, "sys/bus/pci/drivers/nouveau/bind");
+    freed(GTX960);
+    unbound(GTX960);
+    assert_eq!(hook(root, &["prepare", "begin"], &xml), (Some(0), String::new()));
+    let taken = get(root, "run/vgapt/it.json");
+    assert!(bind().is_empty() && taken.contains(GTX960) && taken.contains("some.service"), "{taken}");
+    // At the end it is returned.
+    assert_eq!(hook(root, &["release", "end"], &xml), (Some(0), String::new()));
+    assert_eq!(bind(), GTX960);
+    assert!(!root.join("run/vgapt/it.json").exists());
+    // A function of a card that the domain no longer has is returned first.
+    set(root, "sys/bus/pci/drivers/nouveau/bind", "");
+    let other = "0000:00:1f.3";
+    unbound(other);
+    freed(other);
+    assert_eq!(hook(root, &["prepare", "begin"], &xml), (Some(0), String::new()));
+    assert_eq!(bind(), other);
+    assert!(!get(root, "run/vgapt/it.json").contains("some.service"));
 }
 
 #[test]

@@ -3,18 +3,18 @@
 use std::io::Read as _;
 use std::os::unix::process::parent_id;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use super::Context;
-use super::shared::hangs::{evidence, hangs, refusal};
-use super::shared::holders::{held, users};
+use super::shared::hangs;
+use super::shared::holders::users;
+use super::shared::share::{before_start, ended, share};
 use crate::discovery::{self, Scope};
 use crate::domain::{self, HostResources, Passed, PassedTo};
-use crate::domain_xml::Pages;
-use crate::life::{self, End, PagesWanted, Share, Watch};
-use crate::model::{Bound, Daemon, Finding, Host, Ladder, PciAddress, Reading, ResetWay, Rung, Tried};
+use crate::life::{self, Caller, End};
+use crate::model::{Daemon, Finding, Host, Ladder, PciAddress, Reading, ResetWay, Rung, Tried};
 use crate::output::{self, Answer, Outcome};
-use crate::passthrough::{self, DangerKind, ResetFacts, services_of, unbinding_order};
+use crate::passthrough::{self, DangerKind, ResetFacts};
 use crate::root::Root;
 use crate::target::Target;
 use crate::xml::Document;
@@ -65,19 +65,18 @@ impl Arguments {
         let root = context.own_root()?;
         let target = context.target(&root)?;
         leave_mark(&root, &target);
-        let watch = Watch { hangs: &|| hangs(&root), evidence: &|hang| evidence(&root, hang) };
         match (self.operation.as_str(), self.suboperation.as_str()) {
-            ("prepare", "begin") => self.before_start(self.known(needs)?, &root, &target, watch),
+            ("prepare", "begin") => self.before_start(self.known(needs)?, &root, &target),
             ("started", "begin") => {
-                life::started(&self.share(self.known(needs)?, &discovery::read(&root, Scope::Devices), &root)?, &root, &target)
+                life::started(&share(&self.name, self.known(needs)?, &discovery::read(&root, Scope::Devices), &root)?, &root, &target)
             }
             // What was taken is stored in /run/vgapt: it is returned, whatever the record says now.
             ("stopped", "end") => {
-                let ended = life::ended(&self.name, End::Stopped, &root, &target, watch);
+                let ended = ended(&self.name, End::Stopped, &root, &target);
                 // Before libvirt gives the card to its host driver, which may hang with one that does not answer.
                 ended.and(self.bring_back(needs, &root, &target))
             }
-            ("release", "end") => life::ended(&self.name, End::Released, &root, &target, watch),
+            ("release", "end") => ended(&self.name, End::Released, &root, &target),
             _ => Ok(()),
         }
     }
@@ -140,12 +139,8 @@ impl Arguments {
         }))
     }
 
-    fn before_start(&self, needs: &HostResources, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
-        let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
-        // Whoever touches them would hang too: libvirt, and with it all of its clients.
-        if let Some(refusal) = refusal(root, &functions)? {
-            bail!("{refusal}");
-        }
+    fn before_start(&self, needs: &HostResources, root: &Root, target: &Target) -> Result<()> {
+        hangs::allow(needs, root, target)?;
         let host = discovery::read(root, Scope::Devices);
         let domain = PassedTo { name: &self.name, passed: &needs.passed, groups: &needs.groups };
         let findings = domain::of_functions(&domain, &host, &discovery::uses(Some(root)));
@@ -154,42 +149,7 @@ impl Arguments {
         if let Some(finding) = findings.iter().find(is_refused) {
             bail!("{}; {}", finding.message, finding.remedy);
         }
-        let share = self.share(needs, &host, root)?;
-        let holders = || {
-            let held = held(root, &host, &functions)?;
-            if share.handover {
-                return Some(held.message);
-            }
-            held.refuses(true).then(|| format!("{}; {}", held.message, held.remedy))
-        };
-        life::before_start(&share, root, target, &holders, watch)
-    }
-
-    /// Uses the name that libvirt passes, so that the stop finds it again: the XML may have spaces around the name.
-    fn share(&self, needs: &HostResources, host: &Host, root: &Root) -> Result<Share> {
-        let pages = needs.pages.map(|Pages { memory, page, node }| {
-            let page =
-                page.or(host.memory.default_hugepage).context("the size of the host's huge pages cannot be read from /proc/meminfo")?;
-            Ok::<_, anyhow::Error>(PagesWanted { memory, page, node, total: host.memory.total })
-        });
-        let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
-        let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
-        let handover = needs.handover && host.devices(&functions).any(|device| device.class.is_display() && !device.on_vfio());
-        let order = unbinding_order(host, &needs.managed);
-        let services = services_of(order.iter().map(|(_, driver)| *driver));
-        let functions = order.into_iter().map(|(device, driver)| {
-            let address = device.address;
-            Bound { address, driver: driver.to_owned(), nodes: discovery::nodes(root, address) }
-        });
-        Ok(Share {
-            name: self.name.clone(),
-            pages: pages.transpose()?,
-            cpus: needs.cpus.clone(),
-            functions: functions.collect(),
-            services,
-            boot_display,
-            handover,
-        })
+        before_start(&self.name, needs, &host, Caller::Hook, (root, target))
     }
 }
 

@@ -34,4 +34,4 @@ pub(crate) mod why;
 pub use documents::schemas;
 pub use shared::context::Context;
 pub use shared::options::{Color, Global};
-pub(crate) use shared::{exit_code, refused};
+pub(crate) use shared::{exit_code, hangs, refused};

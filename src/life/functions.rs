@@ -1,7 +1,7 @@
 //! Takes the domain's functions from their host drivers before libvirt does, which would wait for a driver that hangs, and with
 //! it every client.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -12,9 +12,11 @@ use crate::run::Apart;
 use crate::target::Target;
 use crate::target::files::{LostAttributes, State};
 
-/// How long a driver may take for one function. The slowest need some seconds (an NVIDIA card that wakes up first, a disk
-/// that writes its cache); the kernel itself reports a task that is stuck after 120 s, and libvirt's clients wait meanwhile.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the drivers may take for all functions of a domain together, while libvirt's clients wait. Healthy ones need a
+/// second or two; the longest waits that end by themselves are a disk's for its cache (`shutdown_timeout` of the module nvme:
+/// 5 s) and amdgpu's for a job that is stuck (`lockup_timeout`: 10 s until Linux 6.18). NVIDIA's `nv_pci_remove` waits without
+/// limit for whoever uses the card. A driver that is only slower refuses one start: it has released the function by the next.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a process that was killed may take to end.
 const GRACE: Duration = Duration::from_secs(1);
 const DRIVERS: &str = "/sys/bus/pci/drivers";
@@ -30,6 +32,7 @@ pub struct Watch<'w> {
 }
 
 pub(super) fn take(functions: &[Bound], ledger: &Ledger, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
+    let end = deadline();
     for function in functions {
         let unbind = format!("{DRIVERS}/{}/unbind", function.driver);
         // A few drivers have no such file; libvirt says so itself.
@@ -37,43 +40,63 @@ pub(super) fn take(functions: &[Bound], ledger: &Ledger, root: &Root, target: &T
             continue;
         }
         ledger.note(Taken::Function { function: function.clone() })?;
-        write(&unbind, function, ledger.domain(), root, target, watch)?;
+        Ask { attribute: &unbind, function, domain: ledger.domain(), end }.write(root, target, watch)?;
     }
     Ok(())
 }
 
+/// When drivers that are asked from now on must have answered.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
 /// What libvirt has not bound to the driver already: it does that after a guest, but not after a start that was refused.
-pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
-    let Taken::Function { function } = taken else { return Ok(()) };
-    let home = format!("{DEVICES}/{}", function.address);
+pub(super) fn give_back(function: &Bound, ledger: &Ledger, root: &Root, target: &Target, (watch, end): (Watch<'_>, Instant)) -> Result<()> {
     target.remove(&record_of(function.address))?;
-    if root.exists(&format!("{home}/driver")) || !root.exists(&home) {
+    if !root.exists(&format!("{DEVICES}/{}", function.address)) || !is_free(function, root) {
         return Ok(());
     }
-    write(&format!("{DRIVERS}/{}/bind", function.driver), function, ledger.domain(), root, target, watch)
+    let attribute = format!("{DRIVERS}/{}/bind", function.driver);
+    Ask { attribute: &attribute, function, domain: ledger.domain(), end }.write(root, target, watch)
+}
+
+/// Whether no driver has a function.
+pub(super) fn is_free(function: &Bound, root: &Root) -> bool {
+    !root.exists(&format!("{DEVICES}/{}/driver", function.address))
 }
 
 /// Whether the driver of a function hangs, so that nothing may touch it.
 pub(super) fn hangs(taken: &Taken, watch: Watch<'_>) -> Result<bool> {
-    let Taken::Function { function } = taken else { return Ok(false) };
+    let Some(function) = taken.function() else { return Ok(false) };
     Ok((watch.hangs)()?.iter().any(|hang| hang.function.address == function.address))
 }
 
-/// Writes a function's address to an attribute of its driver. A driver that does not return is recorded, and is an error.
-fn write(attribute: &str, function: &Bound, domain: &str, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    let Some(process) = target.set_attribute_within(attribute, &function.address.to_string(), PATIENCE)? else { return Ok(()) };
-    let stat = root.attribute(&format!("/proc/{}/stat", process.pid())).unwrap_or_default();
-    let hang = Hang {
-        function: function.clone(),
-        releases: attribute.ends_with("/unbind"),
-        domain: domain.to_owned(),
-        pid: process.pid(),
-        // If it has just ended it has none, and its record counts for nothing.
-        started: Daemon::ticks(&stat).unwrap_or_default(),
-        since: i64::try_from(since).unwrap_or(i64::MAX),
-    };
-    bail!("{}", abandon(&hang, process, target, watch)?);
+/// What a driver is asked to do with a function, for a domain, by a moment.
+struct Ask<'a> {
+    attribute: &'a str,
+    function: &'a Bound,
+    domain: &'a str,
+    end: Instant,
+}
+
+impl Ask<'_> {
+    /// Writes the function's address to the attribute. A driver that does not return is recorded, and is an error.
+    fn write(&self, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
+        let Self { attribute, function, domain, end } = self;
+        let since = now();
+        let Some(process) = target.set_attribute_by(attribute, &function.address.to_string(), *end)? else { return Ok(()) };
+        let stat = root.attribute(&format!("/proc/{}/stat", process.pid())).unwrap_or_default();
+        let hang = Hang {
+            function: (*function).clone(),
+            releases: attribute.ends_with("/unbind"),
+            domain: (*domain).to_owned(),
+            pid: process.pid(),
+            // If it has just ended it has none, and its record counts for nothing.
+            started: Daemon::ticks(&stat).unwrap_or_default(),
+            since,
+        };
+        bail!("{}", abandon(&hang, process, target, watch)?);
+    }
 }
 
 /// Ends a process that does not come back, as far as the kernel lets it end. What hangs is recorded first.
@@ -104,7 +127,14 @@ pub fn hanging(hang: &Hang, evidence: &str, is_gone: bool) -> String {
         )
     };
     let what = if *releases { format!("release {address}") } else { format!("take {address} back") };
-    format!("the driver {driver} does not {what} (process {pid}, waited {} s); {evidence}; {then}", PATIENCE.as_secs())
+    let seconds = now().saturating_sub(hang.since) / 1_000_000;
+    format!("the driver {driver} does not {what} (process {pid}, for {seconds} s so far); {evidence}; {then}")
+}
+
+/// In microseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    i64::try_from(since).unwrap_or(i64::MAX)
 }
 
 fn record_of(function: PciAddress) -> String {

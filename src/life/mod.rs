@@ -19,5 +19,5 @@ pub use display::Holders;
 pub use functions::{Watch, hanging};
 pub use pages::PagesWanted;
 pub use reset::{Climb, climb, last_end, record_end};
-pub use stages::{End, Share, before_start, called, ended, started};
+pub use stages::{Caller, End, Share, before_start, called, ended, started, unreturned};
 pub use taken::DIRECTORY as TAKEN;

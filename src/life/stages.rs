@@ -1,13 +1,15 @@
 //! The stages of a domain, from before its start to after its end: what is taken and returned at each.
 
-use anyhow::{Result, bail};
+use std::time::Instant;
+
+use anyhow::{Error, Result, bail};
 
 use super::display::Holders;
 use super::functions::Watch;
 use super::pages::PagesWanted;
 use super::taken::{Ledger, Taken};
 use super::{console, display, functions, governor, isolation, pages, reset, taken, units};
-use crate::model::{Bound, CpuSet, Daemon, HOOK_MARK};
+use crate::model::{Bound, CpuSet, Daemon, HOOK_MARK, PciAddress};
 use crate::root::Root;
 use crate::target::Target;
 use crate::target::files::{LostAttributes, State};
@@ -23,12 +25,24 @@ pub struct Share {
     pub cpus: CpuSet,
     /// Its functions that libvirt would take from host drivers, in the order in which the drivers release them.
     pub functions: Vec<Bound>,
+    /// All functions that libvirt takes for it, whoever has them now.
+    pub managed: Vec<PciAddress>,
     /// The services that keep the devices of these drivers open.
     pub services: Vec<&'static str>,
     /// Whether the console and the boot framebuffer have to release the card.
     pub boot_display: bool,
     /// Whether the display manager has to release the card.
     pub handover: bool,
+}
+
+/// Who frees what a domain needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// The command that asks libvirt to start it: only what needs the card, so that no client of libvirt waits for a driver,
+    /// as all do that ask for a domain whose hook runs.
+    Starter,
+    /// libvirt's hook, whoever starts the domain: all that the starter has not freed.
+    Hook,
 }
 
 /// The stage of a domain's end.
@@ -55,10 +69,11 @@ pub fn called(daemon: &Daemon, target: &Target) -> Result<()> {
 ///
 /// # Errors
 /// If it is not available, in one line; what was taken until then is returned.
-pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holders<'_>, watch: Watch<'_>) -> Result<()> {
+pub fn before_start(share: &Share, caller: Caller, root: &Root, target: &Target, (holders, watch): (Holders<'_>, Watch<'_>)) -> Result<()> {
     let ledger = Ledger::of(target, &share.name);
-    // Return what an earlier run took and could not return because it was killed.
-    give_back(&ledger, End::Released, root, target, watch)?;
+    // Return what an earlier run took and could not return because it was killed; but the card stays with whom it is for.
+    let end = if is_freed(share, &ledger, root)? { End::Stopped } else { End::Released };
+    give_back(&ledger, end, root, target, watch)?;
     let take = || {
         units::take(&share.services, &ledger, root, target)?;
         if !share.handover
@@ -66,7 +81,9 @@ pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holder
         {
             bail!("{held}");
         }
-        if let Some(wanted) = &share.pages {
+        if caller == Caller::Hook
+            && let Some(wanted) = &share.pages
+        {
             pages::take(wanted, &ledger, root, target)?;
         }
         if share.handover {
@@ -77,12 +94,25 @@ pub fn before_start(share: &Share, root: &Root, target: &Target, holders: Holder
         }
         functions::take(&share.functions, &ledger, root, target, watch)
     };
-    take().map_err(|error: anyhow::Error| match give_back(&ledger, End::Released, root, target, watch) {
+    take().map_err(|error: Error| match give_back(&ledger, End::Released, root, target, watch) {
         Ok(()) => error,
-        Err(other) => error.context(format!(
-            "vgapt could not return everything that it had taken from the host ({other:#}); the next start or stop tries again"
-        )),
+        Err(other) => unreturned(error, &other),
     })
+}
+
+/// An error of a start after which not everything could be returned.
+pub fn unreturned(error: Error, other: &Error) -> Error {
+    error.context(format!(
+        "vgapt could not return everything that it had taken from the host ({other:#}); the next start or stop tries again"
+    ))
+}
+
+/// Whether drivers have released functions for this domain, and nobody has taken them since.
+fn is_freed(share: &Share, ledger: &Ledger, root: &Root) -> Result<bool> {
+    let all = ledger.all()?;
+    let mut functions = all.iter().filter_map(Taken::function).peekable();
+    Ok(functions.peek().is_some()
+        && functions.all(|function| share.managed.contains(&function.address) && functions::is_free(function, root)))
 }
 
 /// As soon as it runs: keeps the host's own processes off its CPUs, and runs these at full speed.
@@ -120,11 +150,12 @@ pub fn ended(name: &str, end: End, root: &Root, target: &Target, watch: Watch<'_
 fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
     let mut rest = ledger.all()?;
     let mut failed = None;
+    let watch = (watch, functions::deadline());
     for index in (0..rest.len()).rev() {
         if rest[index].needs_the_card() && end == End::Stopped {
             continue;
         }
-        match functions::hangs(&rest[index], watch) {
+        match functions::hangs(&rest[index], watch.0) {
             Ok(false) => {}
             Ok(true) => continue,
             Err(error) => {
@@ -148,13 +179,13 @@ fn give_back(ledger: &Ledger, end: End, root: &Root, target: &Target, watch: Wat
     failed.map_or(Ok(()), Err)
 }
 
-fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
+fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target, watch: (Watch<'_>, Instant)) -> Result<()> {
     match taken {
         Taken::Pages { .. } => pages::give_back(taken, ledger, root, target),
         Taken::Slices { .. } => isolation::give_back(taken, ledger, root, target),
         Taken::Governor { .. } => governor::give_back(taken, target),
         Taken::Service { .. } => units::give_back(taken, target),
-        Taken::Function { .. } => functions::give_back(taken, ledger, root, target, watch),
+        Taken::Function { function } => functions::give_back(function, ledger, root, target, watch),
         Taken::DisplayManager { .. } => display::give_back(taken, target),
         Taken::Console { .. } | Taken::Framebuffer { .. } => console::give_back(taken, root, target),
         Taken::DuringReset { .. } => reset::give_back(taken, target),

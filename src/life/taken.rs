@@ -107,6 +107,11 @@ impl Taken {
         matches!(self, Self::Pages { .. } | Self::Slices { .. })
     }
 
+    /// The function that a host driver released.
+    pub(super) fn function(&self) -> Option<&Bound> {
+        if let Self::Function { function } = self { Some(function) } else { None }
+    }
+
     /// The sysfs attribute that is written when it is returned.
     fn attribute(&self) -> Option<&str> {
         match self {

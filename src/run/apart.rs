@@ -1,7 +1,7 @@
 //! Another process of this program for a step that may never end, because the kernel does not let go of the process.
 //!
-//! It has none of this process's files but a pipe for its error: whoever waits for the end of this process's output does not
-//! wait for it. It is asked to end when this process dies, as all programs are. One that is stuck in the kernel cannot be
+//! It has none of this process's files but pipes for what it prints: whoever waits for the end of this process's output does
+//! not wait for it. It is asked to end when this process dies, as all programs are. One that is stuck in the kernel cannot be
 //! ended, not even by SIGKILL: that is the only thing that this program leaves running.
 
 use std::io::Read as _;
@@ -28,7 +28,7 @@ impl Apart {
     /// Where it cannot be started.
     pub fn start(arguments: &[&str]) -> Result<Self> {
         let mut command = tied::command(&program()?);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(Self { child: command.spawn().context("cannot run vgapt again")? })
     }
 
@@ -36,26 +36,29 @@ impl Apart {
         self.child.id()
     }
 
-    /// Waits until it ends, but not longer than this; returns whether it has ended.
+    /// Waits until it ends, but not beyond this moment; returns what it printed (less than a pipe holds, which nobody empties
+    /// meanwhile), or nothing if it has not ended.
     ///
     /// # Errors
     /// Where it failed, with what it said.
-    pub fn ended_within(&mut self, limit: Duration) -> Result<bool> {
-        let end = Instant::now() + limit;
+    pub fn ended_by(&mut self, end: Instant) -> Result<Option<String>> {
         loop {
             if let Some(status) = self.child.try_wait()? {
-                let mut said = String::new();
+                let (mut printed, mut said) = (String::new(), String::new());
+                if let Some(mut pipe) = self.child.stdout.take() {
+                    pipe.read_to_string(&mut printed)?;
+                }
                 if let Some(mut pipe) = self.child.stderr.take() {
                     pipe.read_to_string(&mut said)?;
                 }
                 return if status.success() {
-                    Ok(true)
+                    Ok(Some(printed))
                 } else {
                     bail!("{}", if said.trim().is_empty() { status.to_string() } else { said.trim().replace('\n', "; ") })
                 };
             }
             if Instant::now() >= end {
-                return Ok(false);
+                return Ok(None);
             }
             sleep(INTERVAL);
         }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
@@ -15,13 +15,13 @@ const LIVE: &str = "live";
 const TREE: &str = "tree";
 
 impl Target {
-    /// Writes a sysfs attribute like `set_attribute`, but does not wait for it longer than this. Returns the process
+    /// Writes a sysfs attribute like `set_attribute`, but does not wait for it beyond this moment. Returns the process
     /// that has not come back from the write.
-    pub(crate) fn set_attribute_within(&self, path: &str, value: &str, limit: Duration) -> Result<Option<Apart>> {
+    pub(crate) fn set_attribute_by(&self, path: &str, value: &str, end: Instant) -> Result<Option<Apart>> {
         let root = self.shown("/");
         let root = root.to_str().context("the path of the tree is not UTF-8")?;
         let mut process = Apart::start(&[WORD, if self.is_live() { LIVE } else { TREE }, root, path, value])?;
-        Ok(if process.ended_within(limit)? { None } else { Some(process) })
+        Ok(if process.ended_by(end)?.is_some() { None } else { Some(process) })
     }
 }
 

@@ -7,11 +7,14 @@ use super::super::shared::existing::Existing;
 use super::super::shared::facts::{HostPaths, other_domains};
 use super::super::shared::holders::held;
 use super::super::shared::next;
+use super::super::shared::refused::Refused;
+use super::free::Freed;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, HostResources, OtherDomain, Passed, PassedTo, Record, Summary};
 use crate::domain_xml;
 use crate::hypervisor::Hypervisor;
-use crate::model::{Finding, HOOK, Host, Next, PciAddress, PciDevice, RecordedGroup, Uses};
+use crate::interrupt::Interrupted;
+use crate::model::{Finding, HOOK, Host, Next, PciAddress, PciDevice, RecordedGroup, Uses, shell_word};
 use crate::output;
 use crate::root::Root;
 use crate::xml::Document;
@@ -92,6 +95,19 @@ impl<'a> Facts<'a> {
     pub(super) fn next_on_host(&self, context: &Context) -> Result<Option<Next>> {
         let host = context.host(self.root, Scope::All)?;
         next::of_host(context, self.root, &host, &self.functions, self.is_handed_over())
+    }
+
+    /// Takes the functions from their drivers, where this program may.
+    pub(super) fn freed(&self, context: &Context) -> Result<Option<Freed<'a>>> {
+        let (Some(needs), Some(root)) = (&self.needs, self.root) else { return Ok(None) };
+        Freed::take(context, self.name, needs, &self.host, root).map_err(|error| {
+            if error.is::<Interrupted>() {
+                return error;
+            }
+            let remedy = format!("start it again once nothing uses the device: vgapt start {}", shell_word(self.name));
+            let findings = vec![Finding::error("not-released", format!("{error:#}"), remedy)];
+            Refused { findings, end: format!("'{}' was not started, and libvirt was not asked.", self.name), next: None }.into()
+        })
     }
 
     /// Where the guest's picture is, if it has a card.

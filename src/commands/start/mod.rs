@@ -1,6 +1,7 @@
 //! `vgapt start`.
 
 mod checks;
+mod free;
 mod wait;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::shared::next;
 use super::shared::refused::Refused;
 use crate::hypervisor::State;
 use crate::interrupt::Interrupted;
+use crate::life;
 use crate::model::Finding;
 use crate::output::{Answer, Outcome};
 use crate::readiness::Stage;
@@ -77,7 +79,10 @@ impl Arguments {
         // Write.
         let asked = logs::now();
         let say_why = |answer: Option<&anyhow::Error>| logs::tell(context, root.as_ref(), &self.name, answer.map(|error| (asked, error)));
-        connection.start(&self.name, self.paused).inspect_err(|error| say_why(Some(error)))?;
+        let freed = facts.freed(context)?;
+        let started = connection.start(&self.name, self.paused);
+        let unreturned = freed.filter(|_| started.is_err()).and_then(|freed| freed.after_refusal(connection).err());
+        started.inspect_err(|error| say_why(Some(error))).map_err(|error| unreturned.iter().fold(error, life::unreturned))?;
         let guest = self.wait.then(|| Guest::new(connection, &self.name, &existing.document)).transpose()?;
         context.note(&format!("'{}' is started{}", self.name, if self.paused { " and paused" } else { "" }));
         let (outcome, guest) = guest.map_or(Ok((Outcome::Done, None)), |guest| self.wait_for(context, &guest)).inspect_err(|error| {
