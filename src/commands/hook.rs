@@ -185,6 +185,7 @@ impl Arguments {
             name: self.name.clone(),
             pages: pages.transpose()?,
             cpus: needs.cpus.clone(),
+            moves_interrupts: needs.moves_interrupts,
             functions: functions.collect(),
             services,
             boot_display,

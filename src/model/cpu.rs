@@ -60,6 +60,28 @@ impl CpuSet {
         }
         Ok(Self(set))
     }
+
+    /// From the kernel's mask: words of 32 bits in hexadecimal, the highest first.
+    pub fn of_mask(text: &str) -> Result<Self, String> {
+        let refuse = || format!("'{text}' is not a valid mask of CPUs; example: 00000001,0000ff00");
+        let words: Vec<&str> = text.trim().split(',').collect();
+        let mut set = BTreeSet::new();
+        for (first, word) in (0..MOST_CPUS).step_by(32).zip(words.iter().rev()) {
+            let bits = u32::from_str_radix(word, 16).map_err(|_| refuse())?;
+            set.extend((0..32).filter(|bit| bits & (1 << bit) != 0).map(|bit| first + bit));
+        }
+        if words.len() > MOST_CPUS as usize / 32 { Err(refuse()) } else { Ok(Self(set)) }
+    }
+
+    /// The kernel's mask.
+    pub fn to_mask(&self) -> String {
+        let words = self.0.last().map_or(0, |last| last / 32) + 1;
+        let word = |index: u32| {
+            let bits = self.0.range(index * 32..(index + 1) * 32).fold(0_u32, |bits, cpu| bits | 1 << (cpu % 32));
+            format!("{bits:08x}")
+        };
+        (0..words).rev().map(word).collect::<Vec<_>>().join(",")
+    }
 }
 
 fn ranges_of(text: &str) -> Result<Vec<(u32, u32)>, String> {
@@ -176,6 +198,14 @@ mod tests {
         assert!(CpuSet::of_all(["1", "x"]).is_err());
         for text in ["", "0", "0-3,8", "0,2,4", "1-2,4-5"] {
             assert_eq!(text.parse::<CpuSet>().unwrap().to_string(), text);
+        }
+        for (mask, cpus) in [("f", "0-3"), ("00000001,0000ff00", "8-15,32"), ("80000000", "31"), ("0", "")] {
+            let read = CpuSet::of_mask(mask).unwrap();
+            assert_eq!((read.to_string().as_str(), CpuSet::of_mask(&read.to_mask()).unwrap() == read), (cpus, true), "{mask}");
+        }
+        assert_eq!("8-15,32".parse::<CpuSet>().unwrap().to_mask(), "00000001,0000ff00");
+        for mask in ["", "x", "1,", "+1 2", "100000000", &"0,".repeat(5000)] {
+            assert!(CpuSet::of_mask(mask).is_err(), "{mask:?}");
         }
         for text in ["x", "3-1", "0-4294967295", "-1", "1-"] {
             assert!(text.parse::<CpuSet>().is_err(), "{text:?}");
