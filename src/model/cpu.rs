@@ -7,8 +7,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Size;
 use super::text::serde_as_text;
+use super::{Reading, Size};
 
 /// More logical CPUs than any kernel supports (`CONFIG_NR_CPUS` is at most 8192); limits absurd ranges.
 const MOST_CPUS: u32 = 65_536;
@@ -159,6 +159,9 @@ pub struct Topology {
     pub caches: Vec<Cache>,
     /// The CPUs that the scheduler does not use by itself (`isolcpus` on the kernel command line).
     pub isolated: CpuSet,
+    /// The CPUs without a tick (`nohz_full`); absent where the kernel is built without `CONFIG_NO_HZ_FULL`.
+    #[serde(skip)]
+    pub nohz_full: Reading<CpuSet>,
 }
 
 /// One logical CPU (hardware thread).
