@@ -41,6 +41,8 @@ struct Machine {
     own_load: u64,
     /// Of the network card, on host CPU 2.
     interrupts: u64,
+    moves_interrupts: Option<bool>,
+    fixed: &'static [&'static str],
     exits: u64,
     /// Host time of a virtual CPU.
     host: u64,
@@ -61,6 +63,8 @@ const GOOD: Machine = Machine {
     kernel_load: 0,
     own_load: 0,
     interrupts: 0,
+    moves_interrupts: Some(true),
+    fixed: &[],
     exits: 900,
     host: 3,
     reserved_mib: 4096,
@@ -239,6 +243,8 @@ impl Place {
             online: "0-3".parse().unwrap(),
             nodes: BTreeMap::new(),
             can_be_pinned: true,
+            moves_interrupts: self.machine.moves_interrupts,
+            fixed: self.machine.fixed.iter().map(|&number| number.to_owned()).collect(),
             functions: vec!["0000:01:00.0".to_owned()],
         };
         let mut samples = Vec::new();
@@ -368,7 +374,12 @@ fn both_virtual_cpus_on_one_core() {
 #[test]
 fn an_interrupt_on_a_core_of_the_guest() {
     let seen = "45 (IR-PCI-MSI 1-edge eth0) 3000 a second on 2";
-    worst(Machine { interrupts: 3000, ..GOOD }, "interrupts", seen, "echo 0-1 > /proc/irq/45/smp_affinity_list");
+    let machine = Machine { interrupts: 3000, ..GOOD };
+    let by_hand = "echo 0-1 > /proc/irq/45/smp_affinity_list; from the next start vgapt's hook does that";
+    worst(machine.clone(), "interrupts", seen, &format!("{by_hand} for all: vgapt prepare"));
+    let machine = Machine { moves_interrupts: Some(false), ..machine };
+    worst(machine.clone(), "interrupts", seen, &format!("{by_hand}: vgapt define it --move-interrupts yes"));
+    worst(Machine { fixed: &["45"], ..machine }, "interrupts", seen, "vgapt prepare --isolate 2-3");
 }
 
 #[test]

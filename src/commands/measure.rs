@@ -13,9 +13,11 @@ use super::shared::existing::{Existing, running_xml};
 use super::shared::refused::{self, Refused};
 use super::shared::user_file;
 use crate::discovery::{self, Scope};
+use crate::domain;
 use crate::domain_xml;
 use crate::hypervisor::Hypervisor;
 use crate::interrupt::{Interrupt, Interrupted};
+use crate::life;
 use crate::measure::{self, Change, Measured, Subject};
 use crate::model::{Finding, Next, PciAddress, Sample, shell_word};
 use crate::output::{self, Answer, Form, Outcome};
@@ -116,7 +118,10 @@ impl Arguments {
         let pid = qemu(root, name, running.root())?;
         let host = context.host(Some(root), Scope::All)?;
         let functions = existing.functions();
-        let subject = subject(name, running.root(), &host, &functions);
+        let mut subject = subject(name, running.root(), &host, &functions);
+        subject.moves_interrupts = domain::needs(&running).known().map(|needs| needs.moves_interrupts);
+        // Only root can read it; the remedy is then the one that may not help.
+        subject.fixed = context.target(root).and_then(|target| life::fixed_interrupts(name, &target)).unwrap_or_default();
         let samples = self.samples(watched, pid)?;
         let cpus = measure::host_cpus(&subject, &samples);
         let mut surroundings = discovery::surroundings(root, pid, &functions, &cpus);
@@ -257,6 +262,8 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         online: host.topology.online.clone(),
         nodes: if has_several { nodes } else { BTreeMap::new() },
         can_be_pinned: vcpus.is_some_and(|vcpus| topology::pin(&host.topology, &demand(vcpus)).is_ok()),
+        moves_interrupts: None,
+        fixed: Vec::new(),
         functions: functions.iter().map(PciAddress::to_string).collect(),
     }
 }

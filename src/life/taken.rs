@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
+use super::interrupts::Interrupt;
 use crate::locks;
 use crate::model::{Bound, shell_word};
 use crate::problem::Problem;
@@ -41,6 +42,16 @@ pub(super) enum Taken {
     },
     /// CPUs that the host's own processes may not use: what each unit was allowed before.
     Slices { cpus: String, before: Vec<(String, String)> },
+    /// Interrupts that went to these CPUs, the mask of those that are requested later, and those that the kernel does not move.
+    Interrupts {
+        cpus: String,
+        interrupts: Vec<Interrupt>,
+        default: Option<String>,
+        #[serde(default)]
+        fixed: Vec<String>,
+    },
+    /// irqbalance leaves out these CPUs: which it left out before that of all guests.
+    Balancer { cpus: String, before: String },
     /// The governor of a CPU.
     Governor { attribute: String, before: String },
     /// The display manager, which was running.
@@ -99,12 +110,12 @@ pub(super) fn turn(target: &Target) -> Result<Turn> {
 impl Taken {
     /// Whether it needs the card, which libvirt returns to the host driver between `stopped` and `release`.
     pub(super) fn needs_the_card(&self) -> bool {
-        !matches!(self, Self::Pages { .. } | Self::Slices { .. } | Self::Governor { .. })
+        !matches!(self, Self::Pages { .. } | Self::Governor { .. } | Self::Slices { .. } | Self::Interrupts { .. } | Self::Balancer { .. })
     }
 
     /// Whether it is counted together with what other domains have taken.
     pub(super) fn is_shared(&self) -> bool {
-        matches!(self, Self::Pages { .. } | Self::Slices { .. })
+        matches!(self, Self::Pages { .. } | Self::Slices { .. } | Self::Interrupts { .. } | Self::Balancer { .. })
     }
 
     /// The function that a host driver released.
@@ -119,9 +130,13 @@ impl Taken {
             | Self::Governor { attribute, .. }
             | Self::Console { attribute }
             | Self::DuringReset { attribute, .. } => Some(attribute),
-            Self::Slices { .. } | Self::DisplayManager { .. } | Self::Service { .. } | Self::Function { .. } | Self::Framebuffer { .. } => {
-                None
-            }
+            Self::Slices { .. }
+            | Self::Interrupts { .. }
+            | Self::Balancer { .. }
+            | Self::DisplayManager { .. }
+            | Self::Service { .. }
+            | Self::Function { .. }
+            | Self::Framebuffer { .. } => None,
         }
     }
 }

@@ -19,6 +19,10 @@ pub struct Subject<'a> {
     pub nodes: BTreeMap<u32, u32>,
     /// Whether the host has cores enough to pin it.
     pub can_be_pinned: bool,
+    /// Whether vgapt's hook moves the host's interrupts off these; `None` where vgapt does not manage the domain, or that is unknown.
+    pub moves_interrupts: Option<bool>,
+    /// The numbers of those that the kernel did not let it move.
+    pub fixed: Vec<String>,
     /// The functions that are passed through to it, as `0000:01:00.0`.
     pub functions: Vec<String>,
 }

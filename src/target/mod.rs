@@ -6,6 +6,7 @@ mod apart;
 pub(crate) mod files;
 mod folder;
 mod owner;
+mod socket;
 mod tree;
 
 pub use apart::write_attribute;

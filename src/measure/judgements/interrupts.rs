@@ -31,8 +31,20 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     let words = |one: &&InterruptRate| format!("{} ({}) {} a second on {}", one.name, one.about, one.per_second, one.cpus);
     let many: Vec<String> = devices.iter().filter(|one| one.per_second >= FEW).take(3).map(words).collect();
     let spent = seen.cores.iter().map(|core| core.interrupts + core.softirqs).fold(0.0, f64::max);
-    let rest = seen.rest();
-    let remedy = if rest.0.is_empty() { String::new() } else { format!("echo {rest} > /proc/irq/{}/smp_affinity_list", worst.name) };
+    let remedy = match (seen.rest(), seen.subject.moves_interrupts) {
+        (rest, _) if rest.0.is_empty() => String::new(),
+        _ if seen.subject.fixed.contains(&worst.name) => format!("vgapt prepare --isolate {}", seen.cpus),
+        (rest, Some(false)) => {
+            let always = format!("from the next start vgapt's hook does that: vgapt define {} --move-interrupts yes", seen.name());
+            format!("echo {rest} > /proc/irq/{}/smp_affinity_list; {always}", worst.name)
+        }
+        (rest, _) => {
+            format!(
+                "echo {rest} > /proc/irq/{}/smp_affinity_list; from the next start vgapt's hook does that for all: vgapt prepare",
+                worst.name
+            )
+        }
+    };
     let text = format!("each is an exit of the guest that runs there: {}", listed(&many));
     Some(Judgement::good(code, subject, text).costs(spent + worst.per_second / 1000.0, remedy).percent(rounded(spent)))
 }
