@@ -1,25 +1,8 @@
 //! The controllers of a script and of its machine, and which of them a device is on.
 
-use super::draft::Draft;
+use super::draft::{Controller, Draft};
 use super::table;
 use crate::xml::Fragment;
-
-/// A controller that the script adds, or that the machine has.
-#[derive(Debug)]
-pub(super) struct Controller {
-    /// The name of its buses, which a dot and their number follow: its id, or QEMU's name for all buses of the kind that have none
-    /// (`qbus_init_internal` of `hw/core/bus.c`).
-    name: String,
-    is_named: bool,
-    /// The number of its first bus among those of its name, and how many it has.
-    first: usize,
-    buses: usize,
-    /// What libvirt calls its kind, and its number among those.
-    pub(super) kind: &'static str,
-    pub(super) number: usize,
-    /// Its option; none of one that the machine has.
-    option: Option<usize>,
-}
 
 /// The prefix of the drivers that are on a controller, its kind, and where libvirt writes its number.
 const ON: [(&str, &str, &str); 4] = [
@@ -28,30 +11,6 @@ const ON: [(&str, &str, &str); 4] = [
     ("virtconsole", "virtio-serial", "controller"),
     ("ccid-card-", "ccid", "controller"),
 ];
-
-impl Controller {
-    /// The number of the bus in a name of one of its buses; none in that of a bridge, which has one bus without a number.
-    fn bus(&self, named: &str) -> Option<Option<usize>> {
-        let rest = named.strip_prefix(&self.name)?;
-        if rest.is_empty() {
-            return Some(None);
-        }
-        let number: usize = rest.strip_prefix('.')?.parse().ok()?;
-        number.checked_sub(self.first).filter(|bus| *bus < self.buses).map(Some)
-    }
-
-    /// The name that libvirt gives to a bus of it; empty where libvirt adds ports as needed (`qemuAssignDeviceControllerAlias`).
-    fn alias(&self, is_express: bool, bus: Option<usize>) -> String {
-        let name = match (self.kind, self.number) {
-            ("pci", _) => return String::new(),
-            ("usb", 0) => "usb".to_owned(),
-            ("ide", 0) => "ide".to_owned(),
-            ("sata", 0) if is_express => "ide".to_owned(),
-            (kind, number) => format!("{kind}{number}"),
-        };
-        bus.map_or(name.clone(), |bus| format!("{name}.{bus}"))
-    }
-}
 
 impl Draft {
     /// Takes note of a controller; `own` is QEMU's name for buses of this kind.
@@ -69,7 +28,7 @@ impl Draft {
     }
 
     /// The controller with a bus: one that the script names comes before those of QEMU's own names.
-    fn with_bus(&self, bus: &str) -> Option<(&Controller, Option<usize>)> {
+    fn with_bus(&self, bus: &str) -> Option<(&Controller, usize)> {
         let find = |is_named: bool| {
             self.controllers.iter().filter(move |other| other.is_named == is_named).find_map(|other| Some((other, other.bus(bus)?)))
         };
@@ -87,7 +46,7 @@ impl Draft {
     pub(super) fn controller(&self, index: usize, kinds: &[&str]) -> Option<(&Controller, Option<usize>)> {
         let is_kind = |other: &Controller| kinds.contains(&other.kind);
         match self.peek(index, "bus").filter(|bus| !bus.is_empty()) {
-            Some(bus) => self.with_bus(bus).filter(|(other, _)| is_kind(other)),
+            Some(bus) => self.with_bus(bus).filter(|(other, _)| is_kind(other)).map(|(other, bus)| (other, Some(bus))),
             None => {
                 let before = self.controllers.iter().filter(|other| is_kind(other) && other.option.is_none_or(|at| at < index));
                 before.max_by_key(|other| other.option).map(|other| (other, None))

@@ -80,6 +80,11 @@ fn filled(draft: &mut Draft, index: usize, model: &str, renders: bool) -> Fragme
         element.set("model/acceleration@accel3d", "yes");
     }
     draft.fill(index, "resolution", &mut element);
+    let has_blob = element.at("model").is_some_and(|model| model.attribute("blob") == Some("on"));
+    if has_blob && draft.domain.at("memoryBacking/source").is_none() {
+        draft.domain.set("memoryBacking/source@type", "memfd");
+        draft.notes.push("blob=on: libvirt requires <memoryBacking><source type='memfd'/> for it, which is written".into());
+    }
     element
 }
 

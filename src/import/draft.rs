@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::controllers::Controller;
 use super::copied::Copied;
 use super::options::{Conversion, QemuOption};
 use super::props::Props;
@@ -321,6 +320,44 @@ impl Draft {
 
     pub(super) fn device(&mut self, element: Fragment) {
         self.domain.push("devices", element);
+    }
+}
+
+/// A controller that the script adds, or that the machine has.
+#[derive(Debug)]
+pub(super) struct Controller {
+    /// The name of its buses, which a dot and their number follow: its id, or QEMU's name for all buses of the kind that have none
+    /// (`qbus_init_internal` of `hw/core/bus.c`).
+    pub(super) name: String,
+    pub(super) is_named: bool,
+    /// The number of its first bus among those of its name, and how many it has.
+    pub(super) first: usize,
+    pub(super) buses: usize,
+    /// What libvirt calls its kind, and its number among those.
+    pub(super) kind: &'static str,
+    pub(super) number: usize,
+    /// Its option; none of one that the machine has.
+    pub(super) option: Option<usize>,
+}
+
+impl Controller {
+    /// The number of the bus in a name of one of its buses; that of a bridge has none.
+    pub(super) fn bus(&self, named: &str) -> Option<usize> {
+        let rest = named.strip_prefix(&self.name)?;
+        let number = if rest.is_empty() { self.first } else { rest.strip_prefix('.')?.parse().ok()? };
+        number.checked_sub(self.first).filter(|bus| *bus < self.buses)
+    }
+
+    /// The name that libvirt gives to a bus of it; empty where libvirt adds ports as needed (`qemuAssignDeviceControllerAlias`).
+    pub(super) fn alias(&self, is_express: bool, bus: usize) -> String {
+        let name = match (self.kind, self.number) {
+            ("pci", _) => return String::new(),
+            ("usb", 0) => "usb".to_owned(),
+            ("ide", 0) => "ide".to_owned(),
+            ("sata", 0) if is_express => "ide".to_owned(),
+            (kind, number) => format!("{kind}{number}"),
+        };
+        format!("{name}.{bus}")
     }
 }
 
