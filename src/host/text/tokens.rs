@@ -277,6 +277,23 @@ mod tests {
     }
 
     #[test]
+    fn one_value_of_a_name_is_left() {
+        let only = [ParameterChange::Only("isolcpus=domain,2-3".into())];
+        for (before, after, without_others) in [
+            ("quiet", "quiet isolcpus=domain,2-3", "quiet"),
+            ("isolcpus=1 quiet isolcpus=5", "isolcpus=domain,2-3 quiet", "quiet"),
+            ("isolcpus=1 isolcpus=domain,2-3 x", "isolcpus=domain,2-3 x", "isolcpus=domain,2-3 x"),
+            ("isolcpus=domain,2-3 isolcpus=domain,2-3", "isolcpus=domain,2-3", "isolcpus=domain,2-3"),
+            ("isolcpusx=1", "isolcpusx=1 isolcpus=domain,2-3", "isolcpusx=1"),
+        ] {
+            assert_eq!(with(before, &only), after, "{before:?}");
+            assert!(has_all(after, &only));
+            assert_eq!(without_opposites(before, &only), without_others, "{before:?}");
+        }
+        assert_eq!(without("quiet isolcpus=domain,2-3", &only), "quiet");
+    }
+
+    #[test]
     fn contradictions_are_removed_and_nothing_is_added() {
         assert_eq!(without_opposites("quiet intel_iommu=off iommu=off x", &on()), "quiet x");
         assert_eq!(without_opposites("quiet", &on()), "quiet");
