@@ -6,9 +6,8 @@
 //! posts them itself, their CPU does not matter.
 
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
 
-use super::taken::{self, Ledger, Taken};
+use super::taken::{self, Interrupt, Ledger, Taken};
 use super::{irqbalance, isolation};
 use crate::model::{CpuSet, Reading};
 use crate::root::Root;
@@ -17,16 +16,6 @@ use crate::target::Target;
 const INTERRUPTS: &str = "/proc/irq";
 /// Where interrupts go that are requested later: a mask (Documentation/core-api/irq/irq-affinity.rst).
 const DEFAULT: &str = "/proc/irq/default_smp_affinity";
-
-/// One interrupt that was moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Interrupt {
-    number: u32,
-    /// Who requested it: the kernel gives a number that is free to another device.
-    of: String,
-    /// The CPUs that it might go to, before that of all guests.
-    before: String,
-}
 
 /// Returns messages about what was left unchanged: the guest is slower with it, but works.
 pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target) -> Result<Vec<String>> {
