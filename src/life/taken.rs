@@ -48,6 +48,9 @@ pub(super) enum Taken {
         default: Option<String>,
         #[serde(default)]
         fixed: Vec<String>,
+        /// What was left unchanged, in words: libvirt drops what a hook says that does not fail.
+        #[serde(default)]
+        said: Vec<String>,
     },
     /// irqbalance leaves out these CPUs: which it left out before that of all guests.
     Balancer { cpus: String, before: String },
