@@ -245,6 +245,7 @@ impl Place {
             can_be_pinned: true,
             moves_interrupts: self.machine.moves_interrupts,
             fixed: self.machine.fixed.iter().map(|&number| number.to_owned()).collect(),
+            left_alone: self.machine.fixed.iter().map(|&number| format!("{number} stays")).collect(),
             functions: vec!["0000:01:00.0".to_owned()],
         };
         let mut samples = Vec::new();
@@ -379,7 +380,7 @@ fn an_interrupt_on_a_core_of_the_guest() {
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand} for all: vgapt prepare"));
     let machine = Machine { moves_interrupts: Some(false), ..machine };
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand}: vgapt define it --move-interrupts yes"));
-    worst(Machine { fixed: &["45"], ..machine }, "interrupts", seen, "vgapt prepare --isolate 2-3");
+    worst(Machine { fixed: &["45"], ..machine }, "interrupts", "a second on 2; 45 stays", "vgapt prepare --isolate 2-3");
 }
 
 #[test]

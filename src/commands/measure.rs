@@ -120,8 +120,10 @@ impl Arguments {
         let functions = existing.functions();
         let mut subject = subject(name, running.root(), &host, &functions);
         subject.moves_interrupts = domain::needs(&running).known().map(|needs| needs.moves_interrupts);
-        // Only root can read it; the remedy is then the one that may not help.
-        subject.fixed = context.target(root).and_then(|target| life::fixed_interrupts(name, &target)).unwrap_or_default();
+        match context.target(root).and_then(|target| life::interrupts_left(name, &target)) {
+            Ok(left) => (subject.fixed, subject.left_alone) = (left.fixed, left.said),
+            Err(error) => subject.left_alone = vec![format!("what the hook could not move is unknown: {error:#}")],
+        }
         let samples = self.samples(watched, pid)?;
         let cpus = measure::host_cpus(&subject, &samples);
         let mut surroundings = discovery::surroundings(root, pid, &functions, &cpus);
@@ -264,6 +266,7 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         can_be_pinned: vcpus.is_some_and(|vcpus| topology::pin(&host.topology, &demand(vcpus)).is_ok()),
         moves_interrupts: None,
         fixed: Vec::new(),
+        left_alone: Vec::new(),
         functions: functions.iter().map(PciAddress::to_string).collect(),
     }
 }

@@ -6,9 +6,8 @@
 //! posts them itself, their CPU does not matter.
 
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
 
-use super::taken::{self, Ledger, Taken};
+use super::taken::{self, Interrupt, Ledger, Taken};
 use super::{irqbalance, isolation};
 use crate::model::{CpuSet, Reading};
 use crate::root::Root;
@@ -17,16 +16,6 @@ use crate::target::Target;
 const INTERRUPTS: &str = "/proc/irq";
 /// Where interrupts go that are requested later: a mask (Documentation/core-api/irq/irq-affinity.rst).
 const DEFAULT: &str = "/proc/irq/default_smp_affinity";
-
-/// One interrupt that was moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Interrupt {
-    number: u32,
-    /// Who requested it: the kernel gives a number that is free to another device.
-    of: String,
-    /// The CPUs that it might go to, before that of all guests.
-    before: String,
-}
 
 /// Returns messages about what was left unchanged: the guest is slower with it, but works.
 pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target) -> Result<Vec<String>> {
@@ -67,13 +56,14 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
     let default_of_first =
         others.iter().find_map(|taken| if let Taken::Interrupts { default, .. } = taken { default.clone() } else { None });
     let default = default_of_first.or(default);
-    let record = |interrupts: Vec<Interrupt>, fixed: Vec<String>| Taken::Interrupts {
+    let record = |interrupts: Vec<Interrupt>, fixed: Vec<String>, said: Vec<String>| Taken::Interrupts {
         cpus: cpus.to_string(),
         interrupts,
         default: default.clone(),
         fixed,
+        said,
     };
-    ledger.note(record(interrupts.clone(), Vec::new()))?;
+    ledger.note(record(interrupts.clone(), Vec::new(), Vec::new()))?;
     if let Some(now) = default_now.filter(|now| !now.0.is_disjoint(&cpus.0)) {
         left_alone.extend(target.set_attribute(DEFAULT, &within(&now, &rest).to_mask()).err().map(|error| format!("{error:#}")));
     }
@@ -90,7 +80,6 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
             }
         }
     }
-    ledger.correct(record(interrupts, fixed))?;
     // EIO, since Linux 6.12 EPERM (`write_irq_affinity` of kernel/irq/proc.c): the kernel itself places what a driver lets it manage.
     left_alone.extend(why.map(|error| {
         format!(
@@ -98,20 +87,29 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
             refused.join(", ")
         )
     }));
+    ledger.correct(record(interrupts, fixed, left_alone.clone()))?;
     Ok(left_alone)
 }
 
-/// The interrupts that could not be moved for this domain.
+/// What the start of a domain left where it was.
+#[derive(Debug, Clone, Default)]
+pub struct LeftAlone {
+    /// The numbers of the interrupts that could not be moved.
+    pub fixed: Vec<String>,
+    /// What is left, and why.
+    pub said: Vec<String>,
+}
+
+/// What the start of this domain left where it was.
 ///
 /// # Errors
 /// Where the record cannot be read.
-pub fn fixed_interrupts(name: &str, target: &Target) -> Result<Vec<String>> {
-    let taken = Ledger::of(target, name).all()?;
-    Ok(taken
-        .into_iter()
-        .filter_map(|taken| if let Taken::Interrupts { fixed, .. } = taken { Some(fixed) } else { None })
-        .flatten()
-        .collect())
+pub fn interrupts_left(name: &str, target: &Target) -> Result<LeftAlone> {
+    let found = Ledger::of(target, name).all()?.into_iter().find_map(|taken| match taken {
+        Taken::Interrupts { fixed, said, .. } => Some(LeftAlone { fixed, said }),
+        _ => None,
+    });
+    Ok(found.unwrap_or_default())
 }
 
 pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {

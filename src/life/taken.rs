@@ -11,7 +11,6 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
-use super::interrupts::Interrupt;
 use crate::locks;
 use crate::model::{Bound, shell_word};
 use crate::problem::Problem;
@@ -49,6 +48,9 @@ pub(super) enum Taken {
         default: Option<String>,
         #[serde(default)]
         fixed: Vec<String>,
+        /// What was left unchanged, in words: libvirt drops what a hook says that does not fail.
+        #[serde(default)]
+        said: Vec<String>,
     },
     /// irqbalance leaves out these CPUs: which it left out before that of all guests.
     Balancer { cpus: String, before: String },
@@ -66,6 +68,16 @@ pub(super) enum Taken {
     Framebuffer { driver: String, device: String },
     /// An attribute that is set while a card is reset.
     DuringReset { attribute: String, before: String },
+}
+
+/// One interrupt that was moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Interrupt {
+    pub(super) number: u32,
+    /// Who requested it: the kernel gives a number that is free to another device.
+    pub(super) of: String,
+    /// The CPUs that it might go to, before that of all guests.
+    pub(super) before: String,
 }
 
 pub(super) fn make_directory(target: &Target) -> Result<()> {

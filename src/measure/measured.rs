@@ -23,6 +23,8 @@ pub struct Subject<'a> {
     pub moves_interrupts: Option<bool>,
     /// The numbers of those that the kernel did not let it move.
     pub fixed: Vec<String>,
+    /// What it left where it was, and why.
+    pub left_alone: Vec<String>,
     /// The functions that are passed through to it, as `0000:01:00.0`.
     pub functions: Vec<String>,
 }

@@ -25,7 +25,7 @@ pub(super) fn isolation(facts: &Facts) -> Option<Check> {
     if isolcpus.is_none() && nohz_full.is_none() {
         return None;
     }
-    let remedy = "see what the kernel says of it: journalctl -k --grep 'isol|nohz|housekeeping'";
+    let remedy = "see what the kernel says of it: dmesg | grep -i -e isol -e nohz -e housekeeping";
     let mut wrong = Vec::new();
     // The kernel leaves out CPUs that do not exist.
     let online = |text: &str| -> Result<CpuSet, String> {

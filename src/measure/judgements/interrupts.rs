@@ -23,10 +23,11 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     let Some(interrupts) = seen.interrupts else {
         return Some(Judgement::unknown(code, subject, "/proc/interrupts could not be read"));
     };
+    let left: String = seen.subject.left_alone.iter().map(|said| format!("; {said}")).collect();
     let is_device = |one: &&InterruptRate| !one.is_own && one.name.bytes().all(|byte| byte.is_ascii_digit());
     let devices: Vec<&InterruptRate> = interrupts.iter().filter(is_device).collect();
     let Some(worst) = devices.first().filter(|worst| worst.per_second >= FEW) else {
-        return Some(Judgement::good(code, subject, "no device of the host interrupts the guest's host CPUs"));
+        return Some(Judgement::good(code, subject, format!("no device of the host interrupts the guest's host CPUs{left}")));
     };
     let words = |one: &&InterruptRate| format!("{} ({}) {} a second on {}", one.name, one.about, one.per_second, one.cpus);
     let many: Vec<String> = devices.iter().filter(|one| one.per_second >= FEW).take(3).map(words).collect();
@@ -45,7 +46,7 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
             )
         }
     };
-    let text = format!("each is an exit of the guest that runs there: {}", listed(&many));
+    let text = format!("each is an exit of the guest that runs there: {}{left}", listed(&many));
     Some(Judgement::good(code, subject, text).costs(spent + worst.per_second / 1000.0, remedy).percent(rounded(spent)))
 }
 

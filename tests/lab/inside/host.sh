@@ -49,12 +49,12 @@ a_domain_with_the_hook() {
   affinities >/var/tmp/affinities
 }
 
-# The CPUs that each interrupt may go to which somebody has requested, but for the guest's, and those that come later.
+# The CPUs that each interrupt may go to which somebody has requested, but for the passed card's, and those that come later.
 affinities() {
   local number actions
   for number in /proc/irq/[0-9]*; do
     actions=$(<"/sys/kernel/irq/${number##*/}/actions") || continue
-    case $actions in '' | vfio*) continue ;; esac
+    case $actions in '' | vfio* | snd_hda_intel*) continue ;; esac
     echo "${number##*/} $actions $(<"$number/smp_affinity_list")"
   done
   echo "later $(</proc/irq/default_smp_affinity)"
