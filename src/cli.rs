@@ -115,8 +115,8 @@ pub fn main() -> ExitCode {
         output::tell(&format!("{}\n", problem::describe(&error)));
         return ExitCode::from(run::NOT_EXECUTABLE);
     }
-    if let Some(written) = target::write_attribute(std::env::args_os().skip(1)) {
-        return written.map_or_else(
+    if let Some(done) = target::apart(std::env::args_os().skip(1)) {
+        return done.map_or_else(
             |error| {
                 output::tell(&format!("{error:#}\n"));
                 ExitCode::from(exit_code::of(Outcome::Failed))

@@ -8,7 +8,7 @@ mod folder;
 mod owner;
 mod tree;
 
-pub use apart::write_attribute;
+pub use apart::apart;
 pub(crate) use folder::Folder;
 pub(crate) use owner::{own, own_folder};
 pub use tree::{Lock, Target};
