@@ -609,12 +609,11 @@ fn counters_that_cannot_be_read_are_not_absent() {
 fn a_directory_goes_with_its_process() {
     let tree = TempDir::new().unwrap();
     let folder = tree.path().join("instance");
-    let mut remover = command::command(env!("CARGO_BIN_EXE_vgapt"));
+    // Without timeout(1) before it, which would get the signals.
+    let mut remover = std::process::Command::new(env!("CARGO_BIN_EXE_vgapt"));
     remover.args(["--remove-directory-at-the-end", "tree", tree.path().to_str().unwrap(), "/instance"]);
-    // Whoever asks is a shell that holds the other end of the pipe.
-    let mut asking = command::command("sh");
-    asking.args(["-c", "exec sleep 60"]).stdout(std::process::Stdio::piped());
-    let mut asking = asking.spawn().unwrap();
+    // Whoever asks holds the other end of the pipe.
+    let mut asking = std::process::Command::new("sleep").arg("60").stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut child = remover.stdin(asking.stdout.take().unwrap()).spawn().unwrap();
     fs::create_dir(&folder).unwrap();
     std::thread::sleep(Duration::from_millis(500));

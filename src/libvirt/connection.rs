@@ -234,7 +234,8 @@ impl Hypervisor for Libvirt {
     fn guest_time(&self, name: &str) -> Result<Option<Duration>> {
         let Ok((seconds, nanoseconds)) = self.domain(name)?.time(0) else { return Ok(None) };
         // A guest whose clock is before 1970 has no time to speak of.
-        Ok(u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok()).map(|(seconds, rest)| Duration::new(seconds, rest)))
+        let since_1970 = |seconds| Some(Duration::new(seconds, u32::try_from(nanoseconds).ok()?));
+        Ok(u64::try_from(seconds).map_or(None, since_1970))
     }
 
     fn leases(&self, name: &str) -> Result<Option<Vec<String>>> {
