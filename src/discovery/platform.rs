@@ -121,6 +121,9 @@ pub(super) fn memory(root: &Root) -> Memory {
         total: kib("MemTotal"),
         available: kib("MemAvailable"),
         default_hugepage: kib("Hugepagesize"),
+        transparent: root
+            .attribute("/sys/kernel/mm/transparent_hugepage/enabled")
+            .and_then(|text| text.split_whitespace().find_map(|word| Some(word.strip_prefix('[')?.strip_suffix(']')?.to_owned()))),
         hugepages,
         nodes: node_memory(root),
         hugetlbfs: root.text("/proc/mounts").map(|mounts| hugetlbfs(&mounts)).unwrap_or_default(),

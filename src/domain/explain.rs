@@ -81,6 +81,11 @@ const REASONS: &[(&str, &str, &str)] = &[
         "libvirt formatdomain, controllers: pcihole64",
     ),
     ("memoryBacking/hugepages", "huge pages avoid most of the nested page table walks", "libvirt formatdomain, memory backing"),
+    (
+        "memoryBacking/allocation",
+        "the memory is pinned for the passed device at the start anyway; several threads clear it before, where pinning would do it in one",
+        "libvirt formatdomain, memory backing; QEMU commit 4d83de6da265",
+    ),
     ("memoryBacking/source", "shared memory, which virtiofs needs", "libvirt kbase, virtiofs"),
     ("memoryBacking/access", "shared memory, which virtiofs needs", "libvirt kbase, virtiofs"),
     (

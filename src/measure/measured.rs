@@ -118,6 +118,8 @@ pub struct VcpuTimes {
     pub waited: Option<f64>,
     /// How often a second it was taken off its host CPU.
     pub preempted: Option<f64>,
+    /// How often a second it left the guest, by the kernel's names of the reasons.
+    pub reasons: Option<BTreeMap<String, f64>>,
 }
 
 /// A host CPU, in percent of the time.

@@ -9,7 +9,7 @@ mod owner;
 mod socket;
 mod tree;
 
-pub use apart::write_attribute;
+pub use apart::apart;
 pub(crate) use folder::Folder;
 pub(crate) use owner::{own, own_folder};
 pub use tree::{Lock, Target};
