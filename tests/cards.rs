@@ -217,6 +217,14 @@ fn a_blind_host_is_said() {
     assert!(blind(&["01:00.0 0300 10de:1401 1 vfio-pci", "01:00.1 0403 10de:0fba 1 vfio-pci"]));
     assert!(!blind(&["01:00.0 0300 10de:1401 1 vfio-pci", "02:00.0 0300 1a03:2000 2 ast"]));
     assert!(!blind(&["01:00.0 0302 10de:2331 1 vfio-pci"]));
+
+    // A second display without a driver shows the firmware's picture if it is the boot display, else none.
+    let second = |boot_vga: Option<bool>| {
+        let mut host = host(&["01:00.0 0300 10de:1401 1 vfio-pci", "0d:00.0 0300 1002:13c0 2"]);
+        host.pci[1].boot_vga = boot_vga;
+        passthrough::assess(&host).iter().any(|card| card.warnings.iter().any(|one| one.code == "host-blind"))
+    };
+    assert!(second(Some(false)) && !second(Some(true)) && !second(None));
 }
 
 #[test]

@@ -845,3 +845,18 @@ fn a_function_that_a_udev_rule_removed() {
     let (_, report) = check(machine("z170-gtx960", &rule("0x10de")).path(), &[]);
     assert!(!report.to_string().contains("removed-functions"), "{report}");
 }
+
+/// Nothing is known of the hardware where there is no sysfs: that is no host without a card, and not a ready one.
+#[test]
+fn without_sysfs_the_cards_are_unknown() {
+    let root = tempfile::tempdir().unwrap();
+    let on = |arguments: &[&str]| command::run(command::vgapt(["--root", root.path().to_str().unwrap()]).args(arguments));
+    let listed = on(&["list"]).with(0).stdout;
+    assert!(listed.contains("unknown: /sys/bus/pci/devices: there is no sysfs here"), "{listed}");
+    let checked = on(&["check"]).with(1).stdout;
+    assert!(checked.contains("missing graphics card: unknown: /sys/bus/pci/devices"), "{checked}");
+    // With sysfs and without a PCI bus, there is none.
+    fs::create_dir_all(root.path().join("sys/bus/usb/devices")).unwrap();
+    let checked = on(&["check"]).with(1).stdout;
+    assert!(checked.contains("missing graphics card: no graphics card was found"), "{checked}");
+}

@@ -186,6 +186,9 @@ fn the_only_card_leads_in_no_circle() {
     let after = check();
     assert!(after["state"] == "warning" && !after["remedy"].as_str().unwrap().contains("--allow"), "{after}");
 
+    let listed = on(root, &["list"]).with(0).stdout;
+    assert!(listed.contains("ready: all functions are on vfio-pci; the host has no display"), "{listed}");
+
     // Nothing is left to write, so prepare does not refuse either; it says the same.
     on(root, &["prepare", "--gpu", "01:00.0", "--dry-run"])
         .with(0)

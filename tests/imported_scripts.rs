@@ -182,6 +182,9 @@ fn a_remedy_can_be_pasted() {
     run(&mut vgapt(["import", script])).with(1).saying(&["the QEMU command of line 1 is not read", "--set '1=VALUE'"]);
     let told = run(&mut vgapt(["import", script, "--set", "1=run"])).with(0).stdout;
     assert!(told.contains("-usb"), "{told}");
+    fs::write(script, "A=$(hostname)\nB=($(ls))\nqemu-system-x86_64 -m 1 -name $A ${B[@]}\n").unwrap();
+    let told = run(&mut vgapt(["import", script, "--set", "A=x", "--set", "B=-usb -k de"])).with(0).stdout;
+    assert!(told.contains("-name x") && told.contains("-usb") && told.contains("-k de"), "{told}");
 }
 
 #[test]
@@ -312,6 +315,9 @@ fn the_scripts_own_qemu_stays_or_is_said() {
     };
     let built = said("cd /opt/q\n./build/qemu-system-x86_64 -m 1G -enable-kvm -nodefaults\n");
     assert!(built.stdout.contains("<emulator>/opt/q/build/qemu-system-x86_64</emulator>"), "{}", built.stdout);
+    // As on Unraid.
+    let wrapped = said("/usr/local/sbin/qemu -m 1G -nodefaults\n");
+    assert!(wrapped.stdout.contains("<emulator>/usr/local/sbin/qemu</emulator>"), "{}", wrapped.stdout);
     let found = said("Q=$(readlink -e /opt/bin/qemu-system-x86_64)\n$Q -m 1G -enable-kvm -nodefaults\n");
     assert!(
         !found.stdout.contains("<emulator>") && found.stderr.contains("whose place is not known, so the domain has libvirt's own QEMU"),

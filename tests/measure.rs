@@ -15,6 +15,7 @@ use command::{Ran, run, vgapt};
 use serde_json::Value;
 use tempfile::TempDir;
 use vgapt::measure::{Measured, Subject};
+use vgapt::model::{ExitReasons, GuestClock, Reading, Surroundings};
 use vgapt::root::Root;
 use vgapt::{discovery, measure};
 
@@ -41,6 +42,8 @@ struct Machine {
     own_load: u64,
     /// Of the network card, on host CPU 2.
     interrupts: u64,
+    moves_interrupts: Option<bool>,
+    fixed: &'static [&'static str],
     exits: u64,
     /// Host time of a virtual CPU.
     host: u64,
@@ -49,6 +52,10 @@ struct Machine {
     speed: &'static str,
     width: u64,
     governor: &'static str,
+    /// The policy for links that sleep.
+    aspm: &'static str,
+    /// Between the clocks of guest and host, in the whole time.
+    late: Duration,
     /// How often a deep idle state of host CPU 3 is left.
     woken: u64,
 }
@@ -61,6 +68,8 @@ const GOOD: Machine = Machine {
     kernel_load: 0,
     own_load: 0,
     interrupts: 0,
+    moves_interrupts: Some(true),
+    fixed: &[],
     exits: 900,
     host: 3,
     reserved_mib: 4096,
@@ -68,6 +77,8 @@ const GOOD: Machine = Machine {
     speed: "16.0 GT/s PCIe",
     width: 16,
     governor: "performance",
+    aspm: "default",
+    late: Duration::ZERO,
     woken: 30,
 };
 
@@ -141,6 +152,8 @@ impl Machine {
             ("current_link_width", self.width.to_string()),
             ("max_link_speed", "16.0 GT/s PCIe".to_owned()),
             ("max_link_width", "16".to_owned()),
+            ("link/l0s_aspm", "0".to_owned()),
+            ("link/l1_aspm", u8::from(self.aspm != "performance").to_string()),
         ] {
             put(&format!("{card}/{name}"), text + "\n");
         }
@@ -153,6 +166,8 @@ impl Machine {
             symlink("../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0", link).unwrap();
         }
         put("sys/module/kvm_intel/parameters/enable_apicv", "Y\n".to_owned());
+        let policies = "default performance powersave".replace(self.aspm, &format!("[{}]", self.aspm));
+        put("sys/module/pcie_aspm/parameters/policy", policies + "\n");
         put("sys/devices/system/cpu/online", "0-3\n".to_owned());
         for cpu in 0..CPUS {
             let home = format!("sys/devices/system/cpu/cpu{cpu}");
@@ -239,6 +254,9 @@ impl Place {
             online: "0-3".parse().unwrap(),
             nodes: BTreeMap::new(),
             can_be_pinned: true,
+            moves_interrupts: self.machine.moves_interrupts,
+            fixed: self.machine.fixed.iter().map(|&number| number.to_owned()).collect(),
+            left_alone: self.machine.fixed.iter().map(|&number| format!("{number} stays")).collect(),
             functions: vec!["0000:01:00.0".to_owned()],
         };
         let mut samples = Vec::new();
@@ -251,7 +269,15 @@ impl Place {
             samples.push(discovery::sample(&root, QEMU, None).unwrap().unwrap());
         }
         let cpus = measure::host_cpus(&subject, &samples);
-        let surroundings = discovery::surroundings(&root, QEMU, &["0000:01:00.0".parse().unwrap()], &cpus);
+        let time = Duration::from_secs(WINDOW);
+        // A virtual CPU that never left the guest is not in the kernel's table.
+        let counts = |exits: &[(&str, u64)]| exits.iter().map(|(name, rate)| ((*name).to_owned(), rate * WINDOW)).collect();
+        let exits = counts(&[("HLT", self.machine.exits / 2), ("IO_INSTRUCTION", 5), ("SOMETHING_NEW", 2)]);
+        let surroundings = Surroundings {
+            agent: Reading::Known(GuestClock { guest: time - self.machine.late, host: time }),
+            exit_reasons: Reading::Known(ExitReasons { time, counts: BTreeMap::from([(4251, exits), (66, counts(&[("HLT", 9000)]))]) }),
+            ..discovery::surroundings(&root, QEMU, &["0000:01:00.0".parse().unwrap()], &cpus)
+        };
         measure::measure(&subject, &samples, surroundings).unwrap()
     }
 
@@ -294,6 +320,9 @@ fn a_domain_that_is_as_it_should_be() {
         "frequency",
         "idle",
         "link",
+        "exit-reasons",
+        "aspm",
+        "guest-clock",
     ] {
         assert!(good.iter().any(|one| one == code), "{code}: {document:#}");
     }
@@ -311,10 +340,22 @@ fn a_domain_that_is_as_it_should_be() {
         ("/exits/exits", 900.0),
         ("/exits/halt_exits", 450.0),
         ("/memory/pinned", 4_294_967_296.0),
+        ("/vcpus/1/reasons/HLT", 450.0),
+        ("/vcpus/1/reasons/SOMETHING_NEW", 2.0),
     ] {
         assert_eq!(of(pointer).as_f64(), Some(number), "{pointer}: {document:#}");
     }
     assert_eq!(of("/vcpus/1/ran_on"), "3");
+    // That of another QEMU is not ours.
+    assert_eq!(of("/vcpus/0/reasons"), serde_json::json!({}));
+    let seen = |code: &str| {
+        let judgement = document["judgements"].as_array().unwrap().iter().find(|one| one["code"] == code).unwrap();
+        judgement["seen"].as_str().unwrap().to_owned()
+    };
+    let reasons = "virtual CPU 1 left the guest 457 times a second: HLT 450 (it had nothing to do), IO_INSTRUCTION 5 (a port of an emulated device, \
+        such as the ACPI timer), SOMETHING_NEW 2";
+    assert_eq!(seen("exit-reasons"), reasons);
+    assert_eq!(seen("aspm"), "the host's policy is default; states in which links may sleep: 01:00.0 L1");
     let posted = document["interrupts"].as_array().unwrap().iter().find(|one| one["name"] == "PIN").unwrap();
     assert_eq!((posted["per_second"].as_f64(), posted["cpus"].as_str()), (Some(190.0), Some("2")));
 }
@@ -368,7 +409,12 @@ fn both_virtual_cpus_on_one_core() {
 #[test]
 fn an_interrupt_on_a_core_of_the_guest() {
     let seen = "45 (IR-PCI-MSI 1-edge eth0) 3000 a second on 2";
-    worst(Machine { interrupts: 3000, ..GOOD }, "interrupts", seen, "echo 0-1 > /proc/irq/45/smp_affinity_list");
+    let machine = Machine { interrupts: 3000, ..GOOD };
+    let by_hand = "echo 0-1 > /proc/irq/45/smp_affinity_list; from the next start vgapt's hook does that";
+    worst(machine.clone(), "interrupts", seen, &format!("{by_hand} for all: vgapt prepare"));
+    let machine = Machine { moves_interrupts: Some(false), ..machine };
+    worst(machine.clone(), "interrupts", seen, &format!("{by_hand}: vgapt define it --move-interrupts yes"));
+    worst(Machine { fixed: &["45"], ..machine }, "interrupts", "a second on 2; 45 stays", "vgapt prepare --isolate 2-3");
 }
 
 #[test]
@@ -380,6 +426,12 @@ fn a_link_below_what_it_can_do() {
         "seat the card again",
     );
     worst(Machine { speed: "2.5 GT/s PCIe", ..GOOD }, "link", "2.5 GT/s x16", "measure again while the guest draws");
+    worst(
+        Machine { aspm: "powersave", ..GOOD },
+        "aspm",
+        "policy is powersave; states in which links may sleep: 01:00.0 L1",
+        "pcie_aspm/parameters/policy",
+    );
     worst(Machine { governor: "powersave", ..GOOD }, "frequency", "is powersave", "for cpu in 2 3; do echo performance > ");
 }
 
@@ -391,6 +443,11 @@ fn a_core_that_sleeps_too_deep() {
         "left C6 400 times a second, which takes up to 133 µs",
         "cpupower -c 2-3 idle-set -D 133",
     );
+}
+
+#[test]
+fn a_guest_that_loses_time() {
+    worst(Machine { late: Duration::from_millis(1500), ..GOOD }, "guest-clock", "3.50 s passed in the guest (its agent says), 5.00 s", "");
 }
 
 #[test]
@@ -406,13 +463,24 @@ fn what_costs_most_is_named_first() {
 fn what_is_not_readable_is_unknown() {
     let files = ["proc/interrupts", "proc/4242/smaps_rollup", "proc/4242/task/4250/schedstat", "sys/kernel/debug", "sys/module"];
     let document = serde_json::to_value(Place::new(GOOD).judged(&files)).unwrap();
-    assert_eq!(codes(&document, "unknown"), ["waiting", "interrupts", "pages", "exits", "card-interrupts"], "{document:#}");
+    assert_eq!(codes(&document, "unknown"), ["waiting", "interrupts", "pages", "exits", "card-interrupts", "aspm"], "{document:#}");
     assert_eq!(codes(&document, "costs"), [""; 0]);
     assert_eq!((&document["exits"], &document["memory"]), (&Value::Null, &Value::Null));
+    // A kernel that says nothing of pinned memory.
+    let place = Place::new(GOOD);
+    place.judged(&[]);
+    fs::write(place.root.path().join("proc/4242/status"), "Name:\tx\n").unwrap();
+    let root = Root::open(place.root.path()).unwrap();
+    let memory = discovery::surroundings(&root, QEMU, &[], &"2".parse().unwrap()).memory.known().unwrap();
+    assert_eq!(memory.pinned, None);
+    // What the command itself has not counted or been told.
+    let document: Value = serde_json::from_str(&Place::new(GOOD).measured(&["--json"]).with(0).stdout).unwrap();
+    assert_eq!(codes(&document, "unknown"), ["exit-reasons", "guest-clock"], "{document:#}");
+    assert_eq!(document["vcpus"][0]["reasons"], Value::Null);
     // Threads without the names of virtual CPUs.
     let place = Place::new(GOOD);
     let document = serde_json::to_value(place.judged(&["proc/4242/task/4250", "proc/4242/task/4251"])).unwrap();
-    assert_eq!(codes(&document, "unknown"), ["pinning"], "{document:#}");
+    assert_eq!(codes(&document, "unknown"), ["pinning", "exit-reasons"], "{document:#}");
 }
 
 #[test]
@@ -436,7 +504,7 @@ fn where_nothing_can_be_measured() {
     });
     // Only somebody else's QEMU, which has its name.
     place.on(&[]).with(3).saying(&["no process that can be seen here runs QEMU for 'it'"]);
-    run(&mut vgapt(["-c", "test:///default", "measure", "test"])).with(3).saying(&["nothing can be measured"]);
+    run(&mut vgapt(["-c", "test:///default", "measure", "test"])).with(3).saying(&["the domains of libvirt's test driver run nowhere"]);
     run(&mut vgapt(["--root", command::Z170, "-c", "test:///default", "measure", "test"])).with(3).saying(&["a capture holds one moment"]);
     place.on(&["--against", "/nosuch.json"]).with(3).saying(&["/nosuch.json", "--save"]);
 }
@@ -468,6 +536,7 @@ fn before_and_after() {
     assert_eq!(of("longest wait"), Some((Some(30.0), Some(0.0))));
     assert_eq!(of("what costs speed"), Some((Some(2.0), Some(0.0))));
     assert_eq!(of("halt_exits"), Some((Some(450.0), Some(450.0))));
+    assert_eq!(of("exits: HLT"), Some((Some(450.0), Some(450.0))));
 }
 
 /// The document is as its schema says, the text says the same, and both can be kept and compared with.
@@ -491,10 +560,16 @@ fn the_document_the_text_and_the_picture() {
     }
     assert_eq!(saved["judgements"][0]["code"], "host-load", "{saved:#}");
     let picture = fs::read_to_string(svg).unwrap();
-    for word in ["it: its host CPUs for ", ">CPU 2<", ">CPU 3<", "at most ", "fill=\"#009e73\""] {
+    for word in
+        ["why the virtual CPUs left the guest is unknown", "it: its host CPUs for ", ">CPU 2<", ">CPU 3<", "at most ", "fill=\"#009e73\""]
+    {
         assert!(picture.contains(word), "{word}\n{picture}");
     }
     vgapt::xml::Document::parse(&picture).unwrap();
+    let picture = vgapt::output::measured_svg(&place.judged(&[]));
+    for word in [">HLT: 450.0 a second<", ">SOMETHING_NEW: 2.0 a second<", "width=\"720.0\" height=\"14.0\""] {
+        assert!(picture.contains(word), "{word}\n{picture}");
+    }
 
     let document: Value = serde_json::from_str(&place.measured(&["--json", "--against", file]).with(0).stdout).unwrap();
     let (_, schema) = vgapt::commands::schemas().into_iter().find(|(command, _)| *command == "measure").unwrap();
@@ -539,4 +614,29 @@ fn counters_that_cannot_be_read_are_not_absent() {
     fs::remove_dir_all(place.root.path().join("proc/9")).unwrap();
     let sample = discovery::sample(&root, QEMU, None).unwrap().unwrap();
     assert!(sample.others.unknown().is_some_and(|because| because.contains("hidepid")), "{:?}", sample.others);
+}
+
+/// A directory that is removed when whoever asked for it has ended, also by SIGKILL; no other signal keeps it from that.
+#[test]
+fn a_directory_goes_with_its_process() {
+    let tree = TempDir::new().unwrap();
+    let folder = tree.path().join("instance");
+    // Without timeout(1) before it, which would get the signals.
+    let mut remover = std::process::Command::new(env!("CARGO_BIN_EXE_vgapt"));
+    remover.args(["--remove-directory-at-the-end", "tree", tree.path().to_str().unwrap(), "/instance"]);
+    // Whoever asks holds the other end of the pipe.
+    let mut asking = std::process::Command::new("sleep").arg("60").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = remover.stdin(asking.stdout.take().unwrap()).spawn().unwrap();
+    fs::create_dir(&folder).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(folder.exists() && child.try_wait().unwrap().is_none());
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(!folder.exists());
 }

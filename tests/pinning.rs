@@ -153,7 +153,13 @@ fn made_up(layout: &[(&[u32], usize, u32)]) -> Topology {
     let l3s: BTreeSet<usize> = layout.iter().map(|(_, l3, _)| *l3).collect();
     let of = |l3: usize| layout.iter().filter(move |core| core.1 == l3).flat_map(|core| core.0.iter().copied()).collect();
     let caches = l3s.into_iter().map(|l3| Cache { level: 3, cpus: CpuSet(of(l3)), size: Some(Size::from_mib(16)) }).collect();
-    Topology { online: CpuSet(cpus.iter().map(|cpu| cpu.cpu).collect()), cpus, caches, isolated: CpuSet::default() }
+    Topology {
+        online: CpuSet(cpus.iter().map(|cpu| cpu.cpu).collect()),
+        cpus,
+        caches,
+        isolated: CpuSet::default(),
+        nohz_full: vgapt::model::Reading::default(),
+    }
 }
 
 #[test]

@@ -258,6 +258,23 @@ fn a_window_for_large_regions() {
 }
 
 #[test]
+fn memory_that_will_be_pinned_is_allocated_by_several_threads() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let immediate = "<allocation mode='immediate'/>";
+    let (xml, _) = new(&host, &request(Request::default()), &NEW);
+    has(&xml, &[immediate]);
+    // libvirt allocates huge pages at once by itself, and nothing is pinned without a device.
+    let huge = Request { hugepages: true, ..Request::default() };
+    let out = Request { without: Without { no_gpu: true, ..Without::default() }, ..Request::default() };
+    assert!(!new(&host, &request(huge.clone()), &NEW).0.contains("<allocation"));
+    assert!(!again(&xml, &host, &huge).0.contains("<allocation"));
+    assert!(!again(&xml, &host, &out).0.contains("<allocation"));
+    // What somebody else decided stays.
+    let (other, _) = again(&xml.replace("'immediate'", "'ondemand'"), &host, &huge);
+    has(&other, &["<allocation mode='ondemand'/>"]);
+}
+
+#[test]
 fn the_size_of_huge_pages_fits() {
     let mut host = with_processor("ryzen-9-7950x3d", None);
     let huge = request(Request { hugepages: true, ..Request::default() });

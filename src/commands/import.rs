@@ -332,7 +332,7 @@ pub(super) struct Notes {
 /// Reports why nothing is imported.
 fn refuse(context: &Context, findings: Vec<Finding>, notes: Vec<String>) -> Answer {
     context.tell(&findings);
-    for note in &notes {
+    for note in notes.iter().filter(|note| findings.iter().any(|finding| explains(note, &finding.message))) {
         context.note(&format!("note: {note}"));
     }
     context.say("nothing was imported: see above.\n");
@@ -341,6 +341,13 @@ fn refuse(context: &Context, findings: Vec<Finding>, notes: Vec<String>) -> Answ
         context.next(next);
     }
     Answer::new(Outcome::Refused).with(Notes { notes }).finding(findings).next(next)
+}
+
+/// Whether a note has to do with a refusal: of a file that is not read, or of a line or a variable that the refusal names.
+fn explains(note: &str, why: &str) -> bool {
+    let of_variable = |word: &str| word.strip_prefix('$').is_some_and(|name| note.contains(word) || note.contains(&format!("{name}=")));
+    let of_line = why.split("line ").skip(1).filter_map(|rest| Some(format!("line {}:", rest.split_once(':')?.0)));
+    note.contains("is not read") || why.split_whitespace().any(of_variable) || of_line.into_iter().any(|line| note.starts_with(&line))
 }
 
 /// What its devices on this host have against its start, and what has to be done before it.

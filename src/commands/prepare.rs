@@ -15,7 +15,7 @@ use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice, Screen};
 use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
-use crate::model::{Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare, shell_command};
+use crate::model::{CpuSet, Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare, shell_command};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough::{self, Verdict};
 use crate::problem::Problem;
@@ -36,6 +36,7 @@ Examples:
   vgapt prepare --gpu auto             # shows the plan, asks, carries it out
   vgapt prepare --gpu 01:00.0 --hugepages 16G --page-size 1G
   vgapt prepare --gpu 01:00.0 --bind boot --allow only-display
+  vgapt prepare --isolate 2-7,10-15    # for pinned guests, see vgapt topology
   vgapt prepare --vfs 06:00.0=2        # two virtual functions of this network card, at each boot")]
 pub struct Arguments {
     /// A card for a guest, by the address of one of its functions; 'auto': choose the card, if the choice is unambiguous
@@ -50,6 +51,9 @@ pub struct Arguments {
     /// Size of a huge page
     #[arg(long, value_name = "SIZE", default_value = "2M", requires = "hugepages")]
     page_size: PageSize,
+    /// Keep the host off these CPUs from its boot on, for pinned guests (isolcpus and what belongs to it): such as 2-7,10-15
+    #[arg(long, value_name = "CPUS")]
+    isolate: Option<CpuSet>,
     /// Make N virtual functions (SR-IOV) of a physical function at each boot, without a driver of the host; 0: no longer
     #[arg(long, value_name = "ADDRESS=N", num_args = 1..)]
     vfs: Vec<VirtualFunctions>,
@@ -204,6 +208,7 @@ impl Arguments {
             functions,
             bind,
             hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
+            isolate: self.isolate.clone(),
             allowed: self.allow.iter().copied().collect(),
             accept_tpm: self.accept_tpm,
             program: program_for_hook(root, setup)?,
@@ -247,8 +252,11 @@ impl Arguments {
             if let Some(done) = done {
                 context.say(&format!("{done}; {why}\n"));
                 // Where something else was requested, that determines the outcome.
-                let asked_for_more =
-                    self.hugepages.is_some() || !self.share_smb.is_empty() || self.install.is_some() || self.looking_glass.is_some();
+                let asked_for_more = self.hugepages.is_some()
+                    || self.isolate.is_some()
+                    || !self.share_smb.is_empty()
+                    || self.install.is_some()
+                    || self.looking_glass.is_some();
                 return if asked_for_more { outcome } else { Outcome::Incomplete };
             }
             context.note(&format!("note: {why}"));

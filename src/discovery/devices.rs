@@ -7,6 +7,7 @@ use super::scope::Scope;
 use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Reading, Size, Sriov, UsbDevice, UsbId};
 use crate::root::Root;
 
+const BUSES: &str = "/sys/bus";
 const DEVICES: &str = "/sys/bus/pci/devices";
 const GROUPS: &str = "/sys/kernel/iommu_groups";
 
@@ -27,7 +28,7 @@ pub(super) fn pci(root: &Root, scope: Scope) -> (Vec<PciDevice>, Vec<String>) {
     // One of them is enough to say so.
     unread.extend(of_drivers.into_iter().next());
     devices.sort_by_key(|device| device.address);
-    if devices.iter().all(|device| device.group.is_none()) {
+    if !devices.is_empty() && devices.iter().all(|device| device.group.is_none()) {
         groups_by_listing(root, &mut devices, &mut unread);
     }
     (devices, unread)
@@ -37,7 +38,12 @@ pub(super) fn pci(root: &Root, scope: Scope) -> (Vec<PciDevice>, Vec<String>) {
 fn names(root: &Root, path: &str, unread: &mut Vec<String>) -> Vec<String> {
     match root.entries(path) {
         Reading::Known(names) => names,
-        Reading::Absent => Vec::new(),
+        Reading::Absent if root.exists(BUSES) => Vec::new(),
+        // Without sysfs, as in a container or a partial copy, nothing is known of the hardware.
+        Reading::Absent => {
+            unread.push(format!("{path}: there is no sysfs here"));
+            Vec::new()
+        }
         Reading::Unknown(because) => {
             unread.push(because);
             Vec::new()

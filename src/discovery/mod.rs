@@ -8,6 +8,7 @@ mod capture;
 mod config;
 mod devices;
 mod dkms;
+mod exit_reasons;
 mod files;
 mod firmware;
 mod gvariant;
@@ -32,6 +33,7 @@ mod surroundings;
 mod uses;
 
 pub use capture::capture;
+pub use exit_reasons::{KEYS as EXIT_KEYS, exit_reasons};
 pub use files::{backing_chain, closed_to_qemu, files, home, image_format, owner, runs_systemd};
 pub use hangs::{evidence, hangs};
 pub use hook::{booted, daemon, descends_from, other_hooks};

@@ -37,6 +37,8 @@ pub fn observe_without_log(root: &Root, host: &Host, setup: &Setup, is_root: boo
         kvm: kvm(root).or(whole.then_some(KvmNode { there: false, mode: 0, qemu_may: None })),
         iommus: root.names(IOMMUS),
         interrupt_chips: interrupt_chips(root),
+        // systemd makes the folder for its socket at its start, and removes it at its end (its unit: RuntimeDirectory).
+        irqbalance: root.presence("/run/irqbalance"),
         unsafe_interrupts: root.attribute("/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts").map(|text| text == "Y"),
         vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, kernel)?))).collect(),
         d3cold_allowed: power(root, host),

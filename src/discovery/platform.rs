@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::scope::Scope;
 use crate::model::{
-    Cache, Cmdline, Cpu, CpuSet, Distribution, HOOK, Host, HugepagePool, InitramfsTool, Iommu, LogicalCpu, Memory, Platform, Size, Topology,
+    Cache, Cmdline, Cpu, CpuSet, Distribution, HOOK, Host, HugepagePool, InitramfsTool, Iommu, LogicalCpu, Memory, Platform, Reading, Size,
+    Topology,
 };
 use crate::root::Root;
 
@@ -81,7 +82,13 @@ pub(super) fn topology(root: &Root) -> Topology {
         }
     });
     let isolated = set(&format!("{CPUS}/isolated")).unwrap_or_default();
-    Topology { cpus: cpus.collect(), caches: caches(root, &online), online, isolated }
+    // Without the option of the kernel there is no such attribute, and its neighbour is always there (drivers/base/cpu.c); older
+    // kernels say (null) for none.
+    let nohz_full = match root.reading(&format!("{CPUS}/nohz_full")) {
+        Reading::Absent if !root.exists(&format!("{CPUS}/isolated")) => Reading::default(),
+        read => read.and_then(|text| text.replace("(null)", "").trim().parse()),
+    };
+    Topology { cpus: cpus.collect(), caches: caches(root, &online), online, isolated, nohz_full }
 }
 
 /// The caches of level 2 and 3, without duplicates: sysfs lists each under every CPU that shares it.
@@ -114,6 +121,9 @@ pub(super) fn memory(root: &Root) -> Memory {
         total: kib("MemTotal"),
         available: kib("MemAvailable"),
         default_hugepage: kib("Hugepagesize"),
+        transparent: root
+            .attribute("/sys/kernel/mm/transparent_hugepage/enabled")
+            .and_then(|text| text.split_whitespace().find_map(|word| Some(word.strip_prefix('[')?.strip_suffix(']')?.to_owned()))),
         hugepages,
         nodes: node_memory(root),
         hugetlbfs: root.text("/proc/mounts").map(|mounts| hugetlbfs(&mounts)).unwrap_or_default(),

@@ -11,6 +11,9 @@ pub fn surroundings(root: &Root, pid: u32, functions: &[PciAddress], cpus: &CpuS
         memory: memory(root, pid),
         links: functions.iter().filter_map(|address| link(root, *address)).collect(),
         posts_interrupts: posts_interrupts(root),
+        aspm_policy: root.reading("/sys/module/pcie_aspm/parameters/policy").and_then(|text| chosen(&text)),
+        agent: Reading::Absent,
+        exit_reasons: Reading::Unknown("they were not counted".to_owned()),
         frequencies: cpus.0.iter().filter_map(|cpu| Some((*cpu, frequency(root, *cpu)?))).collect(),
         versions: Vec::new(),
     }
@@ -38,7 +41,7 @@ fn memory_of(rollup: &str, status: &str, maps: &str) -> Result<GuestMemory, Stri
         // hugetlbfs is not in it (`smaps_hugetlb_range`).
         ordinary: Size::from_bytes(resident.bytes().saturating_sub(transparent)),
         // Kernels that do not count one of them have no line for it.
-        pinned: kib(status, "VmPin").max(kib(status, "VmLck")).unwrap_or_default(),
+        pinned: kib(status, "VmPin").max(kib(status, "VmLck")),
         ..GuestMemory::default()
     };
     for line in maps.lines() {
@@ -79,8 +82,24 @@ fn link(root: &Root, address: PciAddress) -> Option<Link> {
         most_speed: least("max_link_speed"),
         most_width: least("max_link_width"),
         is_limited_by_port: is_below("max_link_speed") || is_below("max_link_width"),
-        sleeps: root.attribute(&format!("{home}/link/l1_aspm")).map(|text| text == "1"),
+        sleeps: sleeps(root, &home),
     })
+}
+
+/// The files of `link/` (Documentation/ABI/testing/sysfs-bus-pci) for the states that both ends have; none of them where the
+/// kernel does not manage this link.
+fn sleeps(root: &Root, home: &str) -> Option<Vec<String>> {
+    let states = [("l0s_aspm", "L0s"), ("l1_aspm", "L1"), ("l1_1_aspm", "L1.1"), ("l1_2_aspm", "L1.2")];
+    let read = states.map(|(file, state)| Some((state, root.attribute(&format!("{home}/link/{file}"))?)));
+    let known: Vec<(&str, String)> = read.into_iter().flatten().collect();
+    let on = known.iter().filter(|(_, value)| value == "1").map(|(state, _)| (*state).to_owned()).collect();
+    (!known.is_empty()).then_some(on)
+}
+
+/// `default performance [powersave] powersupersave`.
+fn chosen(text: &str) -> Result<String, String> {
+    let word = text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    word.map(str::to_owned).ok_or_else(|| format!("the kernel's policy for sleeping links is not as expected: {}", text.trim()))
 }
 
 /// `16.0 GT/s PCIe` in MT/s, or a width; "Unknown" and the widths 0 and 255 are none (`current_link_width_show`).
@@ -123,7 +142,10 @@ mod tests {
         let mib = Size::from_mib;
         assert_eq!(memory.reserved, BTreeMap::from([(mib(2), mib(6)), (mib(1024), mib(1024))]));
         assert_eq!(memory.nodes[&0], Size::from_kib(6144 + 24));
-        assert_eq!((memory.transparent, memory.ordinary, memory.pinned), (mib(4), Size::from_kib(904), Size::from_kib(9)));
+        assert_eq!((memory.transparent, memory.ordinary, memory.pinned), (mib(4), Size::from_kib(904), Some(Size::from_kib(9))));
+        assert_eq!(memory_of("Rss: 1 kB\n", "Name: x\n", "").unwrap().pinned, None);
+        assert_eq!(chosen("default [performance] powersave\n"), Ok("performance".to_owned()));
+        assert!(chosen("default").is_err());
     }
 
     #[test]

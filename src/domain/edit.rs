@@ -37,6 +37,8 @@ pub(crate) enum Part {
     Guest,
     /// The size of the memory's pages.
     Pages,
+    /// When the memory is allocated.
+    Allocation,
     /// Address space for the memory regions (BARs) of cards.
     Regions,
     /// The interface between the passed devices and the IOMMU.

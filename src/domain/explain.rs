@@ -3,10 +3,12 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::decide::needs::needs;
 use super::edit::Part;
 use super::record::Record;
 use super::{alias, edit};
 use crate::domain_xml::{devices_with_alias, pci_hostdevs};
+use crate::model::Reading;
 use crate::xml::{Document, Element};
 
 /// One element, and why it was added.
@@ -79,6 +81,11 @@ const REASONS: &[(&str, &str, &str)] = &[
         "libvirt formatdomain, controllers: pcihole64",
     ),
     ("memoryBacking/hugepages", "huge pages avoid most of the nested page table walks", "libvirt formatdomain, memory backing"),
+    (
+        "memoryBacking/allocation",
+        "the memory is pinned for the passed device at the start anyway; several threads clear it before, where pinning would do it in one",
+        "libvirt formatdomain, memory backing; QEMU commit 4d83de6da265",
+    ),
     ("memoryBacking/source", "shared memory, which virtiofs needs", "libvirt kbase, virtiofs"),
     ("memoryBacking/access", "shared memory, which virtiofs needs", "libvirt kbase, virtiofs"),
     (
@@ -268,6 +275,19 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
             source: "--rom; libvirt formatdomain, host device assignment",
             changed: false,
         }));
+    }
+    // What the hook does is no element of the domain.
+    if let Reading::Known(needs) = needs(domain)
+        && !needs.cpus.0.is_empty()
+    {
+        let says = if needs.moves_interrupts { format!("moved off {}", needs.cpus) } else { "stay".to_owned() };
+        reasons.push(Reason {
+            element: "hook/interrupts".to_owned(),
+            says,
+            why: "while it runs, the host's interrupts go to other CPUs: each one on a guest's CPU stops the guest",
+            source: "Linux Documentation/core-api/irq/irq-affinity.rst; --move-interrupts",
+            changed: false,
+        });
     }
     for (prefix, why, source) in DEVICES {
         let devices = devices_with_alias(root, prefix);

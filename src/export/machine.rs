@@ -40,6 +40,7 @@ pub(super) fn memory(domain: Element<'_>, account: &mut Account) -> Option<Value
     }
     let named = [
         ("locked", "memory locking on its own: dedicated CPUs and huge pages include it"),
+        ("allocation", "when memory is allocated: a pod with a passed device has all of it from its start"),
         ("nosharepages", "memory excluded from merging: the nodes' administrator decides (KSM)"),
     ];
     for (name, because) in named {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use crate::model::{PciAddress, Size, SmbShare};
+use crate::model::{CpuSet, PciAddress, Size, SmbShare};
 use crate::passthrough::DangerKind;
 
 /// What is requested of a host.
@@ -15,6 +15,8 @@ pub struct Wanted {
     pub bind: Bind,
     /// The memory of the guest in huge pages.
     pub hugepages: Option<Hugepages>,
+    /// The CPUs that the host leaves alone from its boot on.
+    pub isolate: Option<CpuSet>,
     /// Refusals that are overridden.
     pub allowed: BTreeSet<Allow>,
     /// Whether a disk that the TPM unlocks may ask for its key.

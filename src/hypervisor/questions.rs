@@ -140,8 +140,8 @@ questions! {
     QUESTION "asking for a domain's autostart" autostart(name: &str) -> bool;
     /// Sets whether the domain starts with the host.
     QUESTION "setting a domain's autostart" set_autostart(name: &str, wanted: bool) -> ();
-    /// Whether the agent in the guest answers.
-    QUESTION "asking the guest's agent" agent_answers(name: &str) -> bool;
+    /// The guest's clock, since 1970, as its agent says it; `None` where no agent answers.
+    QUESTION "asking the guest's agent" guest_time(name: &str) -> Option<Duration>;
     /// The addresses that the running domain has leased from libvirt's networks; after a start, those of its last run
     /// until it renews them. `None` where they are unknown.
     QUESTION "asking for addresses" leases(name: &str) -> Option<Vec<String>>;

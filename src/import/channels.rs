@@ -10,8 +10,6 @@ const PORTS: [&str; 3] = ["channel", "smartcard passthrough", "redirdev"];
 const NO_BACKEND: &str = "its backend was not found in the script";
 
 pub(super) fn translate(draft: &mut Draft) {
-    lines(draft);
-    devices(draft);
     for (number, index) in draft.devices(&["controller virtio-serial"]).into_iter().enumerate() {
         let mut controller = Fragment::new("controller").with("type", "virtio-serial").with("index", number);
         let element = draft.element(index, "controller virtio-serial");
@@ -19,11 +17,12 @@ pub(super) fn translate(draft: &mut Draft) {
             controller = controller.with(name, value);
         }
         controller = controller.child_if(element.at("driver").cloned());
-        let id = draft.take(index, "id").unwrap_or_default();
-        draft.renamed.push((id, format!("virtio-serial{number}")));
+        draft.add_controller(Some(index), "virtio-serial-bus", 1, "virtio-serial", number);
         draft.native(index, "<controller type='virtio-serial'>");
         draft.finish(index, controller);
     }
+    lines(draft);
+    devices(draft);
     smartcards(draft);
     for index in draft.devices(&PORTS) {
         port(draft, index);
@@ -31,11 +30,13 @@ pub(super) fn translate(draft: &mut Draft) {
     tpm(draft);
 }
 
-/// `-serial` and `-parallel`: a character device in a short form, or the name of one.
+/// `-serial`, `-parallel` and `-debugcon`: a character device in a short form, or the name of one.
 fn lines(draft: &mut Draft) {
-    for index in draft.named(&["serial", "parallel"]) {
+    for index in draft.named(&["serial", "parallel", "debugcon"]) {
+        let port = draft.take(index, "iobase");
         let value = draft.whole(index);
-        let name = draft.options[index].name.clone();
+        let is_debug = draft.options[index].name == "debugcon";
+        let name = if is_debug { "serial".to_owned() } else { draft.options[index].name.clone() };
         if value == "none" {
             draft.native(index, &format!("no <{name}>"));
             continue;
@@ -53,6 +54,13 @@ fn lines(draft: &mut Draft) {
             draft.keep(index, "libvirt has no element for its backend");
             continue;
         };
+        if is_debug {
+            line.set("target@type", "isa-debug");
+        }
+        if let Some(port) = port {
+            line.set("address@type", "isa");
+            line.set("address@iobase", port);
+        }
         draft.fill(of, "chardev", &mut line);
         let kind = line.attribute("type").unwrap_or_default();
         let how = format!("<{name} type='{kind}'>{}", if kind == "pty" { ": virsh console" } else { "" });
@@ -151,8 +159,7 @@ fn source(draft: &mut Draft, chardev: usize, element: &mut Fragment) -> bool {
 /// The readers of smartcards, and the cards that QEMU emulates.
 fn smartcards(draft: &mut Draft) {
     for (number, index) in draft.devices(&["controller ccid"]).into_iter().enumerate() {
-        let id = draft.take(index, "id").unwrap_or_default();
-        draft.renamed.push((id, format!("ccid{number}")));
+        draft.add_controller(Some(index), "ccid-bus", 1, "ccid", number);
         let controller = draft.element(index, "controller ccid").with("type", "ccid").with("index", number);
         draft.finish(index, controller);
     }
@@ -171,6 +178,8 @@ fn smartcards(draft: &mut Draft) {
             card.push("", Fragment::new("certificate").text(certificate));
         }
         draft.fill(index, "smartcard", &mut card);
+        // The schema of libvirt 9.0 has this order.
+        card.sort(&["certificate", "database"]);
         draft.finish(index, card);
     }
 }

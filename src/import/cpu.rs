@@ -5,15 +5,36 @@ use super::props::same_name;
 use super::table;
 use crate::xml::Fragment;
 
-/// CPU features with the same name in QEMU and libvirt.
-const FEATURES: &str = "topoext invtsc svm vmx hypervisor smep smap pcid aes avx avx2 x2apic tsc-deadline pdpe1gb rdtscp ssbd amd-ssbd virt-ssbd \
-     arch-capabilities md-clear stibp ibpb spec-ctrl xsaves xsavec xsave npt fsgsbase bmi1 bmi2 f16c fma movbe popcnt sse4.1 sse4.2 ssse3 \
-     erms rdrand rdseed la57 umip pku clwb monitor perfctr_core nx ht acpi ss 3dnow 3dnowext cmp_legacy tsc_adjust mds-no pschange-mc-no \
-     rdctl-no skip-l1dfl-vmentry ibrs-all misalignsse mpx vme ds fxsr_opt osvw vaes ds_cpl lahf_lm tm tm2 xtpr abm adx arat \
-     clflushopt cr8legacy mmxext xgetbv1 xsaveopt sha-ni fsrm est dtes64 pbe pdcm smx 3dnowprefetch rdpid wbnoinvd \
-     hle rtm invpcid cx16 cx8 fpu de pse pse36 tsc msr pae mce mca apic sep mtrr pge cmov pat clflush mmx fxsr sse sse2 sse4a syscall lm \
-     xop fma4 tbm avx512f avx512dq avx512ifma avx512cd avx512bw avx512vl avx512vbmi avx512vbmi2 avx512vnni avx512bitalg \
-     avx512-vpopcntdq gfni vpclmulqdq tsx-ctrl taa-no rsba";
+/// CPU features that libvirt 9.0 and later versions know (`cpu_map/x86_features.xml`), and QEMU, under the same name.
+const FEATURES: &str = "3dnow 3dnowext 3dnowprefetch abm acpi adx aes amd-no-ssb amd-ssbd amd-stibp amx-bf16 amx-int8 amx-tile apic arat \
+     arch-capabilities arch-lbr avic avx avx-vnni avx2 avx512-4fmaps avx512-4vnniw avx512-bf16 avx512-fp16 avx512-vp2intersect \
+     avx512-vpopcntdq avx512bitalg avx512bw avx512cd avx512dq avx512er avx512f avx512ifma avx512pf avx512vbmi avx512vbmi2 avx512vl \
+     avx512vnni bmi1 bmi2 bus-lock-detect cid cldemote clflush clflushopt clwb clzero cmov cmp_legacy core-capability cr8legacy cx16 \
+     cx8 dca de decodeassists ds ds_cpl dtes64 erms est extapic f16c flushbyasid fma fma4 fpu fsgsbase fsrm fxsr fxsr_opt gfni hle ht \
+     hypervisor ia64 ibpb ibrs ibrs-all ibs intel-pt intel-pt-lip invpcid invtsc la57 lahf_lm lbrv lm lwp mca mce md-clear mds-no \
+     misalignsse mmx mmxext monitor movbe movdir64b movdiri mpx msr mtrr nodeid_msr npt nrip-save nx osvw pae pat pause-filter pbe \
+     pcid pclmuldq pcommit pdcm pdpe1gb perfctr_core perfctr_nb pfthreshold pge pks pku pn pni popcnt pschange-mc-no pse pse36 \
+     rdctl-no rdpid rdrand rdseed rdtscp rsba rtm sep serialize sgx sgx-debug sgx-exinfo sgx-kss sgx-mode64 sgx-provisionkey \
+     sgx-tokenkey sgx1 sgx2 sgxlc sha-ni skinit skip-l1dfl-vmentry smap smep smx spec-ctrl split-lock-detect ss ssb-no ssbd sse sse2 \
+     sse4.1 sse4.2 sse4a ssse3 stibp svm svm-lock svme-addr-chk syscall taa-no tbm tce tm tm2 topoext tsc tsc-deadline tsc-scale \
+     tsc_adjust tsx-ctrl tsx-ldtrk umip v-vmsave-vmload vaes vgif virt-ssbd vmcb-clean vme vmx vpclmulqdq waitpkg wbnoinvd wdt x2apic \
+     xfd xgetbv1 xop xsave xsavec xsaveerptr xsaveopt xsaves xtpr";
+/// QEMU's other names (`x86_cpu_initfn` of `target/i386/cpu.c`), and one that libvirt spells otherwise.
+const ALIASES: [(&str, &str); 7] = [
+    ("sse3", "pni"),
+    ("pclmulqdq", "pclmuldq"),
+    ("sse4-1", "sse4.1"),
+    ("sse4-2", "sse4.2"),
+    ("xd", "nx"),
+    ("ffxsr", "fxsr_opt"),
+    ("i64", "lm"),
+];
+
+/// libvirt's name of a feature, if it knows it.
+pub(super) fn known(feature: &str) -> Option<&'static str> {
+    let feature = ALIASES.iter().find(|(alias, _)| same_name(alias, feature)).map_or(feature, |(_, name)| *name);
+    FEATURES.split(' ').find(|known| same_name(known, feature))
+}
 
 pub(super) fn translate(draft: &mut Draft) {
     let topology = count(draft);
@@ -81,7 +102,7 @@ fn features(draft: &mut Draft, index: usize) {
             Some(("-", feature)) => (feature, false),
             _ => (name.as_str(), table::is_on(&value)),
         };
-        if let Some(known) = FEATURES.split(' ').find(|known| same_name(known, feature)) {
+        if let Some(known) = known(feature) {
             let policy = if is_on { "require" } else { "disable" };
             draft.domain.push("cpu", Fragment::new("feature").with("policy", policy).with("name", known));
             continue;
@@ -135,28 +156,23 @@ fn count(draft: &mut Draft) -> Option<Fragment> {
     let given_counts = COUNTS.map(|name| draft.number(index, name).unwrap_or(0));
     let machine = draft.domain.at("os/type").and_then(|kind| kind.attribute("machine"));
     let counts = counts(given_counts, machine.is_some_and(prefers_sockets));
+    let [cpus, .., all] = counts;
     draft.domain.set("vcpu@placement", "static");
-    let online = counts.online.saturating_add(plugged(draft)).min(counts.all);
-    if online != counts.all {
+    let online = cpus.saturating_add(plugged(draft)).min(all);
+    if online != all {
         draft.domain.set("vcpu@current", online);
     }
-    draft.domain.set("vcpu", counts.all);
+    draft.domain.set("vcpu", all);
     for index in given {
         draft.native(index, "<vcpu>, <topology>");
     }
-    if counts.product() != u64::from(counts.all) {
-        let what = if counts.online < counts.all { " (before 6.2 it allowed the rest to be plugged in later)" } else { "" };
-        let note = format!("the topology of -smp does not add up to {} CPUs, and QEMU refuses it{what}: it is left out", counts.all);
-        draft.notes.push(note);
+    if product(&counts) != u64::from(all) {
+        let what = if cpus < all { " (before 6.2 it allowed the rest to be plugged in later)" } else { "" };
+        draft.notes.push(format!("the topology of -smp does not add up to {all} CPUs, and QEMU refuses it{what}: it is left out"));
         return None;
     }
-    let mut topology = Fragment::new("topology").with("sockets", counts.sockets);
-    for (name, count) in [("dies", counts.dies), ("clusters", counts.clusters)] {
-        if count > 1 {
-            topology = topology.with(name, count);
-        }
-    }
-    Some(topology.with("cores", counts.cores).with("threads", counts.threads))
+    let places = COUNTS.into_iter().zip(counts).take(6).skip(1).filter(|(name, count)| *count > 1 || !["dies", "clusters"].contains(name));
+    Some(places.fold(Fragment::new("topology"), |topology, (name, count)| topology.with(name, count)))
 }
 
 /// The counts of `-smp`, in the order of [`counts`].
@@ -166,38 +182,16 @@ const COUNTS: [&str; 7] = ["cpus", "sockets", "dies", "clusters", "cores", "thre
 pub(super) fn counts_of<'v>(said: impl Fn(&str) -> Option<&'v str>, machine: &str) -> [(&'static str, u32); 7] {
     let given = COUNTS.map(|name| said(name).and_then(|count| count.parse().ok()).unwrap_or(0));
     let counts = counts(given, prefers_sockets(machine));
-    let Counts { online, all, sockets, dies, clusters, cores, threads } = counts;
-    [
-        ("cpus", online),
-        ("sockets", sockets),
-        ("dies", dies),
-        ("clusters", clusters),
-        ("cores", cores),
-        ("threads", threads),
-        ("maxcpus", all),
-    ]
+    std::array::from_fn(|at| (COUNTS[at], counts[at]))
 }
 
-/// The number of CPUs and their topology.
-#[derive(Debug, PartialEq, Eq)]
-struct Counts {
-    online: u32,
-    all: u32,
-    sockets: u32,
-    dies: u32,
-    clusters: u32,
-    cores: u32,
-    threads: u32,
-}
-
-impl Counts {
-    fn product(&self) -> u64 {
-        [self.sockets, self.dies, self.clusters, self.cores, self.threads].into_iter().map(u64::from).fold(1, u64::saturating_mul)
-    }
+/// How many CPUs the places of a topology have.
+fn product(counts: &[u32; 7]) -> u64 {
+    counts[1..6].iter().copied().map(u64::from).fold(1, u64::saturating_mul)
 }
 
 /// Computes missing values (0) as QEMU does (`machine_parse_smp_config` of `hw/core/machine-smp.c`).
-fn counts([cpus, sockets, dies, clusters, cores, threads, most]: [u32; 7], prefer_sockets: bool) -> Counts {
+fn counts([cpus, sockets, dies, clusters, cores, threads, most]: [u32; 7], prefer_sockets: bool) -> [u32; 7] {
     let (dies, clusters) = (dies.max(1), clusters.max(1));
     let (mut sockets, mut cores, mut threads) = (sockets, cores, threads);
     if cpus == 0 && most == 0 {
@@ -219,18 +213,17 @@ fn counts([cpus, sockets, dies, clusters, cores, threads, most]: [u32; 7], prefe
             threads = rest([sockets, dies, clusters, cores]);
         }
     }
-    let mut counts = Counts { online: cpus, all: most, sockets, dies, clusters, cores, threads };
-    if counts.all == 0 {
-        counts.all = if cpus > 0 { cpus } else { u32::try_from(counts.product()).unwrap_or(u32::MAX) };
-    }
+    let places = product(&[0, sockets, dies, clusters, cores, threads, 0]);
+    let all = if most > 0 {
+        most
+    } else if cpus > 0 {
+        cpus
+    } else {
+        u32::try_from(places).unwrap_or(u32::MAX)
+    };
     // The topology covers the CPUs present; more can be plugged in (QEMU before 6.2).
-    if counts.online == 0 && u64::from(counts.all) > counts.product() {
-        counts.online = u32::try_from(counts.product()).unwrap_or(0);
-    }
-    if counts.online == 0 {
-        counts.online = counts.all;
-    }
-    counts
+    let online = if cpus > 0 { cpus } else { u32::try_from(places).unwrap_or(0).min(all) };
+    [if online > 0 { online } else { all }, sockets, dies, clusters, cores, threads, all]
 }
 
 /// Machines up to 6.1 prefer sockets to cores (`smp_props.prefer_sockets` in `hw/i386/pc_*.c`).
@@ -248,7 +241,7 @@ mod tests {
     fn what_is_not_said_is_computed_as_qemu_does() {
         let arranged = |said: [u32; 7], old: bool| {
             let counts = counts(said, old);
-            (counts.online, counts.all, [counts.sockets, counts.cores, counts.threads])
+            (counts[0], counts[6], [counts[1], counts[4], counts[5]])
         };
         // cpus, sockets, dies, clusters, cores, threads, maxcpus
         assert_eq!(arranged([4, 1, 0, 0, 2, 0, 0], false), (4, 4, [1, 2, 2]));
@@ -258,7 +251,7 @@ mod tests {
         assert_eq!(arranged([8, 0, 0, 0, 0, 2, 0], false), (8, 8, [1, 4, 2]));
         assert_eq!(arranged([0, 1, 0, 0, 4, 2, 0], false), (8, 8, [1, 4, 2]));
         assert_eq!(arranged([2, 0, 0, 0, 0, 0, 8], false), (2, 8, [1, 8, 1]));
-        assert!(counts([3, 1, 0, 0, 2, 0, 0], false).product() == 2);
+        assert!(product(&counts([3, 1, 0, 0, 2, 0, 0], false)) == 2);
         assert!(prefers_sockets("pc-q35-6.1") && !prefers_sockets("pc-i440fx-7.2") && !prefers_sockets("q35"));
     }
 }

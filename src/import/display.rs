@@ -33,14 +33,19 @@ pub(super) fn translate(draft: &mut Draft) {
         let driver = draft.peek(*index, "driver").unwrap_or_default();
         (!is(driver, "vga"), !is(driver, "second"))
     });
+    // Also what is passed to QEMU unchanged shows something, and needs a display that renders.
+    let of_host = draft.options.iter().any(|option| option.driver().is_some() && option.peek("display") == Some("on"));
+    let (mut shows, mut renders) = (of_host, of_host);
     for index in devices {
         let driver = draft.peek(index, "driver").unwrap_or_default().to_owned();
+        renders |= driver.contains("-gl");
         if is(&driver, "second") && videos.iter().all(is_none) {
+            shows = true;
             draft.keep(index, "libvirt supports it only beside a primary graphics device, and the script has none");
             continue;
         }
         let model = table::element("video", &driver).and_then(|video| Some(video.attribute("model")?.to_owned())).unwrap_or_default();
-        videos.push(filled(draft, index, &model, driver == "virtio-vga-gl"));
+        videos.push(filled(draft, index, &model, driver.contains("-gl")));
         draft.ignore_address(index);
         draft.native(index, "<video>");
     }
@@ -51,10 +56,11 @@ pub(super) fn translate(draft: &mut Draft) {
     if videos.is_empty() {
         videos.push(video(if has_defaults { "vga" } else { "none" }));
     }
-    let shows = !videos.iter().all(is_none);
-    let renders = videos.iter().any(|video| video.at("model/acceleration").is_some());
+    let has_primary = !videos.iter().all(is_none);
+    shows |= has_primary;
+    renders |= videos.iter().any(|video| video.at("model/acceleration").is_some());
     for (number, mut video) in videos.into_iter().enumerate() {
-        if number == 0 && shows {
+        if number == 0 && has_primary {
             video.set("model@primary", "yes");
         }
         draft.device(video);
@@ -74,6 +80,11 @@ fn filled(draft: &mut Draft, index: usize, model: &str, renders: bool) -> Fragme
         element.set("model/acceleration@accel3d", "yes");
     }
     draft.fill(index, "resolution", &mut element);
+    let has_blob = element.at("model").is_some_and(|model| model.attribute("blob") == Some("on"));
+    if has_blob && draft.domain.at("memoryBacking/source").is_none() {
+        draft.domain.set("memoryBacking/source@type", "memfd");
+        draft.notes.push("blob=on: libvirt requires <memoryBacking><source type='memfd'/> for it, which is written".into());
+    }
     element
 }
 
@@ -150,6 +161,15 @@ fn show(draft: &mut Draft, mut graphics: Fragment) {
 /// `:1`, `127.0.0.1:1`, `unix:/path`, `none`.
 fn vnc(draft: &mut Draft, index: usize) {
     let display = draft.take(index, "display").or_else(|| draft.take(index, "vnc")).unwrap_or_default();
+    if display == "none" {
+        return draft.native(index, "no <graphics>");
+    }
+    let guards = ["password", "password-secret", "sasl", "tls-creds", "tls-authz", "sasl-authz"];
+    let set: Vec<&str> = guards.into_iter().filter(|name| draft.take(index, name).is_some_and(|value| value != "off")).collect();
+    let guard = set.join("=, ");
+    let unguarded = format!(
+        "{guard}= of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl in qemu.conf"
+    );
     if let Some(path) = display.strip_prefix("unix:") {
         let mut graphics = Fragment::new("graphics").with("type", "vnc");
         graphics.set("listen@type", "socket");
@@ -158,10 +178,10 @@ fn vnc(draft: &mut Draft, index: usize) {
         } else {
             graphics.set("listen@socket", path);
         }
+        if !set.is_empty() {
+            draft.notes.push(format!("{unguarded}; until then all who may open the socket see the guest"));
+        }
         return finish_vnc(draft, index, graphics);
-    }
-    if display == "none" {
-        return draft.native(index, "no <graphics>");
     }
     let (host, number) = display.rsplit_once(':').unwrap_or(("", "0"));
     let Ok(number) = number.parse::<u32>() else {
@@ -170,15 +190,9 @@ fn vnc(draft: &mut Draft, index: usize) {
     let host = host.trim_matches(['[', ']']);
     let mut listen = if host.is_empty() { "0.0.0.0" } else { host };
     let is_local = listen == "localhost" || listen.starts_with("127.") || listen == "::1";
-    let guards = ["password", "password-secret", "sasl", "tls-creds", "tls-authz", "sasl-authz"];
-    let set: Vec<&str> = guards.into_iter().filter(|name| draft.take(index, name).is_some_and(|value| value != "off")).collect();
     if !set.is_empty() {
-        let guard = set.join("=, ");
         let until = if is_local { String::new() } else { format!("; until then VNC listens on 127.0.0.1, not on {listen}:{number}") };
-        draft.notes.push(format!(
-            "{guard}= of -vnc is not imported (QEMU's monitor or a file sets it): write <graphics passwd=…>, or vnc_tls and vnc_sasl \
-             in qemu.conf{until}"
-        ));
+        draft.notes.push(unguarded + &until);
         listen = if is_local { listen } else { "127.0.0.1" };
     } else if !is_local {
         draft.notes.push(format!("VNC on {listen} is open to everyone, as in the script: listen='127.0.0.1' and a password restrict it"));

@@ -13,7 +13,7 @@ use crate::xml::Fragment;
 pub(super) const SPICE_APP: &str = "spice-app";
 
 /// A domain under construction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) options: Vec<QemuOption>,
     /// The domain so far.
@@ -29,10 +29,12 @@ pub(super) struct Draft {
     pub(super) environment: Vec<(String, String)>,
     /// Properties that `-global` set for a device: its option, the device's, and the property.
     pub(super) globals: Vec<(usize, usize, String)>,
-    /// Controllers that libvirt names differently: the script's name, libvirt's alias.
-    pub(super) renamed: Vec<(String, String)>,
+    /// The controllers of the script and of its machine.
+    pub(super) controllers: Vec<Controller>,
     /// The open files of QEMU, by number.
     pub(super) descriptors: BTreeMap<u32, Descriptor>,
+    /// The names of the audio backends, which libvirt numbers.
+    pub(super) audio: Vec<String>,
     /// Files that the script copies before it starts QEMU.
     pub(super) copies: Vec<Copied>,
     /// How many devices passed to QEMU unchanged have an address on the root bus.
@@ -47,25 +49,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(options: Vec<QemuOption>) -> Self {
-        Self {
-            options,
-            domain: Fragment::new("domain"),
-            notes: Vec::new(),
-            refusals: Vec::new(),
-            arguments: Vec::new(),
-            overrides: Vec::new(),
-            environment: Vec::new(),
-            globals: Vec::new(),
-            renamed: Vec::new(),
-            descriptors: BTreeMap::new(),
-            copies: Vec::new(),
-            places: 0,
-            name: None,
-            is_express: false,
-            is_kvm: false,
-            is_of_libvirt: false,
-            needs_shared_memory: false,
-        }
+        Self { options, domain: Fragment::new("domain"), ..Self::default() }
     }
 
     /// The unsettled options with one of these names.
@@ -188,15 +172,9 @@ impl Draft {
         element
     }
 
-    /// Adds the element of a device; its address in the guest is left to libvirt, but for which of several USB buses it is on.
+    /// Adds the element of a device; its address in the guest is left to libvirt, but for which of several controllers it is on.
     pub(super) fn finish(&mut self, index: usize, mut element: Fragment) {
-        let number = |alias: &str| alias.strip_prefix("usb").map(|number| number.parse::<usize>().unwrap_or(0));
-        let has_several = self.renamed.iter().filter_map(|(_, alias)| number(alias)).any(|number| number > 0);
-        let bus = self.peek(index, "bus").and_then(|bus| self.renamed_bus(bus));
-        if let Some(bus) = bus.and_then(|bus| number(bus.split('.').next()?)).filter(|_| has_several) {
-            element.set("address@type", "usb");
-            element.set("address@bus", bus);
-        }
+        self.write_controller(index, &mut element);
         self.ignore_address(index);
         self.native(index, &format!("<{}>", element.name()));
         self.device(element);
@@ -216,7 +194,7 @@ impl Draft {
     /// (`qemu_create_cli_devices`), so a PCI device could occupy an address that libvirt assigned to another one:
     /// it gets an address behind those that libvirt assigns first.
     pub(super) fn keep(&mut self, index: usize, why: &str) {
-        if self.options[index].fate.is_none() && self.options[index].driver().is_some_and(is_pci) {
+        if self.options[index].fate.is_none() && is_pci(&self.options[index]) {
             let addr = self.root_bus_address();
             self.options[index].set("bus", None);
             self.options[index].set("addr", None);
@@ -267,13 +245,6 @@ impl Draft {
         }
     }
 
-    /// The bus of a device on a controller that libvirt creates under another name; empty where libvirt adds ports as needed.
-    fn renamed_bus(&self, bus: &str) -> Option<String> {
-        let at = bus.split('.').next().filter(|at| !at.is_empty())?;
-        let (_, alias) = self.renamed.iter().find(|(name, _)| name == at)?;
-        Some(if alias.is_empty() { String::new() } else { bus.replacen(at, alias, 1) })
-    }
-
     /// The value of an option passed to QEMU: its bus gets libvirt's name, or is left out with the address, which has no meaning
     /// without it.
     pub(super) fn value_for_qemu(&self, option: &QemuOption) -> Option<String> {
@@ -295,12 +266,20 @@ impl Draft {
         self.is_of_libvirt && self.options.iter().any(is_it)
     }
 
+    /// libvirt's name of an audio backend (`qemuAssignDeviceAudioAlias`).
+    fn audio_name(&self, property: &str, id: &str) -> Option<String> {
+        let at = self.audio.iter().position(|known| known == id).filter(|_| property.ends_with("audiodev"))?;
+        Some(format!("audio{}", at + 1))
+    }
+
     /// An option with names that libvirt does not give to its own devices.
     fn renamed_ids(&self, option: &QemuOption) -> QemuOption {
         let mut renamed = option.clone();
         for (name, value) in Props::read(option.value(), "").left() {
             let id = value.split('.').next().unwrap_or_default();
-            if !["driver", "qom-type"].contains(&name.as_str()) && self.is_taken(id) {
+            if let Some(own) = self.audio_name(&name, &value) {
+                renamed.set(&name, Some(&own));
+            } else if !["driver", "qom-type"].contains(&name.as_str()) && self.is_taken(id) {
                 renamed.set(&name, Some(&format!("{OWN}{value}")));
             }
         }
@@ -309,9 +288,13 @@ impl Draft {
 
     /// The same for a word that is no option of the script.
     pub(super) fn renamed_word(&self, word: &str) -> String {
-        let own = |part: &str| match part.split_once('=').filter(|(_, id)| self.is_taken(id)) {
-            Some((name, id)) => format!("{name}={OWN}{id}"),
-            None => part.to_owned(),
+        let own = |part: &str| {
+            let Some((name, id)) = part.split_once('=') else { return part.to_owned() };
+            match self.audio_name(name, id) {
+                Some(own) => format!("{name}={own}"),
+                None if self.is_taken(id) => format!("{name}={OWN}{id}"),
+                None => part.to_owned(),
+            }
         };
         word.split(',').map(own).collect::<Vec<_>>().join(",")
     }
@@ -340,13 +323,54 @@ impl Draft {
     }
 }
 
+/// A controller that the script adds, or that the machine has.
+#[derive(Debug)]
+pub(super) struct Controller {
+    /// The name of its buses, which a dot and their number follow: its id, or QEMU's name for all buses of the kind that have none
+    /// (`qbus_init_internal` of `hw/core/bus.c`).
+    pub(super) name: String,
+    pub(super) is_named: bool,
+    /// The number of its first bus among those of its name, and how many it has.
+    pub(super) first: usize,
+    pub(super) buses: usize,
+    /// What libvirt calls its kind, and its number among those.
+    pub(super) kind: &'static str,
+    pub(super) number: usize,
+    /// Its option; none of one that the machine has.
+    pub(super) option: Option<usize>,
+}
+
+impl Controller {
+    /// The number of the bus in a name of one of its buses; that of a bridge has none.
+    pub(super) fn bus(&self, named: &str) -> Option<usize> {
+        let rest = named.strip_prefix(&self.name)?;
+        let number = if rest.is_empty() { self.first } else { rest.strip_prefix('.')?.parse().ok()? };
+        number.checked_sub(self.first).filter(|bus| *bus < self.buses)
+    }
+
+    /// The name that libvirt gives to a bus of it; empty where libvirt adds ports as needed (`qemuAssignDeviceControllerAlias`).
+    pub(super) fn alias(&self, is_express: bool, bus: usize) -> String {
+        let name = match (self.kind, self.number) {
+            ("pci", _) => return String::new(),
+            ("usb", 0) => "usb".to_owned(),
+            ("ide", 0) => "ide".to_owned(),
+            ("sata", 0) if is_express => "ide".to_owned(),
+            (kind, number) => format!("{kind}{number}"),
+        };
+        format!("{name}.{bus}")
+    }
+}
+
 /// The beginning of a name that libvirt gives to nothing.
 pub(super) const OWN: &str = "import-";
-/// PCI devices whose driver names do not show it.
-const PCI: &str = "qxl secondary-vga ivshmem-plain ivshmem-doorbell nvme pvscsi am53c974 edu e1000 e1000e e1000-82544gc e1000-82545em igb \
-                   rtl8139 vmxnet3 ne2k_pci pcnet tulip virtio-net i82551 i82557b";
+/// PCI devices whose driver names do not show it (`-device help`), as beginnings.
+const PCI: &str = "qxl secondary-vga ivshmem- nvme ufs edu e1000 igb rtl8139 vmxnet3 ne2k_pci pcnet tulip rocker virtio-net i825 i82801 pxb \
+                   ich9-usb-uhci piix3-ide piix4-ide megasas-gen2 lsi53c810 ati-vga acpi-erst pci-";
 
-fn is_pci(driver: &str) -> bool {
+/// Whether a device takes a place on the root bus of the machine, where libvirt assigns addresses.
+fn is_pci(option: &QemuOption) -> bool {
+    let Some(driver) = option.driver() else { return false };
     let by_name = ["-pci", "-pci-non-transitional", "-pci-transitional"].iter().any(|end| driver.ends_with(end));
-    by_name || driver.starts_with("ich9-usb-uhci") || table::has(PCI, driver)
+    let is_on_root = option.peek("bus").is_some_and(|bus| ["pcie.0", "pci.0"].contains(&bus));
+    by_name || is_on_root || PCI.split_whitespace().any(|begin| driver.starts_with(begin))
 }

@@ -103,6 +103,10 @@ fn flash_drives(draft: &mut Draft) -> Vec<Flash> {
         let unit = draft.number(index, "unit").unwrap_or(number);
         let is_marked = draft.flag(index, "readonly") == Some(true) || draft.flag(index, "read-only") == Some(true);
         let path = draft.take(index, "file").unwrap_or_default();
+        if let Some(size) = draft.take(index, "size") {
+            let remedy = format!("copy them into a file, and name it in place of {path} and size=: head -c {size} {path} >FILE");
+            draft.refuse(index, &format!("the firmware's flash is the first {size} bytes of it; libvirt takes whole files only"), remedy);
+        }
         let format = draft.take(index, "format").unwrap_or_else(|| "raw".into());
         draft.options[index].props.ignore(&["if", "id", "index"]);
         // The first of several images is the code, even if it is not marked read-only.

@@ -8,8 +8,7 @@ use crate::xml::Fragment;
 
 pub(super) fn translate(draft: &mut Draft) {
     for index in draft.devices(&["controller pci"]) {
-        let id = draft.peek(index, "id").unwrap_or_default().to_owned();
-        draft.renamed.push((id, String::new()));
+        draft.add_controller(Some(index), "", 1, "pci", 0);
         draft.fill(index, "controller pci", &mut Fragment::new(""));
         draft.fill(index, "device", &mut Fragment::new(""));
         draft.native(index, "<controller type='pci'>: libvirt adds the ports that it needs");

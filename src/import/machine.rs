@@ -109,6 +109,9 @@ fn machine(draft: &mut Draft) {
         draft.native(index, "<os><type machine=…>");
     }
     draft.is_express = model.contains("q35");
+    // The controller on the board, with its buses.
+    let (buses, kind) = if draft.is_express { (6, "sata") } else { (2, "ide") };
+    draft.add_controller(None, "ide", buses, kind, 0);
     if draft.is_express && draft.options.iter().any(has_both_interfaces) {
         draft.notes.push(
             "libvirt puts virtio devices on PCI Express ports, where they have only the interface of virtio 1.0: a guest with older drivers \

@@ -5,6 +5,7 @@ mod assemble;
 mod before;
 mod channels;
 mod compare;
+mod controllers;
 mod copied;
 mod cpu;
 mod display;

@@ -129,6 +129,12 @@ fn old_style(draft: &mut Draft) {
 /// exist, and could occupy one of theirs: it becomes a `-device`, which is created after them.
 fn keep(draft: &mut Draft, card: &Card, why: &str) {
     let backend = card.backend;
+    if draft.peek(backend, "smb").is_some() {
+        draft.options[backend].set("smb", None);
+        draft
+            .notes
+            .push("smb= is left out: QEMU would start a Samba server, which libvirt forbids; share the folder with <filesystem>".into());
+    }
     let is_old = draft.options[backend].name != "netdev";
     if is_old && draft.options[backend].fate.is_none() {
         let id = format!("import{backend}");
@@ -138,11 +144,6 @@ fn keep(draft: &mut Draft, card: &Card, why: &str) {
             props.iter().filter(|(name, _)| !table::has("type model mac macaddr vlan name netdev id addr smb smbserver", name))
         {
             value.push_str(&format!(",{name}={}", to.replace(',', ",,")));
-        }
-        if props.iter().any(|(name, _)| name == "smb") {
-            draft.notes.push(
-                "smb= is left out: QEMU would start a Samba server, which libvirt forbids; share the folder with <filesystem>".into(),
-            );
         }
         let model = card.model.as_deref().unwrap_or(default_model(draft));
         let mac = card.mac.as_ref().map(|mac| format!(",mac={mac}")).unwrap_or_default();
@@ -203,6 +204,16 @@ fn multiqueue(draft: &mut Draft, options: &[usize], card: &Fragment) {
     }
 }
 
+/// The socket of another process that serves a card; it shares the guest's memory.
+fn vhost_user(draft: &mut Draft, socket: usize) -> Fragment {
+    let mode = if draft.flag(socket, "server") == Some(true) { "server" } else { "client" };
+    let path = draft.take(socket, "path").unwrap_or_default();
+    draft.options[socket].props.ignore(&["backend", "id", "wait", "nowait"]);
+    draft.needs_shared_memory = true;
+    draft.native(socket, "<interface><source>");
+    Fragment::new("source").with("type", "unix").with("path", path).with("mode", mode)
+}
+
 fn interface(draft: &mut Draft, card: Card) {
     let backend = card.backend;
     let has = |draft: &Draft, name: &str| draft.peek(backend, name).is_some();
@@ -227,6 +238,7 @@ fn interface(draft: &mut Draft, card: Card) {
     let bridge = draft.take(backend, "br").or(by_helper).or_else(|| tap.as_ref()?.bridge.clone());
     let name = draft.take(backend, "ifname").or_else(|| Some(tap.as_ref()?.name.clone()));
     let below = tap.and_then(|tap| tap.below);
+    let socket = draft.behind(backend, "chardev", "chardev").filter(|socket| draft.peek(*socket, "path").is_some());
     let (kind, inner) = match (kind.as_str(), bridge) {
         ("tap", _) if below.is_some() => {
             let below = below.unwrap_or_default();
@@ -235,6 +247,7 @@ fn interface(draft: &mut Draft, card: Card) {
         }
         ("user", _) => ("user", None),
         ("bridge" | "tap", Some(bridge)) => ("bridge", Some(Fragment::new("source").with("bridge", bridge))),
+        ("vhost-user", _) if socket.is_some() => ("vhostuser", socket.map(|socket| vhost_user(draft, socket))),
         ("tap", None) => ("ethernet", name.as_ref().map(|name| Fragment::new("target").with("dev", name))),
         _ => return keep(draft, &card, "libvirt has no element for this network"),
     };

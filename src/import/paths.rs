@@ -11,8 +11,9 @@ pub struct ImportContext<'a> {
     pub format: &'a dyn Fn(&str) -> Option<&'static str>,
 }
 
-/// Where QEMU searches firmware and ROMs that are not in its working directory (`qemu_find_file`).
-const DATA: &str = "/usr/share/qemu";
+/// Where QEMU searches firmware and ROMs that are not in its working directory, and not in the directories of `-L` (`qemu_find_file`;
+/// the last two are those of Debian, see `qemu-system-x86_64 -L help`).
+const DATA: [&str; 4] = ["/usr/share/qemu", "/usr/share/qemu-kvm", "/usr/share/seabios", "/usr/lib/ipxe/qemu"];
 
 /// A path of an open file that QEMU was given (`-add-fd`).
 const DESCRIPTORS: &str = "/dev/fdset/";
@@ -28,6 +29,9 @@ pub(super) struct Placed {
 /// Makes every path absolute.
 pub(super) fn absolute(options: &mut [QemuOption], script: &Script, around: &ImportContext<'_>) -> Placed {
     let (mut from_folder, mut from_data) = (Vec::new(), Vec::new());
+    let own =
+        options.iter().filter(|option| option.name == "L").map(|option| joined(script.folder.as_deref().unwrap_or("/"), option.value()));
+    let data: Vec<String> = own.chain(DATA.map(str::to_owned)).collect();
     let sets: Vec<(String, Option<String>)> = options
         .iter()
         .filter(|option| option.name == "add-fd")
@@ -66,11 +70,17 @@ pub(super) fn absolute(options: &mut [QemuOption], script: &Script, around: &Imp
                 continue;
             }
             let here = joined(folder.unwrap_or_default(), &path);
-            let is_data = (option.name == "bios" || property == Some("romfile")) && !path.contains('/');
-            let absolute = if is_data && (around.format)(&here).is_none() {
-                from_data.push(path.clone());
-                joined(DATA, &path)
+            let is_data = option.name == "bios" || property == Some("romfile");
+            let is_there = |path: &String| (around.format)(path).is_some();
+            let in_data = || data.iter().map(|folder| joined(folder, &path)).find(is_there);
+            let absolute = if let Some(there) = in_data().filter(|_| is_data && !is_there(&here)) {
+                from_data.push(format!("{path} is not in the script's directory: {there} is used, where QEMU looks for it too"));
+                there
             } else {
+                if is_data && !is_there(&here) {
+                    from_data
+                        .push(format!("{path} cannot be read in the script's directory, nor where QEMU looks for it: {}", data.join(", ")));
+                }
                 from_folder.push(path.clone());
                 here
             };
@@ -90,9 +100,7 @@ pub(super) fn absolute(options: &mut [QemuOption], script: &Script, around: &Imp
             .refusals
             .push((format!("{what}: the directory in which QEMU was started is not known"), "give it: --set PWD=DIRECTORY".into())),
     }
-    if !from_data.is_empty() {
-        placed.notes.push(format!("{}: not in the script's directory, so QEMU's own in {DATA} is used", from_data.join(", ")));
-    }
+    placed.notes.extend(from_data);
     placed
 }
 
@@ -137,12 +145,12 @@ mod tests {
         let argv =
             ["qemu", "-hda", "../a.img", "-drive", "file=x.img,format=raw", "-drive", "file=nbd:h:1", "-bios", "b.bin", "-cdrom", "/c"];
         let mut all = options(&argv.map(str::to_owned));
-        let around = ImportContext { format: &|_| None };
+        let around = ImportContext { format: &|path| (path == "/usr/share/seabios/b.bin").then_some("raw") };
         let script = |folder: Option<&str>| Script { folder: folder.map(str::to_owned), ..Script::default() };
         assert_eq!(absolute(&mut all.clone(), &script(None), &around).refusals.len(), 1);
         let notes = absolute(&mut all, &script(Some("/vm/one")), &around).notes;
         let values: Vec<&str> = all.iter().map(QemuOption::value).collect();
-        assert_eq!(values, ["/vm/a.img", "file=/vm/one/x.img,format=raw", "file=nbd:h:1", "/usr/share/qemu/b.bin", "/c"]);
+        assert_eq!(values, ["/vm/a.img", "file=/vm/one/x.img,format=raw", "file=nbd:h:1", "/usr/share/seabios/b.bin", "/c"]);
         assert_eq!((all[1].peek("file"), all[1].written.as_str()), (Some("/vm/one/x.img"), "-drive file=x.img,format=raw"));
         assert_eq!(notes.len(), 2);
     }

@@ -76,7 +76,8 @@ fn globals(draft: &mut Draft) {
         }
         for device in 0..draft.options.len() {
             let option = &mut draft.options[device];
-            if (option.driver() == Some(&driver) || is_vga(option)) && option.peek(&property).is_none() {
+            let is_debug = option.name == "debugcon" && driver == "isa-debugcon";
+            if (option.driver() == Some(&driver) || is_vga(option) || is_debug) && option.peek(&property).is_none() {
                 option.props.set(&property, Some(&value));
                 draft.globals.push((index, device, property.clone()));
             }

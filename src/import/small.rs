@@ -70,6 +70,11 @@ fn folders(draft: &mut Draft) {
         draft.native(chardev, "<filesystem><source socket=…>: start virtiofsd as before");
         draft.finish(index, folder);
     }
+    for index in draft.named(&["virtfs", "fsdev"]) {
+        if draft.peek(index, "security_model") == Some("mapped-file") {
+            draft.keep(index, "libvirt keeps what the guest sets of files in their attributes only, not in files beside them");
+        }
+    }
     for index in draft.named(&["virtfs"]) {
         let mut folder = Fragment::new("filesystem").with("type", "mount").with("accessmode", "passthrough");
         draft.fill(index, "filesystem 9p", &mut folder);

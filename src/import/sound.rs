@@ -7,6 +7,7 @@ use crate::xml::Fragment;
 
 pub(super) fn translate(draft: &mut Draft, environment: &[(String, String, Option<usize>)]) {
     let ids = backends(draft);
+    draft.audio.clone_from(&ids);
     let mut codecs = Vec::new();
     for index in draft.devices(&["codec"]) {
         let audio = audio(draft, index, &ids);

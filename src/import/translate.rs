@@ -78,11 +78,11 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     }
     firmware::translate(&mut draft);
     small::translate(&mut draft);
-    memory::translate(&mut draft);
+    usb::translate(&mut draft);
     storage::translate(&mut draft, &around);
     network::translate(&mut draft);
+    memory::translate(&mut draft);
     hostdevs::translate(&mut draft);
-    usb::translate(&mut draft);
     display::translate(&mut draft);
     sound::translate(&mut draft, &script.environment);
     environment::translate(&mut draft, &script.environment);
@@ -196,16 +196,21 @@ fn option_files(draft: &mut Draft) {
     }
 }
 
+const OWN_MONITOR: &str = "libvirt uses the monitor itself: virsh qemu-monitor-command";
+
 /// Settles the options that no subject has taken.
 fn settle(draft: &mut Draft) {
+    // The character device of a monitor goes with it.
+    for index in draft.named(&["monitor", "qmp", "qmp-pretty", "mon"]) {
+        let id = draft.peek(index, "chardev").or(draft.options[index].value().strip_prefix("chardev:")).unwrap_or_default();
+        if let Some(chardev) = draft.with("chardev", "id", id) {
+            draft.drop(chardev, OWN_MONITOR);
+        }
+        draft.drop(index, OWN_MONITOR);
+    }
     for (names, why) in MEANINGLESS {
         for index in draft.named(&names.split(' ').collect::<Vec<_>>()) {
             draft.drop(index, why);
-        }
-    }
-    for index in (0..draft.options.len()).filter(|index| draft.options[*index].name == "mon").collect::<Vec<_>>() {
-        if let Some(chardev) = draft.behind(index, "chardev", "chardev") {
-            draft.drop(chardev, "libvirt uses the monitor itself");
         }
     }
     globals(draft);

@@ -41,7 +41,7 @@ pub(super) fn translate(draft: &mut Draft) {
 /// The board's controller that `-usb` enables (`pc_q35.c`, `pc_piix.c`): EHCI with its companions, or UHCI alone.
 fn of_board(draft: &mut Draft) -> usize {
     // The bus of the controller that -usb enables (`usb_bus_new` of `hw/usb/bus.c`).
-    draft.renamed.push(("usb-bus".into(), "usb".into()));
+    draft.add_controller(None, "usb-bus", 1, "usb", 0);
     let controller = |model: &str| Fragment::new("controller").with("type", "usb").with("index", 0).with("model", model);
     if !draft.is_express {
         draft.device(controller("piix3-uhci"));
@@ -65,7 +65,7 @@ fn controllers(draft: &mut Draft, first: usize) -> usize {
             continue;
         }
         let model = draft.element(index, "controller usb").attribute("model").unwrap_or_default().to_owned();
-        let id = draft.take(index, "id").unwrap_or_default();
+        let id = draft.peek(index, "id").unwrap_or_default().to_owned();
         let master = draft.take(index, "masterbus");
         let master = master.and_then(|bus| masters.iter().find(|(id, _)| bus.split('.').next() == Some(id)).map(|(_, number)| *number));
         let first = draft.take(index, "firstport").unwrap_or_else(|| "0".into());
@@ -79,8 +79,7 @@ fn controllers(draft: &mut Draft, first: usize) -> usize {
         if master.is_some() {
             element.set("master@startport", first);
         } else {
-            // The alias of libvirt's first controller is `usb` (`qemuAssignDeviceControllerAlias`).
-            draft.renamed.push((id.clone(), if number == 0 { "usb".into() } else { format!("usb{number}") }));
+            draft.add_controller(Some(index), "usb-bus", 1, "usb", number);
             masters.push((id, number));
             count += 1;
         }

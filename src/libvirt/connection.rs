@@ -1,5 +1,7 @@
 //! A connection to libvirt, through its Rust bindings.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 use vgapt::hypervisor::{
     Defined, Domains, GuestAddress, Hypervisor, Known, LibvirtError, Pools, SavedData, Secrets, Snapshot, State, Unread,
@@ -229,8 +231,11 @@ impl Hypervisor for Libvirt {
         self.domain(name)?.set_autostart(wanted).map_err(|error| explain(&error, format!("'{name}' {what}")))
     }
 
-    fn agent_answers(&self, name: &str) -> Result<bool> {
-        Ok(self.domain(name)?.time(0).is_ok())
+    fn guest_time(&self, name: &str) -> Result<Option<Duration>> {
+        let Ok((seconds, nanoseconds)) = self.domain(name)?.time(0) else { return Ok(None) };
+        // A guest whose clock is before 1970 has no time to speak of.
+        let since_1970 = |seconds| Some(Duration::new(seconds, u32::try_from(nanoseconds).ok()?));
+        Ok(u64::try_from(seconds).map_or(None, since_1970))
     }
 
     fn leases(&self, name: &str) -> Result<Option<Vec<String>>> {

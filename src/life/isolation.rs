@@ -67,12 +67,12 @@ pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Ta
 }
 
 /// The CPUs that no guest uses.
-fn left(root: &Root, cpus: &CpuSet, others: &[Taken]) -> Result<CpuSet> {
+pub(super) fn left(root: &Root, cpus: &CpuSet, others: &[Taken]) -> Result<CpuSet> {
     let text = root.attribute("/sys/devices/system/cpu/online").context("the host's CPUs cannot be read")?;
     let online: CpuSet = text.parse().map_err(anyhow::Error::msg)?;
     let mut taken: BTreeSet<u32> = cpus.0.clone();
     for other in others {
-        if let Taken::Slices { cpus, .. } = other {
+        if let Taken::Slices { cpus, .. } | Taken::Interrupts { cpus, .. } = other {
             taken.extend(cpus.parse::<CpuSet>().map_err(anyhow::Error::msg)?.0);
         }
     }

@@ -8,6 +8,8 @@ mod console;
 mod display;
 mod functions;
 mod governor;
+mod interrupts;
+mod irqbalance;
 mod isolation;
 mod pages;
 mod reset;
@@ -17,6 +19,7 @@ mod units;
 
 pub use display::Holders;
 pub use functions::{Watch, hanging};
+pub use interrupts::{LeftAlone, interrupts_left};
 pub use pages::PagesWanted;
 pub use reset::{Climb, climb, last_end, record_end};
 pub use stages::{Caller, End, Share, before_start, called, ended, started, unreturned};

@@ -8,7 +8,7 @@ use super::display::Holders;
 use super::functions::Watch;
 use super::pages::PagesWanted;
 use super::taken::{Ledger, Taken};
-use super::{console, display, functions, governor, isolation, pages, reset, taken, units};
+use super::{console, display, functions, governor, interrupts, irqbalance, isolation, pages, reset, taken, units};
 use crate::model::{Bound, CpuSet, Daemon, HOOK_MARK, PciAddress};
 use crate::root::Root;
 use crate::target::Target;
@@ -23,6 +23,8 @@ pub struct Share {
     pub pages: Option<PagesWanted>,
     /// The CPUs that its virtual ones are pinned to.
     pub cpus: CpuSet,
+    /// Whether the host's interrupts are moved off these.
+    pub moves_interrupts: bool,
     /// Its functions that libvirt would take from host drivers, in the order in which the drivers release them.
     pub functions: Vec<Bound>,
     /// All functions that libvirt takes for it, whoever has them now.
@@ -115,7 +117,7 @@ fn is_freed(share: &Share, ledger: &Ledger, root: &Root) -> Result<bool> {
         && functions.all(|function| share.managed.contains(&function.address) && functions::is_free(function, root)))
 }
 
-/// As soon as it runs: keeps the host's own processes off its CPUs, and runs these at full speed.
+/// As soon as it runs: keeps the host's own processes and interrupts off its CPUs, and runs these at full speed.
 ///
 /// # Errors
 /// If what is taken cannot be recorded.
@@ -130,7 +132,10 @@ pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
     }
     let left_alone = isolation::take(&share.cpus, &ledger, root, target);
     governor::take(&share.cpus, &ledger, root, target)?;
-    let left_alone = left_alone?;
+    let mut left_alone = left_alone?;
+    if share.moves_interrupts {
+        left_alone.extend(interrupts::take(&share.cpus, &ledger, root, target)?);
+    }
     if !left_alone.is_empty() {
         bail!("{}", left_alone.join("; "));
     }
@@ -183,6 +188,8 @@ fn give_one_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target, w
     match taken {
         Taken::Pages { .. } => pages::give_back(taken, ledger, root, target),
         Taken::Slices { .. } => isolation::give_back(taken, ledger, root, target),
+        Taken::Interrupts { .. } => interrupts::give_back(taken, ledger, root, target),
+        Taken::Balancer { .. } => irqbalance::give_back(taken, ledger, root, target),
         Taken::Governor { .. } => governor::give_back(taken, target),
         Taken::Service { .. } => units::give_back(taken, target),
         Taken::Function { function } => functions::give_back(function, ledger, root, target, watch),

@@ -41,6 +41,19 @@ pub(super) enum Taken {
     },
     /// CPUs that the host's own processes may not use: what each unit was allowed before.
     Slices { cpus: String, before: Vec<(String, String)> },
+    /// Interrupts that went to these CPUs, the mask of those that are requested later, and those that the kernel does not move.
+    Interrupts {
+        cpus: String,
+        interrupts: Vec<Interrupt>,
+        default: Option<String>,
+        #[serde(default)]
+        fixed: Vec<String>,
+        /// What was left unchanged, in words: libvirt drops what a hook says that does not fail.
+        #[serde(default)]
+        said: Vec<String>,
+    },
+    /// irqbalance leaves out these CPUs: which it left out before that of all guests.
+    Balancer { cpus: String, before: String },
     /// The governor of a CPU.
     Governor { attribute: String, before: String },
     /// The display manager, which was running.
@@ -55,6 +68,16 @@ pub(super) enum Taken {
     Framebuffer { driver: String, device: String },
     /// An attribute that is set while a card is reset.
     DuringReset { attribute: String, before: String },
+}
+
+/// One interrupt that was moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Interrupt {
+    pub(super) number: u32,
+    /// Who requested it: the kernel gives a number that is free to another device.
+    pub(super) of: String,
+    /// The CPUs that it might go to, before that of all guests.
+    pub(super) before: String,
 }
 
 pub(super) fn make_directory(target: &Target) -> Result<()> {
@@ -99,12 +122,12 @@ pub(super) fn turn(target: &Target) -> Result<Turn> {
 impl Taken {
     /// Whether it needs the card, which libvirt returns to the host driver between `stopped` and `release`.
     pub(super) fn needs_the_card(&self) -> bool {
-        !matches!(self, Self::Pages { .. } | Self::Slices { .. } | Self::Governor { .. })
+        !matches!(self, Self::Pages { .. } | Self::Governor { .. } | Self::Slices { .. } | Self::Interrupts { .. } | Self::Balancer { .. })
     }
 
     /// Whether it is counted together with what other domains have taken.
     pub(super) fn is_shared(&self) -> bool {
-        matches!(self, Self::Pages { .. } | Self::Slices { .. })
+        matches!(self, Self::Pages { .. } | Self::Slices { .. } | Self::Interrupts { .. } | Self::Balancer { .. })
     }
 
     /// The function that a host driver released.
@@ -119,9 +142,13 @@ impl Taken {
             | Self::Governor { attribute, .. }
             | Self::Console { attribute }
             | Self::DuringReset { attribute, .. } => Some(attribute),
-            Self::Slices { .. } | Self::DisplayManager { .. } | Self::Service { .. } | Self::Function { .. } | Self::Framebuffer { .. } => {
-                None
-            }
+            Self::Slices { .. }
+            | Self::Interrupts { .. }
+            | Self::Balancer { .. }
+            | Self::DisplayManager { .. }
+            | Self::Service { .. }
+            | Self::Function { .. }
+            | Self::Framebuffer { .. } => None,
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What changed from one measurement to another.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::measured::{Measured, Verdict};
+use super::differences::rounded;
+use super::measured::{Measured, VcpuTimes, Verdict};
 
 /// A number before and after.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -33,10 +36,18 @@ pub fn changes(before: &Measured, after: &Measured) -> Vec<Change> {
         change("most preemptions of a virtual CPU", "a second", &|one| most(one.vcpus.iter().map(|vcpu| vcpu.preempted).collect())),
     ];
     let names = [before, after].into_iter().filter_map(|one| one.exits.as_ref()).flat_map(|exits| exits.keys());
-    let names: std::collections::BTreeSet<&String> = names.filter(|name| !name.ends_with("_ns") && name.contains("exits")).collect();
+    let names: BTreeSet<&String> = names.filter(|name| !name.ends_with("_ns") && name.contains("exits")).collect();
     for name in names {
         // A counter that did not move is not listed.
         changes.push(change(name, "a second", &|one| Some(one.exits.as_ref()?.get(name).copied().unwrap_or_default())));
+    }
+    let reasons = [before, after].into_iter().flat_map(|one| &one.vcpus).filter_map(|vcpu| vcpu.reasons.as_ref());
+    let reasons: BTreeSet<&String> = reasons.flat_map(BTreeMap::keys).collect();
+    for name in reasons {
+        changes.push(change(&format!("exits: {name}"), "a second", &|one| {
+            let of = |vcpu: &VcpuTimes| Some(vcpu.reasons.as_ref()?.get(name).copied().unwrap_or_default());
+            one.vcpus.iter().map(of).sum::<Option<f64>>().map(rounded)
+        }));
     }
     changes
 }

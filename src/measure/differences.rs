@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::measured::{CoreTimes, InterruptRate, Load, Moment, VcpuTimes};
-use crate::model::{CpuSet, CpuTimes, Interrupts, Reading, Sample, TICKS_PER_SECOND, Thread};
+use crate::model::{CpuSet, CpuTimes, ExitReasons, Interrupts, Reading, Sample, TICKS_PER_SECOND, Thread};
 
 const NANOSECONDS: f64 = 1e9;
 /// The least share of a host CPU that is listed, in percent.
@@ -40,7 +40,14 @@ fn same<'a>(thread: &Thread, before: &'a [Thread]) -> Option<&'a Thread> {
     before.iter().find(|one| (one.tid, one.started) == (thread.tid, thread.started))
 }
 
-pub(super) fn vcpus(samples: &[Sample]) -> Vec<VcpuTimes> {
+/// Of one thread, a second; that of a thread that never left the guest is empty.
+fn reasons_of(reasons: &ExitReasons, thread: u32) -> BTreeMap<String, f64> {
+    let seconds = reasons.time.as_secs_f64();
+    let counts = reasons.counts.get(&thread).into_iter().flatten();
+    counts.filter(|_| seconds > 0.0).map(|(name, count)| (name.clone(), rounded(grown(0, *count) / seconds))).collect()
+}
+
+pub(super) fn vcpus(samples: &[Sample], reasons: Option<&ExitReasons>) -> Vec<VcpuTimes> {
     let [first, .., last] = samples else { return Vec::new() };
     let seconds = seconds(first, last);
     let times = |after: &Thread| {
@@ -58,6 +65,7 @@ pub(super) fn vcpus(samples: &[Sample]) -> Vec<VcpuTimes> {
             host: percent((ran - guest).max(0.0), seconds),
             waited: both(|thread| thread.waited).map(|waited| rounded(100.0 * waited / NANOSECONDS / seconds)),
             preempted: both(|thread| thread.preempted).map(|preempted| rounded(preempted / seconds)),
+            reasons: reasons.map(|reasons| reasons_of(reasons, after.tid)),
         })
     };
     let mut vcpus: Vec<VcpuTimes> = last.threads.iter().filter_map(times).collect();

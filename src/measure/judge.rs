@@ -17,7 +17,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
     if seconds <= 0.0 {
         return Err("no time passed between the samples".to_owned());
     }
-    let vcpus = differences::vcpus(samples);
+    let vcpus = differences::vcpus(samples, surroundings.exit_reasons.as_ref().known());
     let cpus = host_cpus(subject, samples);
     let loads = differences::loads(samples, &cpus);
     let exits = differences::exits(first, last);

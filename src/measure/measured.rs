@@ -19,6 +19,12 @@ pub struct Subject<'a> {
     pub nodes: BTreeMap<u32, u32>,
     /// Whether the host has cores enough to pin it.
     pub can_be_pinned: bool,
+    /// Whether vgapt's hook moves the host's interrupts off these; `None` where vgapt does not manage the domain, or that is unknown.
+    pub moves_interrupts: Option<bool>,
+    /// The numbers of those that the kernel did not let it move.
+    pub fixed: Vec<String>,
+    /// What it left where it was, and why.
+    pub left_alone: Vec<String>,
     /// The functions that are passed through to it, as `0000:01:00.0`.
     pub functions: Vec<String>,
 }
@@ -112,6 +118,8 @@ pub struct VcpuTimes {
     pub waited: Option<f64>,
     /// How often a second it was taken off its host CPU.
     pub preempted: Option<f64>,
+    /// How often a second it left the guest, by the kernel's names of the reasons.
+    pub reasons: Option<BTreeMap<String, f64>>,
 }
 
 /// A host CPU, in percent of the time.

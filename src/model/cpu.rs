@@ -7,8 +7,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Size;
 use super::text::serde_as_text;
+use super::{Reading, Size};
 
 /// More logical CPUs than any kernel supports (`CONFIG_NR_CPUS` is at most 8192); limits absurd ranges.
 const MOST_CPUS: u32 = 65_536;
@@ -59,6 +59,28 @@ impl CpuSet {
             next = next.max(last + 1);
         }
         Ok(Self(set))
+    }
+
+    /// From the kernel's mask: words of 32 bits in hexadecimal, the highest first.
+    pub fn of_mask(text: &str) -> Result<Self, String> {
+        let refuse = || format!("'{text}' is not a valid mask of CPUs; example: 00000001,0000ff00");
+        let words: Vec<&str> = text.trim().split(',').collect();
+        let mut set = BTreeSet::new();
+        for (first, word) in (0..MOST_CPUS).step_by(32).zip(words.iter().rev()) {
+            let bits = u32::from_str_radix(word, 16).map_err(|_| refuse())?;
+            set.extend((0..32).filter(|bit| bits & (1 << bit) != 0).map(|bit| first + bit));
+        }
+        if words.len() > MOST_CPUS as usize / 32 { Err(refuse()) } else { Ok(Self(set)) }
+    }
+
+    /// The kernel's mask.
+    pub fn to_mask(&self) -> String {
+        let words = self.0.last().map_or(0, |last| last / 32) + 1;
+        let word = |index: u32| {
+            let bits = self.0.range(index * 32..(index + 1) * 32).fold(0_u32, |bits, cpu| bits | 1 << (cpu % 32));
+            format!("{bits:08x}")
+        };
+        (0..words).rev().map(word).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -137,6 +159,9 @@ pub struct Topology {
     pub caches: Vec<Cache>,
     /// The CPUs that the scheduler does not use by itself (`isolcpus` on the kernel command line).
     pub isolated: CpuSet,
+    /// The CPUs without a tick (`nohz_full`); absent where the kernel is built without `CONFIG_NO_HZ_FULL`.
+    #[serde(skip)]
+    pub nohz_full: Reading<CpuSet>,
 }
 
 /// One logical CPU (hardware thread).
@@ -176,6 +201,14 @@ mod tests {
         assert!(CpuSet::of_all(["1", "x"]).is_err());
         for text in ["", "0", "0-3,8", "0,2,4", "1-2,4-5"] {
             assert_eq!(text.parse::<CpuSet>().unwrap().to_string(), text);
+        }
+        for (mask, cpus) in [("f", "0-3"), ("00000001,0000ff00", "8-15,32"), ("80000000", "31"), ("0", "")] {
+            let read = CpuSet::of_mask(mask).unwrap();
+            assert_eq!((read.to_string().as_str(), CpuSet::of_mask(&read.to_mask()).unwrap() == read), (cpus, true), "{mask}");
+        }
+        assert_eq!("8-15,32".parse::<CpuSet>().unwrap().to_mask(), "00000001,0000ff00");
+        for mask in ["", "x", "1,", "+1 2", "100000000", &"0,".repeat(5000)] {
+            assert!(CpuSet::of_mask(mask).is_err(), "{mask:?}");
         }
         for text in ["x", "3-1", "0-4294967295", "-1", "1-"] {
             assert!(text.parse::<CpuSet>().is_err(), "{text:?}");

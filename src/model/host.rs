@@ -67,6 +67,12 @@ impl Host {
         is_mobile || is_apple
     }
 
+    /// Why no PCI function is known, where their list could not be read.
+    pub fn pci_is_unknown(&self) -> Option<&str> {
+        let why = self.unknown.iter().find(|unknown| unknown.contains("/sys/bus/pci"))?;
+        self.pci.is_empty().then_some(why.as_str())
+    }
+
     pub fn has_groups(&self) -> bool {
         self.pci.iter().any(|device| device.group.is_some())
     }

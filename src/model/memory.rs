@@ -86,6 +86,8 @@ pub struct Memory {
     pub available: Option<Size>,
     /// The default huge page size, used by `<hugepages/>` without a size.
     pub default_hugepage: Option<Size>,
+    /// Whether the kernel forms huge pages by itself: `always`, `madvise` or `never`; `None` where it is unknown.
+    pub transparent: Option<String>,
     /// The pools of huge pages, smallest page size first.
     pub hugepages: Vec<HugepagePool>,
     pub nodes: Vec<(u32, Size)>,

@@ -17,6 +17,8 @@ pub struct Observed {
     pub iommus: Vec<String>,
     /// The kinds of interrupt controllers in `/proc/interrupts`.
     pub interrupt_chips: Vec<String>,
+    /// Whether irqbalance runs; `None` if unknown.
+    pub irqbalance: Option<bool>,
     /// Whether VFIO is allowed to work without interrupt remapping (`allow_unsafe_interrupts`).
     pub unsafe_interrupts: Option<bool>,
     /// How vfio-pci is available in each installed kernel, by release.

@@ -16,6 +16,12 @@ pub enum Reading<T> {
     Unknown(String),
 }
 
+impl<T> Default for Reading<T> {
+    fn default() -> Self {
+        Self::Unknown("it was not read".to_owned())
+    }
+}
+
 impl<T> Reading<T> {
     /// The result of reading a path: only an error such as "no such file" means absent.
     pub fn of(result: io::Result<T>, path: &str) -> Self {

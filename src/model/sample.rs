@@ -99,9 +99,31 @@ pub struct Surroundings {
     pub links: Vec<Link>,
     /// Whether KVM may deliver interrupts without an exit (`enable_apicv` of `kvm_intel`, `avic` of `kvm_amd`).
     pub posts_interrupts: Reading<bool>,
+    /// How the kernel lets idle links sleep (`policy` of `pcie_aspm`), if it does.
+    pub aspm_policy: Reading<String>,
+    /// What the guest's agent says.
+    pub agent: Reading<GuestClock>,
+    /// Why the virtual CPUs left the guest.
+    pub exit_reasons: Reading<ExitReasons>,
     pub frequencies: BTreeMap<u32, Frequency>,
     /// QEMU's and libvirt's, where they are known.
     pub versions: Vec<(String, String)>,
+}
+
+/// The guest's clock beside the host's, as the guest's agent says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestClock {
+    /// How long the measurement was in the guest, and on the host.
+    pub guest: Duration,
+    pub host: Duration,
+}
+
+/// What the kernel counted for some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitReasons {
+    pub time: Duration,
+    /// How often each thread left the guest, by the kernel's names of the reasons.
+    pub counts: BTreeMap<u32, BTreeMap<String, u64>>,
 }
 
 /// What is behind QEMU's memory, most of which is the guest's.
@@ -113,8 +135,8 @@ pub struct GuestMemory {
     pub transparent: Size,
     /// All other memory that is resident.
     pub ordinary: Size,
-    /// Pinned for devices (`VmPin`) or locked (`VmLck`), whichever is more.
-    pub pinned: Size,
+    /// Pinned for devices (`VmPin`) or locked (`VmLck`), whichever is more; `None` where the kernel says neither.
+    pub pinned: Option<Size>,
     /// The resident memory by NUMA node.
     pub nodes: BTreeMap<u32, Size>,
 }
@@ -131,8 +153,8 @@ pub struct Link {
     pub most_width: Option<u64>,
     /// Whether the port, not the function, is what limits it to this.
     pub is_limited_by_port: bool,
-    /// Whether it sleeps in L1 when it is idle (`link/l1_aspm`).
-    pub sleeps: Option<bool>,
+    /// The states in which it may sleep when it is idle: `L0s`, `L1`, `L1.2`; `None` where the kernel does not say.
+    pub sleeps: Option<Vec<String>>,
 }
 
 /// How fast a host CPU may run.

@@ -67,7 +67,7 @@ fn head(host: &Host) -> String {
 
 fn none(cards: &[&Assessment]) -> String {
     let is_none = cards.iter().all(|card| matches!(card.kind, CardKind::Bmc));
-    if is_none { "\nThere is no graphics card to pass through.\n".to_owned() } else { String::new() }
+    if is_none { "\nNo graphics card was found that could be passed through.\n".to_owned() } else { String::new() }
 }
 
 fn iommu(host: &Host) -> String {
@@ -120,7 +120,9 @@ fn meanings(host: &Host, cards: &[&Assessment]) -> String {
     let line = |verdict: Verdict| {
         let blocked: String =
             cards.iter().filter(|card| card.verdict == verdict && !card.blockers.is_empty()).map(|card| blockers(&card)).collect();
-        format!("{}: {}{blocked}\n", paint(style(verdict), verdict), meaning(verdict))
+        let is_blind = cards.iter().any(|card| card.verdict == verdict && card.warnings.iter().any(|warning| warning.code == "host-blind"));
+        let blind = if is_blind { "; the host has no display" } else { "" };
+        format!("{}: {}{blocked}{blind}\n", paint(style(verdict), verdict), meaning(verdict))
     };
     verdicts.into_iter().map(line).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::style::{BAD, FAINT, GOOD, HANG, paint, shown};
 use super::table::table;
-use crate::measure::{Change, Judgement, Measured, Verdict};
+use crate::measure::{Change, Judgement, Measured, VcpuTimes, Verdict};
 
 /// The judgements, the worst first, then the numbers; all of them with `is_detailed`.
 pub fn measured(measured: &Measured, against: Option<&[Change]>, is_detailed: bool) -> String {
@@ -95,6 +95,12 @@ fn details(measured: &Measured) -> String {
     if !exits.is_empty() {
         text.push_str(&format!("\n{}", table(["KVM's counter", "rate"], &exits)));
     }
+    let of = |vcpu: &VcpuTimes, (name, rate): (&String, &f64)| [vcpu.vcpu.to_string(), format!("{rate}/s"), shown(name).into_owned()];
+    let each = measured.vcpus.iter().map(|vcpu| (vcpu, vcpu.reasons.iter().flatten()));
+    let reasons: Vec<[String; 3]> = each.flat_map(|(vcpu, reasons)| reasons.map(move |reason| of(vcpu, reason))).collect();
+    if !reasons.is_empty() {
+        text.push_str(&format!("\n{}", table(["virtual CPU", "exits", "reason"], &reasons)));
+    }
     let loads: Vec<[String; 4]> = measured
         .loads
         .iter()
@@ -115,7 +121,8 @@ fn details(measured: &Measured) -> String {
     }
     if let Some(memory) = &measured.memory {
         let nodes: String = memory.nodes.iter().map(|(node, size)| format!(", {size} on node {node}")).collect();
-        text.push_str(&format!("\nmemory: {} is pinned for devices or locked{nodes}\n", memory.pinned));
+        let pinned = memory.pinned.map_or_else(|| "an unknown part of it".to_owned(), |size| size.to_string());
+        text.push_str(&format!("\nmemory: {pinned} is pinned for devices or locked{nodes}\n"));
     }
     for (program, version) in &measured.versions {
         text.push_str(&format!("{}: {}\n", shown(program), shown(version)));

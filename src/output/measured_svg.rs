@@ -1,5 +1,7 @@
 //! The host CPUs of a guest over time, as an SVG picture: for each a row of bars, and the exits below.
 
+use std::collections::BTreeMap;
+
 use super::colours::{EMULATOR, GUEST, HOST, UNUSED};
 use crate::measure::{CoreTimes, Measured, Moment};
 
@@ -8,6 +10,8 @@ const WIDTH: f64 = 720.0;
 const ROW: f64 = 60.0;
 const GAP: f64 = 18.0;
 const TOP: f64 = 56.0;
+/// How many reasons of exits are drawn.
+const REASONS: usize = 8;
 
 /// One of its times, in percent.
 type Part = fn(&CoreTimes) -> f64;
@@ -53,11 +57,34 @@ pub fn measured_svg(measured: &Measured) -> String {
         body.push_str(&text(LEFT, y + 14.0, 12, "the exits are unknown, or there were none"));
     }
     y += ROW + GAP;
+    y = reasons(measured, y, &mut body);
     let width = LEFT + WIDTH + 16.0;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{y}\" viewBox=\"0 0 {width} {y}\" font-family=\"sans-serif\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n"
     )
+}
+
+/// A bar for each of the most frequent reasons, of all virtual CPUs together. Returns where the next row begins.
+fn reasons(measured: &Measured, mut y: f64, body: &mut String) -> f64 {
+    let mut all: BTreeMap<&str, f64> = BTreeMap::new();
+    let known = measured.vcpus.iter().filter_map(|vcpu| vcpu.reasons.as_ref());
+    for (name, rate) in known.flatten() {
+        *all.entry(name).or_default() += rate;
+    }
+    let mut all: Vec<(&str, f64)> = all.into_iter().filter(|(_, rate)| *rate > 0.0).collect();
+    all.sort_by(|one, other| other.1.total_cmp(&one.1));
+    if measured.vcpus.iter().any(|vcpu| vcpu.reasons.is_none()) {
+        body.push_str(&text(LEFT, y + 4.0, 12, "why the virtual CPUs left the guest is unknown"));
+        return y + GAP;
+    }
+    let most = all.first().map_or(0.0, |(_, rate)| *rate);
+    for (name, rate) in all.into_iter().take(REASONS) {
+        body.push_str(&rectangle(LEFT, y, rate / most * WIDTH, GAP - 4.0, UNUSED));
+        body.push_str(&text(LEFT + 4.0, y + 11.0, 11, &format!("{name}: {rate:.1} a second")));
+        y += GAP;
+    }
+    y + GAP
 }
 
 /// Each slice of time with its place and its width.

@@ -116,7 +116,7 @@ fn none(cards: &[Assessment], has_discrete: bool) -> Choice<'_> {
     let mut meant: Vec<&Assessment> = cards.iter().filter(is_meant).collect();
     meant.sort_by_key(|card| (card.boot_vga == Some(true), card.address));
     if cards.is_empty() {
-        return Choice::None(meant, "there is no graphics card".to_owned());
+        return Choice::None(meant, "no graphics card was found".to_owned());
     }
     let reasons: Vec<String> = cards.iter().map(in_the_way).collect();
     // Integrated graphics next to a discrete card can still be passed through if they are named.

@@ -204,11 +204,13 @@ fn reserved_memory(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     Some(danger(DangerKind::ReservedMemory, message, RESERVED_MEMORY_REMEDY))
 }
 
-/// The displays of a host if all of them are bound to vfio-pci, so that it has no picture; otherwise empty.
+/// The displays of a host that are bound to vfio-pci, if no other one shows a picture: through a driver, or as the boot
+/// display, on which the firmware's picture stays; otherwise empty.
 pub fn displays_on_vfio(host: &Host) -> Vec<PciAddress> {
     let displays: Vec<&PciDevice> = host.pci.iter().filter(|device| has_outlets(device)).collect();
-    let is_dark = displays.iter().all(|device| device.on_vfio());
-    displays.into_iter().filter(|_| is_dark).map(|device| device.address).collect()
+    let is_silent = |device: &PciDevice| device.driver.is_none() && device.boot_vga == Some(false);
+    let is_dark = displays.iter().all(|device| device.on_vfio() || is_silent(device));
+    displays.into_iter().filter(|device| is_dark && device.on_vfio()).map(|device| device.address).collect()
 }
 
 /// The host has no display now, because of these functions.

@@ -43,6 +43,11 @@ pub(super) fn none(facts: &Facts) -> Option<Check> {
     let all = assess(facts.host);
     let choice = choose(&all);
     let check = Check::ok("card", Topic::Cards, "graphics card", choice.because());
+    if let Some(why) = facts.host.pci_is_unknown() {
+        let check = Check { seen: format!("unknown: {why}"), ..check };
+        let remedy = "make sysfs visible, as by mount -t sysfs sysfs /sys; or name what holds a copy of it: vgapt --root PATH";
+        return Some(check.missing(NextStep::Choose, "without the list of PCI functions, nothing is known of the host's cards", remedy));
+    }
     Some(match choice {
         Choice::None(cards, _) | Choice::Ambiguous(cards, _) if cards.is_empty() => check.missing(
             NextStep::Choose,

@@ -45,7 +45,19 @@ pub(super) fn own(facts: &Facts) -> Vec<Check> {
             check.care(WHY, facts.command())
         }];
     };
-    [Some(installed(file, facts)), Some(program(facts)), labels(facts), Some(called(facts))].into_iter().flatten().collect()
+    let checks = [Some(installed(file, facts)), Some(program(facts)), labels(facts), Some(called(facts)), Some(interrupts(facts))];
+    checks.into_iter().flatten().collect()
+}
+
+/// What the hook will do with the host's interrupts.
+fn interrupts(facts: &Facts) -> Check {
+    let balancer = match facts.observed.irqbalance {
+        Some(true) => "; irqbalance, which runs, is told to leave these CPUs out",
+        Some(false) => "",
+        None => "; whether irqbalance runs, which would bring them back, is unknown",
+    };
+    let seen = format!("while a pinned guest runs, they are moved off its CPUs, but for those that the kernel manages{balancer}");
+    check("interrupts", "the host's interrupts", seen).minor()
 }
 
 /// The hooks in updates of kernels, on a host whose cards vgapt binds.

@@ -37,8 +37,22 @@ pub(super) fn hugepages(facts: &Facts) -> Check {
     }
     if pools.is_empty() {
         let command = if facts.cards.is_empty() { "vgapt prepare".to_owned() } else { facts.command() };
+        let reserve = format!("{command} --hugepages SIZE");
+        // The second best: QEMU asks for them (`ram_block_add` of QEMU's system/physmem.c, MADV_HUGEPAGE), so madvise is enough.
+        if memory.transparent.as_deref() == Some("never") {
+            return check(format!("none are reserved, and the kernel forms none by itself{}", pieces(facts.observed))).care(
+                "each miss of the guest's TLB walks one more level of its and of the host's page tables",
+                format!(
+                    "{reserve}; or: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled, which counts until the host boots again"
+                ),
+            );
+        }
+        let second = match memory.transparent.as_deref() {
+            Some(mode) => format!(", with those that the kernel forms by itself ({mode}), which may be fewer and be split again"),
+            None => String::new(),
+        };
         let seen = format!(
-            "none are reserved (a guest runs without them; for slightly better performance: {command} --hugepages SIZE){}",
+            "none are reserved (a guest runs without them{second}; for slightly better performance: {reserve}){}",
             pieces(facts.observed)
         );
         return check(seen).minor();

@@ -12,6 +12,7 @@ mod groups;
 mod hook;
 mod images;
 mod iommufd;
+mod isolation;
 mod kernel_log;
 mod kernels;
 mod kvmfr;

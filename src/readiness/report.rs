@@ -8,7 +8,7 @@ use super::facts::{Facts, Input};
 use super::kernels::For;
 use super::next_kernel::NextKernel;
 use super::{
-    binding, boot, cards, groups, hook, iommufd, kernel_log, kernels, kvmfr, memory, next, next_kernel, platform, software,
+    binding, boot, cards, groups, hook, iommufd, isolation, kernel_log, kernels, kvmfr, memory, next, next_kernel, platform, software,
     virtual_functions,
 };
 use crate::model::{Next, PciAddress};
@@ -78,6 +78,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(platform::interrupt_remapping(facts));
     checks.extend(platform::address_width(facts));
     checks.push(iommufd::iommufd(facts));
+    checks.extend(isolation::isolation(facts));
     checks.extend(platform::other_warnings(facts));
     checks.extend(cards::none(facts));
     checks.extend(cards::removed(facts));

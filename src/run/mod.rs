@@ -1,6 +1,7 @@
 //! The only module that starts other programs.
 
 mod apart;
+mod at_end;
 mod command;
 mod helper;
 mod own;
@@ -10,6 +11,7 @@ mod supervise;
 mod tied;
 
 pub use apart::Apart;
+pub use at_end::AtEnd;
 pub use command::{Missing, ProgramOutput, output};
 pub use helper::{Helper, HelperError};
 pub use own::{own, own_output};

@@ -6,9 +6,10 @@ mod apart;
 pub(crate) mod files;
 mod folder;
 mod owner;
+mod socket;
 mod tree;
 
-pub use apart::write_attribute;
+pub use apart::apart;
 pub(crate) use folder::Folder;
 pub(crate) use owner::{own, own_folder};
 pub use tree::{Lock, Target};

@@ -5,7 +5,7 @@
 use super::characters::{of_attribute, of_text};
 
 /// An element to be written: attributes in single quotes as libvirt writes them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fragment {
     name: String,
     attributes: Vec<(String, String)>,

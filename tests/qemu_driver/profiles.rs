@@ -94,6 +94,9 @@ pub(crate) fn promised(os: &str, &Told { is_intel, is_pinned }: &Told, argv: &[S
     assert_eq!(clock.starts_with("-rtc base=localtime"), os != "linux", "{os}: {clock:?}");
     let machine = begins("-machine ");
     assert!(machine.contains("mem-merge=off") && machine.contains("kernel_irqchip=on"), "{os}: {machine}");
+    // What is pinned for a device is allocated before, by several threads.
+    let backend = argv.iter().find(|option| option.contains("memory-backend-")).map(String::as_str).unwrap_or_default();
+    assert_eq!(backend.contains("\"prealloc\":true"), any("\"driver\":\"vfio-pci\""), "{os}: {backend}");
     // Windows 7 has no driver for USB 3.
     assert_eq!((any("ich9-usb-ehci1"), any("qemu-xhci")), (os == "win7", os != "win7"), "{os}: {argv:#?}");
     // A TPM, and Secure Boot with the pair that belongs together.

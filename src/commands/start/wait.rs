@@ -71,7 +71,7 @@ impl<'a> Guest<'a> {
         if !self.has_agent && !self.has_new_lease {
             return Ok(Some(WaitResult::Undetectable));
         }
-        if self.has_agent && self.connection.agent_answers(self.name)? {
+        if self.has_agent && self.connection.guest_time(self.name)?.is_some() {
             return Ok(Some(WaitResult::Seen("its agent answers".to_owned())));
         }
         let leases = if self.has_new_lease { self.connection.leases(self.name)? } else { None };

@@ -78,6 +78,7 @@ fn policy(part: Part) -> Kept {
         Part::Processor => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: processor features"),
         Part::Guest => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: features for the guest system"),
         Part::Pages => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: huge page size"),
+        Part::Allocation => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: when memory is allocated"),
         Part::Regions => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: address space for cards"),
         Part::Iommufd => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: iommufd"),
         Part::Sharing => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: shared memory and sound"),

@@ -20,6 +20,8 @@ pub struct HostResources {
     pub pages: Option<Pages>,
     /// The host CPUs that its vCPUs are pinned to, and the sibling threads that stay unused for it.
     pub cpus: CpuSet,
+    /// Whether the host's interrupts are moved off these.
+    pub moves_interrupts: bool,
     /// Whether the host's display is handed over with the card.
     pub handover: bool,
 }
@@ -46,6 +48,7 @@ fn of(domain: &Document, record: &Record) -> Result<HostResources, String> {
         groups: record.groups.clone(),
         pages: pages(root)?,
         cpus: taken(root, record)?,
+        moves_interrupts: record.request.tuning.moves_interrupts(),
         handover: record.request.handover,
     })
 }

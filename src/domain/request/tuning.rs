@@ -37,6 +37,10 @@ pub struct Tuning {
     #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hide_kvm: Option<bool>,
+    /// Whether vgapt's hook moves the host's interrupts off the host CPUs of a pinned guest while it runs [default: yes]
+    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub move_interrupts: Option<bool>,
 }
 
 /// A kind of cores of a hybrid processor.
@@ -69,6 +73,11 @@ impl Tuning {
             core_kind: given.core_kind.or(self.core_kind),
             hugepage_size: given.hugepage_size.or(self.hugepage_size),
             hide_kvm: given.hide_kvm.or(self.hide_kvm),
+            move_interrupts: given.move_interrupts.or(self.move_interrupts),
         }
+    }
+
+    pub(in crate::domain) fn moves_interrupts(self) -> bool {
+        self.move_interrupts.unwrap_or(true)
     }
 }

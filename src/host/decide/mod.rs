@@ -10,6 +10,7 @@ mod generated;
 mod hook;
 mod hugepages;
 pub mod initramfs;
+mod isolation;
 mod kvmfr;
 pub mod loaders;
 pub mod modprobe;

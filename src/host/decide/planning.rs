@@ -5,8 +5,8 @@ use std::slice;
 use super::initramfs::{self, Inclusion};
 use super::parameters::{self, Needed};
 use super::{
-    binding, bound, checks, generated, hook, hugepages, kvmfr, loaders, others, overruled, packages, refusals, samba, update_hook,
-    virtual_functions,
+    binding, bound, checks, generated, hook, hugepages, isolation, kvmfr, loaders, others, overruled, packages, refusals, samba,
+    update_hook, virtual_functions,
 };
 use crate::host::plan::{Command, Edits, Parameter, Plan};
 use crate::host::request::{Bind, Wanted};
@@ -33,6 +33,15 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
         plan.findings.extend(hugepages::conflict(setup, pages));
         needed.extend(hugepages::parameter(pages));
         take(&mut plan, hugepages::edits(host, setup, pages));
+    }
+    if let Some(cpus) = &wanted.isolate {
+        match isolation::refusal(host, cpus) {
+            Some(refusal) => plan.findings.push(refusal),
+            None => {
+                plan.findings.extend(isolation::warning(host));
+                needed.extend(isolation::parameters(host, cpus));
+            }
+        }
     }
     take(&mut plan, parameters::nested_paging(host, setup));
 

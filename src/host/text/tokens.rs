@@ -101,6 +101,8 @@ fn items(token: &str) -> impl Iterator<Item = &str> {
 pub(in crate::host) enum ParameterChange {
     /// This token; one of the same name with the value `off` is replaced by it.
     Set(String),
+    /// This token, and no other value of its name.
+    Only(String),
     /// These items in the value of this name.
     Include(String, Vec<String>),
     /// This item of the value of this name is removed.
@@ -113,7 +115,7 @@ impl fmt::Display for ParameterChange {
     /// As on the command line; what is removed with a leading `-`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Set(token) => f.write_str(token),
+            Self::Set(token) | Self::Only(token) => f.write_str(token),
             Self::Include(name, items) => write!(f, "{name}={}", items.join(",")),
             Self::Without(name, item) => write!(f, "-{name}={item}"),
             Self::Hugepages(size, count) => f.write_str(&pages(size, *count).join(" ")),
@@ -139,7 +141,7 @@ pub(in crate::host) fn without_opposites(text: &str, wants: &[ParameterChange]) 
 /// The command line with these changes undone.
 pub(in crate::host) fn without(text: &str, wants: &[ParameterChange]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| match want {
-        ParameterChange::Set(token) => without_tokens(&text, slice::from_ref(token)),
+        ParameterChange::Set(token) | ParameterChange::Only(token) => without_tokens(&text, slice::from_ref(token)),
         ParameterChange::Hugepages(size, count) => without_tokens(&text, &pages(size, *count)),
         ParameterChange::Include(name, items) => items.iter().fold(text, |text, item| without_item(&text, name, item)),
         ParameterChange::Without(..) => text,
@@ -153,6 +155,7 @@ fn without_tokens(text: &str, tokens: &[String]) -> String {
 fn apply(text: &str, want: &ParameterChange, add: bool) -> String {
     match want {
         ParameterChange::Set(token) => set(text, token, add),
+        ParameterChange::Only(token) => only(text, token, add),
         ParameterChange::Without(name, item) => without_item(text, name, item),
         ParameterChange::Include(name, items) if add => include(text, name, items),
         ParameterChange::Hugepages(size, count) if add => hugepages(text, size, *count),
@@ -174,6 +177,20 @@ fn set(text: &str, token: &str, add: bool) -> String {
         () => None,
     });
     if missing && first_off.is_none() { append(&edited, token) } else { edited }
+}
+
+/// The first token of this name becomes the requested one, and the others are removed.
+fn only(text: &str, token: &str, add: bool) -> String {
+    let name = parse(token).0;
+    let tokens = Tokens::of(text);
+    let kept =
+        tokens.texts().position(|other| other == token).or_else(|| tokens.texts().position(|other| is_named(other, name)).filter(|_| add));
+    let edited = tokens.edit(|index, other| match () {
+        () if !is_named(other, name) => Some(other.to_owned()),
+        () if Some(index) == kept => Some(token.to_owned()),
+        () => None,
+    });
+    if add && kept.is_none() { append(&edited, token) } else { edited }
 }
 
 fn include(text: &str, name: &str, wanted: &[String]) -> String {
@@ -257,6 +274,23 @@ mod tests {
             assert!(has_all(after, &on()));
             assert_eq!(with(after, &on()), after);
         }
+    }
+
+    #[test]
+    fn one_value_of_a_name_is_left() {
+        let only = [ParameterChange::Only("isolcpus=domain,2-3".into())];
+        for (before, after, without_others) in [
+            ("quiet", "quiet isolcpus=domain,2-3", "quiet"),
+            ("isolcpus=1 quiet isolcpus=5", "isolcpus=domain,2-3 quiet", "quiet"),
+            ("isolcpus=1 isolcpus=domain,2-3 x", "isolcpus=domain,2-3 x", "isolcpus=domain,2-3 x"),
+            ("isolcpus=domain,2-3 isolcpus=domain,2-3", "isolcpus=domain,2-3", "isolcpus=domain,2-3"),
+            ("isolcpusx=1", "isolcpusx=1 isolcpus=domain,2-3", "isolcpusx=1"),
+        ] {
+            assert_eq!(with(before, &only), after, "{before:?}");
+            assert!(has_all(after, &only));
+            assert_eq!(without_opposites(before, &only), without_others, "{before:?}");
+        }
+        assert_eq!(without("quiet isolcpus=domain,2-3", &only), "quiet");
     }
 
     #[test]

@@ -32,6 +32,7 @@ const LONG: usize = 8;
 const OTHER_WORDS: &[(&str, &str, &str)] = &[
     ("boot", "order", "libvirt writes the order as the bootindex of each device"),
     ("boot", "once", "libvirt has the order of each start only"),
+    ("machine", "usb", "<controller type='usb'>"),
     ("cpu", "check", "it only warns, as without it"),
     ("cpu", "enforce", "libvirt checks the processor before the start"),
     ("cpu", "hv-passthrough", "libvirt sets each enlightenment that the kernel supports"),
@@ -138,13 +139,20 @@ pub fn compare(script: &[String], imported: &Imported, libvirt: &[String]) -> Co
     found
 }
 
+/// Whether a path is the absolute one of another.
+fn is_absolute(path: &str, of: &str) -> bool {
+    path.starts_with('/') && path.ends_with(&format!("/{}", of.trim_start_matches("./")))
+}
+
 /// For each item of the script the one of the same kind that has most of its properties, the closest pairs first.
 fn pairs(ours: &[Item], theirs: &[Option<Item>]) -> Vec<Option<usize>> {
     let mut all: Vec<(usize, usize, usize)> = Vec::new();
     for (number, item) in ours.iter().enumerate() {
         for (at, other) in theirs.iter().enumerate().filter_map(|(at, other)| Some((at, other.as_ref()?))) {
             if other.kind == item.kind {
-                let shared = item.props.iter().filter(|(name, value)| other.props.get(*name) == Some(value)).count();
+                let is_same = |theirs: &String, value: &String| theirs == value || is_absolute(theirs, value);
+                let shared = item.props.iter().filter(|(name, value)| other.props.get(*name).is_some_and(|theirs| is_same(theirs, value)));
+                let shared = shared.count();
                 all.push((item.props.len().max(other.props.len()) - shared, number, at));
             }
         }
@@ -178,7 +186,7 @@ fn judge(found: &mut Comparison, item: &Item, other: &Item, imported: &Imported)
             meanings.push(format!("{value} is {theirs} here"));
             continue;
         }
-        if theirs.is_some_and(|theirs| theirs.starts_with('/') && theirs.ends_with(&format!("/{value}"))) {
+        if theirs.is_some_and(|theirs| is_absolute(theirs, value)) {
             meanings.push(format!("{name}={value} is absolute"));
             continue;
         }

@@ -137,6 +137,8 @@ fn spelt(value: &str) -> String {
     match value.strip_prefix(OWN).unwrap_or(value) {
         "yes" | "true" => "on".into(),
         "no" | "false" => "off".into(),
+        // Another name of it (`qemu_fsdev_add` of `fsdev/qemu-fsdev-opts.c`).
+        "mapped-xattr" => "mapped".into(),
         _ if value.starts_with("0x") => number(value).map_or_else(|| value.to_owned(), |number| number.to_string()),
         value => value.to_owned(),
     }
@@ -355,7 +357,9 @@ impl Line<'_> {
                 Some(("-", feature)) => (feature.to_owned(), "off".to_owned()),
                 _ => (name, value),
             };
-            item.props.insert(name, value);
+            // QEMU's other name of it.
+            let name = if name == "hv-apicv" { "hv-avic".to_owned() } else { name };
+            item.props.insert(cpu::known(&name).map_or(name.clone(), str::to_owned), value);
         }
     }
 

@@ -12,6 +12,7 @@ pub(super) fn other_language(text: &str, path: &str) -> Option<&'static str> {
         ("fish", &["fish"], "a fish script"),
         ("zsh", &["zsh"], "a zsh script"),
         ("pwsh", &["ps1"], "a PowerShell script"),
+        ("nix-instantiate", &["nix"], "a Nix expression"),
         ("cmd.exe", &["bat", "cmd"], "a Windows batch file"),
     ];
     let by_name = |extensions: &[&str]| first.is_empty() && extensions.contains(&extension.to_lowercase().as_str());

@@ -35,6 +35,7 @@ const WRAPPERS: &[(&str, &str, usize)] = &[
     ("systemd-run", "-u -p -M -H -E -t --unit --property --slice --uid --gid --setenv --description --nice", 0),
     ("systemd-inhibit", "--what --who --why --mode", 0),
     ("runuser", "-u -g -G --user", 0),
+    ("gnome-terminal xterm konsole alacritty kitty foot", "-T --title -geometry --geometry", 0),
     ("stdbuf", "-i -o -e", 0),
     ("cgexec", "-g", 0),
     ("cset", "-s -u -g", 1),
@@ -144,7 +145,7 @@ pub(super) fn is_qemu(word: &str) -> bool {
             .strip_prefix('$')
             .is_some_and(|name| name.to_uppercase().contains("QEMU") && name.chars().all(|c| c.is_alphanumeric() || c == '_'))
     };
-    name.starts_with("qemu-system-") || name == "qemu-kvm" || name == "kvm" || is_variable()
+    name.starts_with("qemu-system-") || name == "qemu-kvm" || name == "kvm" || word.ends_with("bin/qemu") || is_variable()
 }
 
 #[cfg(test)]

@@ -10,9 +10,8 @@ use crate::xml::Fragment;
 
 /// The controllers that a script names, in order.
 struct Controllers {
-    scsi: Vec<(String, String)>,
-    /// By name; `""` is the one built into a machine with PCI Express.
-    sata: Vec<String>,
+    /// The models of the SCSI controllers.
+    scsi: Vec<String>,
     /// The names of the I/O threads; libvirt numbers them.
     threads: Vec<String>,
 }
@@ -30,7 +29,8 @@ const SHORT: [(&str, &str, usize); 7] = [
 
 pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>) {
     let threads = iothreads(draft);
-    let controllers = Controllers { scsi: scsi(draft, &threads), sata: sata(draft), threads };
+    let controllers = Controllers { scsi: scsi(draft, &threads), threads };
+    sata(draft);
     let mut disks = Vec::new();
     // IDE indexes of disks that are passed to QEMU unchanged.
     let mut kept = Vec::new();
@@ -57,6 +57,10 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>
             draft.keep(index, "the device has no drive");
             continue;
         };
+        if is_on_unknown(draft, index) {
+            draft.keep(index, "libvirt has no element for its controller");
+            continue;
+        }
         let Some(file) = nodes::take(draft, &node) else {
             draft.keep(index, "libvirt has no element for its block node");
             continue;
@@ -66,10 +70,31 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>
         of_device(draft, index, &mut disk, &controllers);
         disks.push(disk);
     }
+    of_sockets(draft, &mut disks, &controllers);
     floppies(draft, &mut disks);
     protect(draft, &mut disks);
     place(draft, &mut disks, &kept);
     write(draft, disks, around);
+}
+
+/// Disks that another process serves.
+fn of_sockets(draft: &mut Draft, disks: &mut Vec<Disk>, controllers: &Controllers) {
+    for index in draft.devices(&["disk vhostuser"]) {
+        let socket =
+            draft.behind(index, "chardev", "chardev").filter(|socket| draft.peek(*socket, "server").is_none_or(|on| !table::is_on(on)));
+        let Some((socket, path)) = socket.and_then(|socket| Some((socket, draft.take(socket, "path")?))) else {
+            draft.keep(index, "libvirt has no element for its backend");
+            continue;
+        };
+        let file = File { format: "raw".to_owned(), options: vec![socket], ..File::default() };
+        let mut disk = Disk::new(file, "virtio", "disk", index);
+        disk.element = draft.element(index, "disk vhostuser");
+        disk.element.set("source@path", path);
+        draft.fill(socket, "chardev", &mut disk.element);
+        of_device(draft, index, &mut disk, controllers);
+        draft.needs_shared_memory = true;
+        disks.push(disk);
+    }
 }
 
 /// The controller of floppies is libvirt's own; it has their boot order.
@@ -126,11 +151,11 @@ fn iothreads(draft: &mut Draft) -> Vec<String> {
     names
 }
 
-/// The names and models of the SCSI controllers, in order.
-fn scsi(draft: &mut Draft, threads: &[String]) -> Vec<(String, String)> {
-    let mut names = Vec::new();
+/// The models of the SCSI controllers, in order.
+fn scsi(draft: &mut Draft, threads: &[String]) -> Vec<String> {
+    let mut models = Vec::new();
     for index in draft.devices(&["controller scsi"]) {
-        let mut controller = Fragment::new("controller").with("type", "scsi").with("index", names.len());
+        let mut controller = Fragment::new("controller").with("type", "scsi").with("index", models.len());
         let element = draft.element(index, "controller scsi");
         let model = element.attribute("model").unwrap_or_default();
         // The model of a transitional device does not say that it is virtio-scsi, which it is.
@@ -141,30 +166,23 @@ fn scsi(draft: &mut Draft, threads: &[String]) -> Vec<(String, String)> {
             controller.push("", child.clone());
         }
         iothread(draft, index, threads, &mut controller);
-        let id = draft.take(index, "id").unwrap_or_default();
-        draft.renamed.push((id.clone(), format!("scsi{}", names.len())));
-        names.push((id, model));
+        draft.add_controller(Some(index), "scsi", 1, "scsi", models.len());
+        models.push(model);
         draft.native(index, "<controller type='scsi'>");
         draft.finish(index, controller);
     }
-    names
+    models
 }
 
 /// AHCI controllers; a machine with PCI Express has one before them.
-fn sata(draft: &mut Draft) -> Vec<String> {
-    let mut names = if draft.is_express { vec![String::new()] } else { Vec::new() };
+fn sata(draft: &mut Draft) {
     for index in draft.devices(&["controller sata"]) {
-        let id = draft.take(index, "id").unwrap_or_default();
-        // Without an id its disks cannot be distinguished from those of other controllers.
-        if !id.is_empty() {
-            draft.device(Fragment::new("controller").with("type", "sata").with("index", names.len()));
-            draft.renamed.push((id.clone(), format!("sata{}", names.len())));
-            names.push(id);
-        }
+        let number = draft.count_controllers("sata");
+        draft.device(Fragment::new("controller").with("type", "sata").with("index", number));
+        draft.add_controller(Some(index), "ide", 6, "sata", number);
         draft.ignore_address(index);
         draft.native(index, "<controller type='sata'>");
     }
-    names
 }
 
 /// The I/O thread of a device, or those of its queues.
@@ -188,12 +206,20 @@ fn has_scheme(path: &str) -> bool {
     path.split_once(':').is_some_and(|(scheme, _)| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+'))
 }
 
+/// Whether a disk is on a controller of the script for which libvirt has no element.
+fn is_on_unknown(draft: &Draft, device: usize) -> bool {
+    let driver = draft.peek(device, "driver").unwrap_or_default();
+    ["ide-", "scsi-"].iter().any(|of| driver.starts_with(of)) && draft.is_on_unknown(device)
+}
+
 fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<Disk> {
     let device = draft.peek(index, "id").filter(|id| !id.is_empty()).and_then(|id| draft.with("device", "drive", id));
     let scheme = draft.peek(index, "file").is_some_and(has_scheme);
-    let is_disk = |device: usize| draft.options[device].driver().is_some_and(|driver| table::group(driver, &["disk"]).is_some());
+    let is_disk = |device: usize| {
+        draft.options[device].driver().is_some_and(|driver| table::group(driver, &["disk"]).is_some()) && !is_on_unknown(draft, device)
+    };
     if scheme || !device.is_none_or(is_disk) {
-        let why = if scheme { "it is not a file or device" } else { "libvirt has no element for its device" };
+        let why = if scheme { "it is not a file or device" } else { "libvirt has no element for its device, or for its controller" };
         draft.keep(index, why);
         if let Some(device) = device {
             draft.keep(device, why);
@@ -252,28 +278,29 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
     if disk.bus == "virtio" && model != "virtio" {
         disk.element.set("@model", model);
     }
-    let bus = draft.take(index, "bus").unwrap_or_default();
-    let (at, port) = bus.rsplit_once('.').unwrap_or((&bus, ""));
-    let port: Option<usize> = port.parse().ok();
     let [unit, channel, id, lun] = ["unit", "channel", "scsi-id", "lun"].map(|name| draft.number::<usize>(index, name));
-    match disk.bus.as_str() {
-        "ide" => match controllers.sata.iter().position(|name| name == if at == "ide" { "" } else { at }) {
-            // To QEMU each port is a separate bus.
-            Some(controller) if !bus.is_empty() => {
-                disk.bus = "sata".into();
-                disk.place = DiskAddress { controller: Some(controller), unit: port, ..DiskAddress::default() };
-            }
-            _ => disk.place = DiskAddress { bus: port, unit, ..DiskAddress::default() },
-        },
-        "scsi" => {
-            let controller = controllers.scsi.iter().position(|(name, _)| !name.is_empty() && name == at);
-            let is_narrow = controllers.scsi.get(controller.unwrap_or(0)).is_some_and(|(_, model)| !model.starts_with("virtio"));
+    let kinds: &[&str] = if disk.bus == "ide" { &["ide", "sata"] } else { &["scsi"] };
+    let on = draft.controller(index, kinds).map(|(controller, bus)| (controller.kind, controller.number, bus));
+    match (disk.bus.as_str(), on) {
+        // To QEMU each port is a separate bus.
+        ("ide", Some(("sata", number, port))) => {
+            disk.bus = "sata".into();
+            disk.place = DiskAddress { controller: Some(number), unit: port, ..DiskAddress::default() };
+        }
+        ("ide", on) => disk.place = DiskAddress { bus: on.and_then(|(.., bus)| bus), unit, ..DiskAddress::default() },
+        ("scsi", on) => {
+            let controller = on.map(|(_, number, _)| number);
+            let is_narrow = controllers.scsi.get(controller.unwrap_or(0)).is_some_and(|model| !model.starts_with("virtio"));
             // On a narrow (old) controller libvirt's unit is QEMU's SCSI id.
             let (target, unit) = if is_narrow { (None, id.or(lun)) } else { (id, lun) };
             disk.place = DiskAddress { controller, bus: channel, target, unit, index: None };
         }
         _ => disk.place.unit = unit,
     }
+    if on.is_some() {
+        draft.take(index, "bus");
+    }
+    draft.write_controller(index, &mut disk.element);
     draft.ignore_address(index);
     disk.file.options.push(index);
     draft.native(index, "<disk>");

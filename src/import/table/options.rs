@@ -63,7 +63,6 @@ pub(in crate::import) const VALUES: &[(&str, &str, &str)] = &[
 /// Options without meaning under libvirt, and why.
 pub(in crate::import) const MEANINGLESS: &[(&str, &str)] = &[
     ("nodefaults no-user-config nodefconfig", "libvirt always sets this"),
-    ("monitor qmp qmp-pretty mon", "libvirt uses the monitor itself: virsh qemu-monitor-command"),
     ("daemonize pidfile runas chroot sandbox add-fd no-shutdown no-quit msg user", "libvirt starts QEMU and manages it"),
     ("S", "vgapt start --paused"),
     ("full-screen alt-grab ctrl-grab no-frame portrait rotate", "libvirt opens no window"),

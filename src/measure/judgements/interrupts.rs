@@ -1,6 +1,7 @@
-//! Interrupts on the host CPUs of the virtual ones, and exits.
+//! Interrupts on the host CPUs of the virtual ones.
 
-use super::seen::{LITTLE, Seen, listed};
+use super::exits::MANY_EXITS;
+use super::seen::{Seen, listed};
 use crate::measure::differences::rounded;
 use crate::measure::measured::{InterruptRate, Judgement};
 use crate::model::Reading;
@@ -9,10 +10,6 @@ use crate::model::Reading;
 const FEW: f64 = 10.0;
 /// The kernel's tick is at most 1000 a second (`CONFIG_HZ`).
 const TICKS: f64 = 1100.0;
-/// Exits a second of one virtual CPU from which the host's part of its time is reported.
-const MANY_EXITS: f64 = 1000.0;
-/// Percent of a virtual CPU's time in the host from which it is reported.
-const MUCH_HOST: f64 = 20.0;
 
 /// Interrupts of the host's devices on the guest's CPUs.
 pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
@@ -23,17 +20,30 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     let Some(interrupts) = seen.interrupts else {
         return Some(Judgement::unknown(code, subject, "/proc/interrupts could not be read"));
     };
+    let left: String = seen.subject.left_alone.iter().map(|said| format!("; {said}")).collect();
     let is_device = |one: &&InterruptRate| !one.is_own && one.name.bytes().all(|byte| byte.is_ascii_digit());
     let devices: Vec<&InterruptRate> = interrupts.iter().filter(is_device).collect();
     let Some(worst) = devices.first().filter(|worst| worst.per_second >= FEW) else {
-        return Some(Judgement::good(code, subject, "no device of the host interrupts the guest's host CPUs"));
+        return Some(Judgement::good(code, subject, format!("no device of the host interrupts the guest's host CPUs{left}")));
     };
     let words = |one: &&InterruptRate| format!("{} ({}) {} a second on {}", one.name, one.about, one.per_second, one.cpus);
     let many: Vec<String> = devices.iter().filter(|one| one.per_second >= FEW).take(3).map(words).collect();
     let spent = seen.cores.iter().map(|core| core.interrupts + core.softirqs).fold(0.0, f64::max);
-    let rest = seen.rest();
-    let remedy = if rest.0.is_empty() { String::new() } else { format!("echo {rest} > /proc/irq/{}/smp_affinity_list", worst.name) };
-    let text = format!("each is an exit of the guest that runs there: {}", listed(&many));
+    let remedy = match (seen.rest(), seen.subject.moves_interrupts) {
+        (rest, _) if rest.0.is_empty() => String::new(),
+        _ if seen.subject.fixed.contains(&worst.name) => format!("vgapt prepare --isolate {}", seen.cpus),
+        (rest, Some(false)) => {
+            let always = format!("from the next start vgapt's hook does that: vgapt define {} --move-interrupts yes", seen.name());
+            format!("echo {rest} > /proc/irq/{}/smp_affinity_list; {always}", worst.name)
+        }
+        (rest, _) => {
+            format!(
+                "echo {rest} > /proc/irq/{}/smp_affinity_list; from the next start vgapt's hook does that for all: vgapt prepare",
+                worst.name
+            )
+        }
+    };
+    let text = format!("each is an exit of the guest that runs there: {}{left}", listed(&many));
     Some(Judgement::good(code, subject, text).costs(spent + worst.per_second / 1000.0, remedy).percent(rounded(spent)))
 }
 
@@ -74,41 +84,4 @@ pub(super) fn card_interrupts(seen: &Seen<'_>) -> Option<Judgement> {
         }
         Reading::Unknown(because) => Judgement::unknown(code, subject, because),
     })
-}
-
-pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
-    let (code, subject) = ("exits", "exits");
-    let exits = match seen.exits {
-        Reading::Known(exits) => exits,
-        Reading::Unknown(because) => return Judgement::unknown(code, subject, &format!("{because}: KVM's counters are for root only")),
-        Reading::Absent => {
-            return Judgement::unknown(
-                code,
-                subject,
-                "KVM has no counters for it in /sys/kernel/debug/kvm: debugfs is not mounted, or QEMU does not use KVM",
-            );
-        }
-    };
-    let rate = |name: &str| exits.get(name).copied().unwrap_or_default();
-    let Some(total) = exits.get("exits") else {
-        return Judgement::unknown(code, subject, "KVM does not count its exits here");
-    };
-    let mut reasons: Vec<(&str, f64)> = exits
-        .iter()
-        .filter(|(name, _)| name.ends_with("_exits") || ["hypercalls", "pf_taken"].contains(&name.as_str()))
-        .map(|(name, rate)| (name.trim_end_matches("_exits"), *rate))
-        .collect();
-    reasons.sort_by(|one, other| other.1.total_cmp(&one.1));
-    let reasons: Vec<String> = reasons.iter().take(4).map(|(name, rate)| format!("{name} {rate}")).collect();
-    let of = if reasons.is_empty() { String::new() } else { format!(", of these {}", listed(&reasons)) };
-    let (guest, host) = seen.vcpus.iter().fold((0.0, 0.0), |(guest, host), vcpu| (guest + vcpu.guest, host + vcpu.host));
-    let share = if guest + host > 0.0 { rounded(100.0 * host / (guest + host)) } else { 0.0 };
-    // Documentation/virt/kvm/halt-polling.rst: the host waits a little before it sleeps.
-    let polled = rounded((rate("halt_poll_success_ns") + rate("halt_poll_fail_ns")) / 1e7);
-    let polled = if polled >= LITTLE { format!("; halt polling took {polled} % of a host CPU") } else { String::new() };
-    let text = format!("{total} a second{of}; {share} % of the virtual CPUs' time was in the host{polled}");
-    let judgement = Judgement::good(code, subject, text);
-    #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
-    let each = total / (seen.vcpus.len().max(1) as f64);
-    if each >= MANY_EXITS && share >= MUCH_HOST { judgement.costs(share, "").percent(share) } else { judgement }
 }

@@ -60,8 +60,7 @@ pub(super) fn link(link: &Link) -> Judgement {
     let now = words(speed, width);
     if width >= most_width && speed >= most_speed {
         let port = if link.is_limited_by_port { "; the function could do more, its slot cannot" } else { "" };
-        let sleeps = if link.sleeps == Some(true) { "; it may sleep (ASPM L1)" } else { "" };
-        return Judgement::good(code, &subject, format!("{now}, the most that card and slot can do{port}{sleeps}"));
+        return Judgement::good(code, &subject, format!("{now}, the most that card and slot can do{port}"));
     }
     let share = share(speed.saturating_mul(width), most_speed.saturating_mul(most_width));
     let text = format!("{now}, and card and slot can do {}: {share} % of that", words(most_speed, most_width));
@@ -71,4 +70,49 @@ pub(super) fn link(link: &Link) -> Judgement {
         "measure again while the guest draws: many cards lower the speed while they are idle; if it stays, look for the speed of the slot in the firmware settings"
     };
     Judgement::good(code, &subject, text).costs((100.0 - share) * 0.12, remedy)
+}
+
+/// Whether the links of the passed functions may sleep while nothing is sent, from which they take microseconds to wake
+/// (Documentation/power/pci.rst; a PCI Express device says itself how long it may take).
+pub(super) fn aspm(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("aspm", "sleep of links");
+    let first = seen.surroundings.links.first()?;
+    let policy = match &seen.surroundings.aspm_policy {
+        Reading::Known(policy) => policy,
+        Reading::Unknown(because) => return Some(Judgement::unknown(code, subject, because)),
+        Reading::Absent => {
+            let because = "this kernel does not manage it (CONFIG_PCIEASPM): the links are as the firmware left them";
+            return Some(Judgement::unknown(code, subject, because));
+        }
+    };
+    let states = |link: &Link| {
+        let states = link.sleeps.as_ref().map(|states| if states.is_empty() { "none".to_owned() } else { states.join(", ") });
+        format!("{} {}", link.address.short(), states.unwrap_or_else(|| "unknown".to_owned()))
+    };
+    let each: Vec<String> = seen.surroundings.links.iter().map(states).collect();
+    let text = format!("the host's policy is {policy}; states in which links may sleep: {}", listed(&each));
+    if ["powersave", "powersupersave"].contains(&policy.as_str()) && first.sleeps.as_ref().is_none_or(|states| !states.is_empty()) {
+        let remedy = "echo performance > /sys/module/pcie_aspm/parameters/policy; that counts until the host boots again";
+        return Some(Judgement::good(code, subject, text).costs(0.5, remedy));
+    }
+    Some(match seen.surroundings.links.iter().all(|link| link.sleeps.is_some()) {
+        true => Judgement::good(code, subject, text),
+        false => Judgement::unknown(code, subject, &format!("the kernel does not say it of each link: {text}")),
+    })
+}
+
+/// How much the guest's clock may differ from the host's: an agent answers within milliseconds.
+const LEAST_LATE: f64 = 0.2;
+
+/// What the guest itself says: whether its clock runs as fast as the host's. It does not where it loses ticks.
+pub(super) fn agent(seen: &Seen<'_>) -> Judgement {
+    let (code, subject) = ("guest-clock", "guest's clock");
+    let clock = match &seen.surroundings.agent {
+        Reading::Known(clock) => clock,
+        Reading::Absent => return Judgement::unknown(code, subject, "the domain has no channel for a guest agent"),
+        Reading::Unknown(because) => return Judgement::unknown(code, subject, because),
+    };
+    let (guest, host) = (clock.guest.as_secs_f64(), clock.host.as_secs_f64());
+    let judgement = Judgement::good(code, subject, format!("{guest:.2} s passed in the guest (its agent says), {host:.2} s on the host"));
+    if (guest - host).abs() < LEAST_LATE { judgement } else { judgement.costs(5.0, "") }
 }

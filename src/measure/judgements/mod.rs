@@ -1,6 +1,7 @@
 //! One function for each judgement.
 
 mod cores;
+mod exits;
 mod interrupts;
 mod machine;
 mod seen;
@@ -8,17 +9,20 @@ mod seen;
 pub(super) use seen::Seen;
 
 use cores::{frequency, idle, load, own_threads, pinning, steal, waiting};
-use interrupts::{card_interrupts, exits, interrupts, timer};
-use machine::{link, node, pages};
+use exits::{exits, reasons};
+use interrupts::{card_interrupts, interrupts, timer};
+use machine::{agent, aspm, link, node, pages};
 
 use super::measured::Judgement;
 
 pub(super) fn all(seen: &Seen<'_>) -> Vec<Judgement> {
     let mut all = vec![pinning(seen), load(seen), own_threads(seen)];
     all.extend([waiting(seen), interrupts(seen), timer(seen), steal(seen), node(seen)].into_iter().flatten());
-    all.extend([pages(seen), exits(seen)]);
+    all.extend([pages(seen), exits(seen), reasons(seen)]);
     all.extend(card_interrupts(seen));
     all.extend([frequency(seen), idle(seen)].into_iter().flatten());
     all.extend(seen.surroundings.links.iter().map(link));
+    all.extend(aspm(seen));
+    all.push(agent(seen));
     all
 }

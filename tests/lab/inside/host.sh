@@ -46,6 +46,18 @@ what_is_booted_is_whole() {
 a_domain_with_the_hook() {
   vgapt prepare --gpu 02:00.0 --bind start --yes
   vgapt define it --os linux --gpu 02:00.0 --memory 512M --cpus 1 --hugepages
+  affinities >/var/tmp/affinities
+}
+
+# The CPUs that each interrupt may go to which somebody has requested, but for the passed card's, and those that come later.
+affinities() {
+  local number actions
+  for number in /proc/irq/[0-9]*; do
+    actions=$(<"/sys/kernel/irq/${number##*/}/actions") || continue
+    case $actions in '' | vfio* | snd_hda_intel*) continue ;; esac
+    echo "${number##*/} $actions $(<"$number/smp_affinity_list")"
+  done
+  echo "later $(</proc/irq/default_smp_affinity)"
 }
 
 # All that the hook of `it` took is returned.
@@ -53,5 +65,6 @@ all_is_at_rest() {
   within 20 at_home 02:00.0 02:00.1
   same 'huge pages' 0 "$(</proc/sys/vm/nr_hugepages)"
   same 'processors of the host' '' "$(systemctl show -P AllowedCPUs system.slice)"
+  affinities | diff /var/tmp/affinities - || wrong 'interrupts are not where they were'
   same 'what is taken' '' "$(find /run/vgapt -name '*.json')"
 }

@@ -45,6 +45,7 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
         (Part::Numa, numa),
         (Part::Guest, guest::settings(question, is_pinned)),
         (Part::Pages, memory::pages(question)),
+        (Part::Allocation, memory::allocation(question)),
         (Part::Sharing, sharing::settings(question)),
         (Part::Regions, processor::regions(question)),
         (Part::Iommufd, iommufd::settings(question)),

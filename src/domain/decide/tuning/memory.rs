@@ -32,6 +32,22 @@ pub(super) fn pages(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
     Some(page.map(put).into_iter().collect())
 }
 
+/// Memory of a domain with a passed device is all allocated at its start, because it is pinned; pinning clears one page after
+/// another in one thread, which takes four fifths of its time (QEMU commit 4d83de6da265). So it is allocated before, by as
+/// many threads as the guest has processors (`host_memory_backend_init` of QEMU's backends/hostmem.c). libvirt does that
+/// for huge pages by itself. Written for a new domain from vgapt's template, and again when its devices or its pages change.
+pub(super) fn allocation(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
+    let TuningInput { base, wanted, passed, .. } = question;
+    let was_written = base.last.as_ref().is_some_and(|last| last.written.has(Part::Allocation));
+    let is_changed = was_written && base.differs(|request| (request.hugepages, request.gpu.clone(), request.pci.clone()));
+    if !question.is_ours() && !is_changed {
+        return None;
+    }
+    let is_pinned_in_small_pages = !passed.is_empty() && !wanted.hugepages;
+    let immediate = Edit::put(Part::Allocation, "memoryBacking/allocation").with("mode", "immediate");
+    Some(is_pinned_in_small_pages.then_some(immediate).into_iter().collect())
+}
+
 /// `strict`: if the nodes have too little free memory, the start fails, instead of a guest that is always slow. If the nodes are too small for the guest, the setting is omitted with a warning. Decided with the
 /// pinning, and again if the memory changes; `None` leaves it unchanged.
 pub(super) fn numa(question: &TuningInput<'_>, decided: Option<CpuSet>) -> Option<(Vec<Edit>, Option<Finding>)> {

@@ -17,6 +17,11 @@ impl Variables<'_> {
         if inside == "*" {
             return vec![self.arguments.join(&self.separator())];
         }
+        let from = inside.strip_prefix("@:").or_else(|| inside.strip_prefix("*:")).and_then(|from| from.trim().parse::<usize>().ok());
+        if let Some(from) = from.filter(|from| *from > 0 && (self.arguments_known || !self.arguments.is_empty())) {
+            let rest = self.arguments.get(from - 1..).unwrap_or_default();
+            return if self.budget.take_words(rest) { rest.to_vec() } else { Vec::new() };
+        }
         if let Some(counted) = inside.strip_prefix('#').filter(|name| !name.is_empty()) {
             return vec![self.length(counted).unwrap_or_else(|| self.unknown(inside))];
         }
@@ -39,7 +44,18 @@ impl Variables<'_> {
                 let all = self.elements(name);
                 // An array that is never set is asked for: it may come from a file that is not read.
                 let is_set = self.set.contains_key(name) || !all.is_empty();
-                return if !rest.is_empty() {
+                let choice = rest.strip_prefix(':').unwrap_or(rest).split_at_checked(1);
+                return if let Some((sign @ ("-" | "+"), word)) = choice {
+                    if !is_set {
+                        self.note_default(name);
+                    }
+                    match (sign, all.is_empty()) {
+                        ("-", false) => all,
+                        ("+", false) if word.contains(&format!("${{{name}[{key}]}}")) => all,
+                        ("-", true) | ("+", false) => Some(self.nested(word)).filter(|word| !word.is_empty()).into_iter().collect(),
+                        _ => Vec::new(),
+                    }
+                } else if !rest.is_empty() {
                     vec![self.unknown(inside)]
                 } else if !is_set {
                     vec![self.unknown(&format!("{name}[{key}]"))]

@@ -3,6 +3,7 @@
 use super::super::budget::WORD;
 use super::super::command::Part;
 use super::super::condition::Truth;
+use super::super::marks::has_unknown;
 use super::super::word::{Piece, Word, assignment, is_name};
 use super::{ROUNDS, Reader};
 
@@ -58,7 +59,10 @@ impl Reader<'_> {
             }
             return;
         }
-        let values: Vec<String> = words.iter().flat_map(|word| self.variables.words(word)).collect();
+        let mut values: Vec<String> = words.iter().flat_map(|word| self.variables.words(word)).collect();
+        if let Some(said) = (self.variables.given)(name).filter(|_| !append && values.iter().any(|value| has_unknown(value))) {
+            values = said.split_whitespace().map(str::to_owned).collect();
+        }
         let now = self.variables.set.entry(name.to_owned()).or_default();
         if append {
             now.extend(values);
@@ -79,6 +83,8 @@ impl Reader<'_> {
                         }
                         self.variables.defaulted.borrow_mut().clear();
                         let text = self.variables.text(&value);
+                        // A value that is known only when the script runs can be given.
+                        let text = if has_unknown(&text) && !append { (self.variables.given)(&name).unwrap_or(text) } else { text };
                         let of = std::mem::take(&mut *self.variables.defaulted.borrow_mut());
                         let name = self.key(&name);
                         match of.is_empty() {

@@ -142,7 +142,9 @@ impl Reader<'_> {
         steps.iter().filter(affordable).any(|step| match (&step.command, step.parts()) {
             (Command::Group(body), _) => self.ends(body, depth),
             (_, Some((first, parts))) => {
-                matches!(first, "exit" | "return" | "break" | "continue")
+                // A loop that searches ends with what it has found.
+                let finds = || first == "break" && !self.effects(steps, depth).is_empty();
+                (matches!(first, "exit" | "return" | "break" | "continue") && !finds())
                     || (first == "exec" && parts.len() > 1 && !starts_qemu(step))
                     || self.called(first, depth).is_some_and(|body| self.ends(body, depth + 1))
             }

@@ -1,23 +1,29 @@
 //! `vgapt measure`.
 
+mod tracing;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use tracing::Tracing;
 
 use super::Context;
 use super::shared::existing::{Existing, running_xml};
 use super::shared::refused::{self, Refused};
 use super::shared::user_file;
 use crate::discovery::{self, Scope};
+use crate::domain;
 use crate::domain_xml;
 use crate::hypervisor::Hypervisor;
 use crate::interrupt::{Interrupt, Interrupted};
+use crate::life;
 use crate::measure::{self, Change, Measured, Subject};
-use crate::model::{Finding, Next, PciAddress, Sample, shell_word};
+use crate::model::{Finding, GuestClock, Next, PciAddress, Reading, Sample, Surroundings, shell_word};
 use crate::output::{self, Answer, Form, Outcome};
 use crate::problem::Problem;
 use crate::root::Root;
@@ -116,10 +122,19 @@ impl Arguments {
         let pid = qemu(root, name, running.root())?;
         let host = context.host(Some(root), Scope::All)?;
         let functions = existing.functions();
-        let subject = subject(name, running.root(), &host, &functions);
+        let mut subject = subject(name, running.root(), &host, &functions);
+        subject.moves_interrupts = domain::needs(&running).known().map(|needs| needs.moves_interrupts);
+        match context.target(root).and_then(|target| life::interrupts_left(name, &target)) {
+            Ok(left) => (subject.fixed, subject.left_alone) = (left.fixed, left.said),
+            Err(error) => subject.left_alone = vec![format!("what the hook could not move is unknown: {error:#}")],
+        }
+        let clock = Clock::begin(*connection, name, running.root())?;
+        let tracing = Tracing::begin(root, &context.target(root)?);
         let samples = self.samples(watched, pid)?;
+        let exit_reasons = tracing.map_or_else(Reading::Unknown, |tracing| tracing.end(root));
+        let agent = clock.end(*connection, name)?;
         let cpus = measure::host_cpus(&subject, &samples);
-        let mut surroundings = discovery::surroundings(root, pid, &functions, &cpus);
+        let mut surroundings = Surroundings { agent, exit_reasons, ..discovery::surroundings(root, pid, &functions, &cpus) };
         if root.is_live() {
             let versions = [("libvirt", connection.abilities()?.version), ("QEMU", connection.qemu_version()?)];
             let known = versions.into_iter().filter_map(|(program, version)| Some((program.to_owned(), dotted(version?))));
@@ -145,7 +160,7 @@ impl Arguments {
             sample.ok_or_else(|| anyhow::Error::from(ended(&self.name)))
         };
         let mut samples = vec![take()?];
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         for slice in 1..=slices {
             watched.interrupt.pause((whole * slice / slices).saturating_sub(begun.elapsed()));
             if watched.interrupt.came() {
@@ -157,6 +172,32 @@ impl Arguments {
         // Another process may have got its number.
         let is_same = samples.first().map(started) == samples.last().map(started);
         is_same.then_some(samples).ok_or_else(|| ended(&self.name).into())
+    }
+}
+
+/// The guest's clock and the host's at the beginning; it is absent where the domain has no channel for an agent.
+struct Clock(Reading<(Duration, Instant)>);
+
+const NO_ANSWER: &str = "no agent answers in the guest: install qemu-guest-agent there";
+
+impl Clock {
+    fn begin(connection: &dyn Hypervisor, name: &str, domain: Element<'_>) -> Result<Self> {
+        if domain_xml::agent_channel(domain).is_none() {
+            return Ok(Self(Reading::Absent));
+        }
+        let time = connection.guest_time(name)?;
+        Ok(Self(time.map_or_else(|| Reading::Unknown(NO_ANSWER.to_owned()), |time| Reading::Known((time, Instant::now())))))
+    }
+
+    fn end(self, connection: &dyn Hypervisor, name: &str) -> Result<Reading<GuestClock>> {
+        let (before, since) = match self.0 {
+            Reading::Known(begun) => begun,
+            Reading::Absent => return Ok(Reading::Absent),
+            Reading::Unknown(because) => return Ok(Reading::Unknown(because)),
+        };
+        let time = connection.guest_time(name)?;
+        let clock = |after: Duration| Reading::Known(GuestClock { guest: after.saturating_sub(before), host: since.elapsed() });
+        Ok(time.map_or_else(|| Reading::Unknown(NO_ANSWER.to_owned()), clock))
     }
 }
 
@@ -201,7 +242,14 @@ fn line(answer: &Answer) -> String {
 
 fn root(context: &Context) -> Result<Root> {
     let refuse = |what: &str| Problem::new(format!("{what}, where nothing can be measured"), "run it on the host where the domain runs");
-    let root = context.root()?.ok_or_else(|| refuse("the domain is on another host than this one"))?;
+    let elsewhere = || {
+        refuse(if context.uri().is_test() {
+            "the domains of libvirt's test driver run nowhere"
+        } else {
+            "the domain is on another host than this one"
+        })
+    };
+    let root = context.root()?.ok_or_else(elsewhere)?;
     if root.is_capture() {
         return Err(refuse("a capture holds one moment of a host").into());
     }
@@ -257,6 +305,9 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         online: host.topology.online.clone(),
         nodes: if has_several { nodes } else { BTreeMap::new() },
         can_be_pinned: vcpus.is_some_and(|vcpus| topology::pin(&host.topology, &demand(vcpus)).is_ok()),
+        moves_interrupts: None,
+        fixed: Vec::new(),
+        left_alone: Vec::new(),
         functions: functions.iter().map(PciAddress::to_string).collect(),
     }
 }

@@ -1,0 +1,121 @@
+//! irqbalance distributes interrupts over all CPUs every few seconds: it is told which to leave out, over its socket, as
+//! `irqbalance-ui` does (`sock_handle` of its irqbalance.c).
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::taken::{self, Ledger, Taken};
+use crate::model::CpuSet;
+use crate::root::Root;
+use crate::target::Target;
+use crate::target::files::{LostAttributes, State};
+
+/// Where its socket is since 1.5.
+const SOCKETS: &str = "/run/irqbalance";
+/// What it was told last. It answers with that only after its next round.
+const TOLD: &str = "/run/vgapt/irqbalance";
+
+/// How long after the end of its round its answer is trusted again, in seconds.
+const MARGIN: u64 = 5;
+
+/// What vgapt added to the CPUs that it leaves out, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    at: u64,
+    added: String,
+}
+
+/// Tells it to leave out the CPUs of all guests. Returns what is wrong if it runs and cannot be told.
+pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target) -> Result<Option<String>> {
+    let Some(pid) = running(root).filter(|_| target.is_live()) else { return Ok(None) };
+    let unreached = |error: anyhow::Error| {
+        Some(format!(
+            "irqbalance could not be told, and may move interrupts onto the guest's CPUs: {error:#}; set IRQBALANCE_BANNED_CPULIST={cpus} for it"
+        ))
+    };
+    let others = ledger.of_others()?;
+    let of_first = others.iter().find_map(|taken| if let Taken::Balancer { before, .. } = taken { Some(before.clone()) } else { None });
+    let before: CpuSet = match of_first {
+        Some(first) => first.parse().map_err(anyhow::Error::msg)?,
+        None => match left_out(pid, root, target) {
+            Ok(before) => before,
+            Err(error) => return Ok(unreached(error)),
+        },
+    };
+    ledger.note(Taken::Balancer { cpus: cpus.to_string(), before: before.to_string() })?;
+    Ok(tell(pid, &before, &of_guests(cpus, &others)?, root, target).err().and_then(unreached))
+}
+
+pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
+    let Taken::Balancer { before, .. } = taken else { return Ok(()) };
+    // One that ended was told nothing that the next one knows.
+    let Some(pid) = running(root).filter(|_| target.is_live()) else { return Ok(()) };
+    let before: CpuSet = before.parse().map_err(anyhow::Error::msg)?;
+    tell(pid, &before, &of_guests(&CpuSet::default(), &ledger.of_others()?)?, root, target)
+}
+
+/// The CPUs of all guests.
+fn of_guests(own: &CpuSet, others: &[Taken]) -> Result<CpuSet> {
+    let mut all = own.clone();
+    for other in others {
+        if let Taken::Balancer { cpus, .. } = other {
+            all.0.extend(cpus.parse::<CpuSet>().map_err(anyhow::Error::msg)?.0);
+        }
+    }
+    Ok(all)
+}
+
+/// Its process: that of its socket; without one, another of its name, which then cannot be asked.
+fn running(root: &Root) -> Option<u32> {
+    let is_it = |pid: &u32| root.attribute(&format!("/proc/{pid}/comm")).is_some_and(|name| name == "irqbalance");
+    let of_socket = |name: String| name.strip_prefix("irqbalance")?.strip_suffix(".sock")?.parse::<u32>().ok();
+    let of_sockets = root.names(SOCKETS).into_iter().filter_map(of_socket).find(is_it);
+    of_sockets.or_else(|| root.names("/proc").into_iter().filter_map(|name| name.parse().ok()).find(is_it))
+}
+
+/// The CPUs that it leaves out, but for those that vgapt told it a moment ago.
+fn left_out(pid: u32, root: &Root, target: &Target) -> Result<CpuSet> {
+    let answer = ask(pid, "setup", target)?;
+    let mut words = answer.split_whitespace();
+    let mut value = |name: &str| words.by_ref().find(|word| *word == name).and_then(|_| words.next());
+    let (Some(round), Some(banned)) = (value("SLEEP").and_then(|round| round.parse::<u64>().ok()), value("BANNED")) else {
+        bail!("its answer '{answer}' is not known");
+    };
+    let mut banned = CpuSet::of_mask(banned).map_err(anyhow::Error::msg)?;
+    if let Some(told) = told(root)?
+        && uptime(root)?.saturating_sub(told.at) <= round.saturating_add(MARGIN)
+    {
+        let added: CpuSet = told.added.parse().map_err(anyhow::Error::msg)?;
+        banned.0.retain(|cpu| !added.0.contains(cpu));
+    }
+    Ok(banned)
+}
+
+/// Tells it to leave out these CPUs and those of guests; `NULL` is what its own configuration says.
+fn tell(pid: u32, before: &CpuSet, guests: &CpuSet, root: &Root, target: &Target) -> Result<()> {
+    let all = CpuSet(before.0.union(&guests.0).copied().collect());
+    let list = if all.0.is_empty() { "NULL".to_owned() } else { all.to_string() };
+    ask(pid, &format!("settings cpus {list}"), target)?;
+    // Until its next round it answers with what it was told before.
+    let mut added = told(root)?.map_or(Ok(CpuSet::default()), |told| told.added.parse()).map_err(anyhow::Error::msg)?;
+    added.0.extend(guests.0.difference(&before.0));
+    let text = serde_json::to_string(&Told { at: uptime(root)?, added: added.to_string() })?;
+    taken::make_directory(target)?;
+    let _: LostAttributes = target.put(TOLD, &State::new(&text, 0o600))?;
+    Ok(())
+}
+
+fn told(root: &Root) -> Result<Option<Told>> {
+    let text = root.reading(TOLD).into_result().map_err(anyhow::Error::msg)?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+}
+
+fn ask(pid: u32, words: &str, target: &Target) -> Result<String> {
+    target.ask(&format!("{SOCKETS}/irqbalance{pid}.sock"), words)
+}
+
+fn uptime(root: &Root) -> Result<u64> {
+    let text = root.text("/proc/uptime")?;
+    let seconds = text.split(['.', ' ']).next().and_then(|seconds| seconds.parse().ok());
+    seconds.ok_or_else(|| anyhow::anyhow!("/proc/uptime cannot be read"))
+}

@@ -1,0 +1,97 @@
+//! Exits: how often and why the virtual CPUs left the guest, and how much of their time that took.
+
+use std::collections::BTreeMap;
+
+use super::seen::{LITTLE, Seen, listed};
+use crate::measure::differences::rounded;
+use crate::measure::measured::Judgement;
+use crate::model::Reading;
+
+/// Exits a second of one virtual CPU from which the host's part of its time is reported.
+pub(super) const MANY_EXITS: f64 = 1000.0;
+/// Percent of a virtual CPU's time in the host from which it is reported.
+const MUCH_HOST: f64 = 20.0;
+/// How many reasons are named.
+const NAMED: usize = 4;
+
+/// What reasons mean, in the names of Intel's and AMD's processors (arch/x86/include/uapi/asm/vmx.h and svm.h), in small
+/// letters, and of KVM's own counters (`kvm_vcpu_stats_desc` of arch/x86/kvm/x86.c).
+const MEANINGS: [(&[&str], &str); 12] = [
+    (&["hlt", "mwait_instruction", "mwait", "halt_exits"], "it had nothing to do"),
+    (&["external_interrupt", "interrupt", "irq_exits"], "an interrupt of the host, or one for the guest that is not posted"),
+    (&["io_instruction", "io", "io_exits"], "a port of an emulated device, such as the ACPI timer"),
+    (&["ept_misconfig", "mmio_exits"], "memory of an emulated device, such as the HPET"),
+    (&["npf"], "memory of an emulated device, or memory that the host has not given yet"),
+    (&["ept_violation"], "memory that the host has not given yet"),
+    (&["msr_write", "msr_read", "msr"], "a register of the processor, mostly for the guest's timer"),
+    (&["preemption_timer"], "the guest's timer"),
+    (&["pause_instruction", "pause"], "it waited for another virtual CPU"),
+    (&["interrupt_window", "vintr", "irq_window_exits"], "the guest could not take an interrupt yet"),
+    (&["apic_write", "apic_access", "eoi_induced", "avic_incomplete_ipi", "avic_unaccelerated_access"], "the guest's interrupt controller"),
+    (&["vmcall", "vmmcall", "hypercalls"], "the guest asked the hypervisor for something"),
+];
+
+fn meaning(reason: &str) -> Option<&'static str> {
+    let reason = reason.to_ascii_lowercase();
+    MEANINGS.iter().find(|(names, _)| names.contains(&reason.as_str())).map(|(_, meaning)| *meaning)
+}
+
+/// The most frequent ones, with what they mean.
+fn most<'r>(reasons: impl Iterator<Item = (&'r str, f64)>) -> Vec<String> {
+    let mut reasons: Vec<(&str, f64)> = reasons.filter(|(_, rate)| *rate > 0.0).collect();
+    reasons.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let words = |(name, rate): &(&str, f64)| {
+        let meaning = meaning(name).map(|meaning| format!(" ({meaning})")).unwrap_or_default();
+        format!("{} {rate}{meaning}", name.trim_end_matches("_exits"))
+    };
+    reasons.iter().take(NAMED).map(words).collect()
+}
+
+pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
+    let (code, subject) = ("exits", "exits");
+    let exits = match seen.exits {
+        Reading::Known(exits) => exits,
+        Reading::Unknown(because) => return Judgement::unknown(code, subject, &format!("{because}: KVM's counters are for root only")),
+        Reading::Absent => {
+            return Judgement::unknown(
+                code,
+                subject,
+                "KVM has no counters for it in /sys/kernel/debug/kvm: debugfs is not mounted, or QEMU does not use KVM",
+            );
+        }
+    };
+    let rate = |name: &str| exits.get(name).copied().unwrap_or_default();
+    let Some(total) = exits.get("exits") else {
+        return Judgement::unknown(code, subject, "KVM does not count its exits here");
+    };
+    // Counters of other things have other names; that of all exits is no reason.
+    let is_reason = |name: &str| name.ends_with("_exits") || ["hypercalls", "pf_taken"].contains(&name);
+    let reasons = most(exits.iter().map(|(name, rate)| (name.as_str(), *rate)).filter(|(name, _)| is_reason(name)));
+    let of = if reasons.is_empty() { String::new() } else { format!(", of these {}", listed(&reasons)) };
+    let (guest, host) = seen.vcpus.iter().fold((0.0, 0.0), |(guest, host), vcpu| (guest + vcpu.guest, host + vcpu.host));
+    let share = if guest + host > 0.0 { rounded(100.0 * host / (guest + host)) } else { 0.0 };
+    // Documentation/virt/kvm/halt-polling.rst: the host waits a little before it sleeps.
+    let polled = rounded((rate("halt_poll_success_ns") + rate("halt_poll_fail_ns")) / 1e7);
+    let polled = if polled >= LITTLE { format!("; halt polling took {polled} % of a host CPU") } else { String::new() };
+    let text = format!("{total} a second{of}; {share} % of the virtual CPUs' time was in the host{polled}");
+    let judgement = Judgement::good(code, subject, text);
+    #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
+    let each = total / (seen.vcpus.len().max(1) as f64);
+    if each >= MANY_EXITS && share >= MUCH_HOST { judgement.costs(share, "").percent(share) } else { judgement }
+}
+
+/// Why that virtual CPU left the guest that did so most often. What exits cost, the judgement about all of them says.
+pub(super) fn reasons(seen: &Seen<'_>) -> Judgement {
+    let (code, subject) = ("exit-reasons", "reasons of exits");
+    if let Some(because) = seen.surroundings.exit_reasons.unknown() {
+        return Judgement::unknown(code, subject, because);
+    }
+    let of = |reasons: &BTreeMap<String, f64>| reasons.values().sum::<f64>();
+    let known = seen.vcpus.iter().filter_map(|vcpu| Some((vcpu, vcpu.reasons.as_ref()?)));
+    let Some((vcpu, reasons)) = known.max_by(|one, other| of(one.1).total_cmp(&of(other.1))) else {
+        return Judgement::unknown(code, subject, "none of QEMU's threads is named as that of a virtual CPU");
+    };
+    let (all, named) = (rounded(of(reasons)), most(reasons.iter().map(|(name, rate)| (name.as_str(), *rate))));
+    let words = if named.is_empty() { String::new() } else { format!(": {}", listed(&named)) };
+    Judgement::good(code, subject, format!("virtual CPU {} left the guest {all} times a second{words}", vcpu.vcpu))
+}
