@@ -204,3 +204,17 @@ fn an_interface_that_is_down_is_said_before_the_start() {
         assert!(ran.stdout.contains("<interface type='hostdev' managed='yes'>"), "{}{}", ran.stdout, ran.stderr);
     }
 }
+
+#[test]
+fn no_two_functions_have_one_mac_address() {
+    let tree = host();
+    made(tree.path(), "0000:00:1f.7", "");
+    made(tree.path(), "0000:00:1f.5", "");
+    let mac = |address: &str, last: u8| format!("{address},mac=52:54:00:00:00:{last:02}");
+    let define = |second: u8| {
+        let (one, other) = (mac("00:1f.7", 1), mac("00:1f.5", second));
+        on(tree.path(), &["define", "vf", "--pci", &one, "--pci", &other, "--force", "--dry-run"])
+    };
+    define(1).saying(&["00:1f.5 and 00:1f.7 would have the same MAC address 52:54:00:00:00:01"]);
+    assert!(!define(2).stderr.contains("the same MAC address"));
+}

@@ -103,6 +103,15 @@ pub(crate) fn ways<'s>(
             ));
         }
         let has_variant = device.driver.as_deref().is_some_and(|driver| driver == "nvidia" || (device.on_vfio() && driver != "vfio-pci"));
+        let has_it = |way: &Way| mac.is_some() && way.network.as_ref().is_some_and(|other| other.mac == mac);
+        if let Some((other, _)) = ways.iter().find(|(_, way): &(&PciAddress, &Way)| has_it(way)) {
+            let mac = mac.as_deref().unwrap_or_default();
+            findings.push(Finding::error(
+                "same-mac",
+                format!("{} and {} would have the same MAC address {mac}", other.short(), device.address.short()),
+                "give each function a mac= of its own, or none: libvirt then chooses one",
+            ));
+        }
         if is_virtual && (is_network || has_variant) {
             let network = is_network.then_some(NetworkCard { mac, vlan });
             ways.insert(device.address, Way { network, managed: !has_variant });
