@@ -173,6 +173,16 @@ fn what_sits_on_the_card_s_memory() {
 }
 
 #[test]
+fn the_second_best_pages() {
+    let of = |mode: &str| {
+        let place = machine("z170-gtx960", &format!("[/sys/kernel/mm/transparent_hugepage]\nenabled = {mode}\n"));
+        check(place.path(), &["--verbose"]).1
+    };
+    says(one(&of("always madvise [never]"), "hugepages"), "warning", &["the kernel forms none by itself", "echo madvise > "]);
+    says(one(&of("always [madvise] never"), "hugepages"), "ok", &["forms by itself (madvise), which may be fewer and be split again"]);
+}
+
+#[test]
 fn huge_pages_that_were_not_to_be_had() {
     let more = "[/etc/sysctl.d]\n60-vgapt-hugepages.conf = vm.nr_hugepages = 8192\n[/proc]\nbuddyinfo = Node 0, zone Normal 0 0 0 0 0 0 0 0 0 0 3\n[/sys/kernel/mm/hugepages/hugepages-2048kB]\nnr_hugepages = 100\nfree_hugepages = 100\n";
     let (_, report) = check(machine("z170-gtx960", more).path(), &[]);

@@ -41,7 +41,7 @@ fn an_empty_tree() {
     let json = listed(&root);
     assert_eq!((json["iommu"].as_str(), json["gpus"].as_array().map(Vec::len)), (Some("unknown"), Some(0)));
     let table = vgapt(root.path(), &["list"]);
-    assert!(String::from_utf8_lossy(&table.stdout).contains("no graphics card"));
+    assert!(String::from_utf8_lossy(&table.stdout).contains("unknown: /sys/bus/pci/devices: there is no sysfs here"));
 }
 
 #[test]

@@ -274,7 +274,7 @@ impl Place {
         let counts = |exits: &[(&str, u64)]| exits.iter().map(|(name, rate)| ((*name).to_owned(), rate * WINDOW)).collect();
         let exits = counts(&[("HLT", self.machine.exits / 2), ("IO_INSTRUCTION", 5), ("SOMETHING_NEW", 2)]);
         let surroundings = Surroundings {
-            agent: Reading::Known(GuestClock { guest: time - self.machine.late, host: time }),
+            agent: Reading::Known(GuestClock { guest: time.saturating_sub(self.machine.late), host: time }),
             exit_reasons: Reading::Known(ExitReasons { time, counts: BTreeMap::from([(4251, exits), (66, counts(&[("HLT", 9000)]))]) }),
             ..discovery::surroundings(&root, QEMU, &["0000:01:00.0".parse().unwrap()], &cpus)
         };

@@ -15,7 +15,10 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("transactional-update", "--continue"),
     ("rmdir", "--ignore-fail-on-non-empty"),
     ("grubby", "--remove-args --update-kernel"),
-    ("vgapt itself, between its processes", "--execute-tied-to --read-only --write-attribute --show-hang"),
+    (
+        "vgapt itself, between its processes",
+        "--execute-tied-to --read-only --write-attribute --show-hang --remove-directory-at-the-end",
+    ),
     ("cargo", "--bins --lib --locked --no-fail-fast --offline --path --test"),
     ("git", "--follow-tags"),
     ("firewall-cmd", "--add-service --permanent --reload --zone"),

@@ -33,8 +33,9 @@ use crate::xml::Element;
 /// Measure how fast a running domain is: what costs it speed, and what to do about it
 ///
 /// Watches QEMU's threads and this host for some seconds: who else runs on the guest's CPUs, how long these wait,
-/// exits to the host, interrupts, huge pages, and the links of the passed devices. Nothing is changed. Some of it
-/// only root can read; what could not be read is reported as unknown.
+/// exits to the host and their reasons, interrupts, huge pages, and the links of the passed devices. Neither domain
+/// nor host is changed; for root the kernel counts the exits meanwhile, in an instance of its tracing that is removed
+/// afterwards. Some of it only root can read; what could not be read is reported as unknown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -95,10 +95,9 @@ pub(super) fn aspm(seen: &Seen<'_>) -> Option<Judgement> {
         let remedy = "echo performance > /sys/module/pcie_aspm/parameters/policy; that counts until the host boots again";
         return Some(Judgement::good(code, subject, text).costs(0.5, remedy));
     }
-    Some(match seen.surroundings.links.iter().all(|link| link.sleeps.is_some()) {
-        true => Judgement::good(code, subject, text),
-        false => Judgement::unknown(code, subject, &format!("the kernel does not say it of each link: {text}")),
-    })
+    let are_known = seen.surroundings.links.iter().all(|link| link.sleeps.is_some());
+    let unknown = || Judgement::unknown(code, subject, &format!("the kernel does not say it of each link: {text}"));
+    Some(if are_known { Judgement::good(code, subject, text.as_str()) } else { unknown() })
 }
 
 /// How much the guest's clock may differ from the host's: an agent answers within milliseconds.
