@@ -47,7 +47,8 @@ pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Ta
     let Taken::Function { function } = taken else { return Ok(()) };
     let home = format!("{DEVICES}/{}", function.address);
     target.remove(&record_of(function.address))?;
-    if root.exists(&format!("{home}/driver")) || !root.exists(&home) {
+    // Unknown is not given back.
+    if root.presence(&format!("{home}/driver")) == Some(true) || root.presence(&home) == Some(false) {
         return Ok(());
     }
     write(&format!("{DRIVERS}/{}/bind", function.driver), function, ledger.domain(), root, target, watch)
