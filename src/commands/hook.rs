@@ -168,13 +168,14 @@ fn leave_mark(root: &Root, target: &Target) {
     }
 }
 
-/// What the domain on standard input needs. An XML that cannot be read is unknown only if it contains vgapt's mark:
-/// a domain that vgapt does not manage starts, whatever its XML is.
+/// What the domain on standard input needs. An XML that is wrong is unknown only if it contains vgapt's mark: a domain that vgapt
+/// does not manage starts, whatever its XML is. One that does not arrive is unknown: the script asks only for those with the mark.
 fn needs() -> Reading<HostResources> {
     let mut bytes = Vec::new();
-    let read = std::io::stdin().take(LONGEST).read_to_end(&mut bytes);
-    let text = read.map_err(|error| error.to_string()).and_then(|_| std::str::from_utf8(&bytes).map_err(|error| error.to_string()));
-    match text.and_then(Document::parse) {
+    if let Err(error) = std::io::stdin().take(LONGEST).read_to_end(&mut bytes) {
+        return Reading::Unknown(format!("its XML cannot be read: {error}"));
+    }
+    match std::str::from_utf8(&bytes).map_err(|error| error.to_string()).and_then(Document::parse) {
         Ok(domain) => domain::needs(&domain),
         Err(why) if memchr::memmem::find(&bytes, domain::RECORD_MARK.as_bytes()).is_some() => {
             Reading::Unknown(format!("its XML cannot be read: {why}"))

@@ -266,10 +266,11 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
 }
 
 fn file(root: &Root, path: &str) -> Option<ConfigFile> {
-    let place = root.real_path(path).unwrap_or_else(|| path.to_owned());
+    let place = || root.real_path(path).unwrap_or_else(|| path.to_owned());
+    // Most of these files are on other distributions only.
     let Some(status) = root.status(path) else {
         let target = root.link(path)?;
-        return Some(ConfigFile { place, mode: 0, text: Err(NoText::DanglingLink(target)) });
+        return Some(ConfigFile { place: place(), mode: 0, text: Err(NoText::DanglingLink(target)) });
     };
     let text = if status.is_dir {
         Err(NoText::Directory)
@@ -284,5 +285,5 @@ fn file(root: &Root, path: &str) -> Option<ConfigFile> {
             Err(error) => Err(NoText::Unread { closed: error.kind() == io::ErrorKind::PermissionDenied, error: error.to_string() }),
         }
     };
-    Some(ConfigFile { place, mode: status.mode, text })
+    Some(ConfigFile { place: place(), mode: status.mode, text })
 }

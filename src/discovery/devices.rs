@@ -1,7 +1,5 @@
 //! PCI functions with their groups and names, and USB devices: `/sys/bus`, and `pci.ids` of the host, then of the pci-ids crate.
 
-use std::collections::BTreeMap;
-
 use super::hangs;
 use super::scope::Scope;
 use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Reading, Size, Sriov, UsbDevice, UsbId};
@@ -238,67 +236,85 @@ const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/pci.ids"));
 
 pub(super) fn name(root: &Root, devices: &mut [PciDevice], scope: Scope) {
     let wanted = |device: &&mut PciDevice| scope != Scope::Cards || device.class.is_display();
-    if !devices.iter_mut().any(|device| wanted(&device)) {
-        return;
-    }
-    let ids: Vec<PciId> = devices.iter_mut().filter(wanted).map(|device| device.id).collect();
-    let own = LISTS.iter().find_map(|path| root.excerpt(path, |list| names_excerpt(list, &ids))).unwrap_or_default();
-    let mut known: BTreeMap<PciId, Option<String>> = BTreeMap::new();
-    for device in devices.iter_mut().filter(wanted) {
-        device.name = known.entry(device.id).or_insert_with(|| name_of(&own, device.id)).clone();
-    }
-}
-
-/// `Vendor Device`, or only the vendor.
-fn name_of(own: &str, id: PciId) -> Option<String> {
-    let mut vendor = None;
-    for list in [own, BUILT_IN] {
-        let Some((name, block)) = vendor_block(list, id.vendor) else { continue };
-        let vendor = *vendor.get_or_insert(name);
-        if let Some(device) = device_name(block, id.device) {
-            return Some(format!("{vendor} {device}"));
-        }
-    }
-    vendor.map(str::to_owned)
-}
-
-/// The lines of a list that name these devices.
-fn names_excerpt(list: &str, ids: &[PciId]) -> String {
-    let mut ids = ids.to_vec();
+    let mut ids: Vec<PciId> = devices.iter_mut().filter(wanted).map(|device| device.id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut lines = String::new();
+    if ids.is_empty() {
+        return;
+    }
+    let own = LISTS.iter().find_map(|path| root.part(path, |list| names_excerpt(list, &ids))).unwrap_or_default();
+    let missing: Vec<PciId> = ids.into_iter().filter(|id| device_name(&own, *id).is_none()).collect();
+    let built_in = names_excerpt(BUILT_IN.as_bytes(), &missing);
+    for device in devices.iter_mut().filter(wanted) {
+        device.name = name_of([&own, &built_in], device.id);
+    }
+}
+
+/// `Vendor Device`, or only the vendor; both from the first list that has them.
+fn name_of(lists: [&[u8]; 2], id: PciId) -> Option<String> {
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let vendor = lists.iter().find_map(|list| vendor_block(list, id.vendor)).map(|(name, _)| text(name))?;
+    let device = lists.iter().find_map(|list| device_name(list, id)).map(text);
+    Some(device.map_or_else(|| vendor.clone(), |device| format!("{vendor} {device}")))
+}
+
+/// The lines of a list that name these devices, which are sorted. The list has more than a megabyte, and is gone over once.
+fn names_excerpt(list: &[u8], ids: &[PciId]) -> Vec<u8> {
+    let (mut lines, mut rest) = (Vec::new(), list);
     for of_vendor in ids.chunk_by(|a, b| a.vendor == b.vendor) {
-        let Some((vendor, block)) = vendor_block(list, of_vendor[0].vendor) else { continue };
-        lines.push_str(&format!("{:04x}  {vendor}\n", of_vendor[0].vendor));
-        for id in of_vendor {
-            if let Some(device) = device_name(block, id.device) {
-                lines.push_str(&format!("\t{:04x}  {device}\n", id.device));
+        let vendor = of_vendor[0].vendor;
+        // A list is sorted; one that is not is searched from its beginning.
+        let Some((name, block)) = vendor_block(rest, vendor).or_else(|| vendor_block(list, vendor)) else { continue };
+        lines.extend_from_slice(format!("{vendor:04x}  ").as_bytes());
+        lines.extend_from_slice(name);
+        lines.push(b'\n');
+        let mut unnamed: Vec<u16> = of_vendor.iter().map(|id| id.device).collect();
+        for (device, name) in devices_in(block) {
+            let Ok(at) = unnamed.binary_search(&device) else { continue };
+            unnamed.remove(at);
+            lines.extend_from_slice(format!("\t{device:04x}  ").as_bytes());
+            lines.extend_from_slice(line(name));
+            lines.push(b'\n');
+            if unnamed.is_empty() {
+                break;
             }
         }
+        rest = block;
     }
     lines
 }
 
-/// A vendor's name, and the lines below it up to the next vendor.
-fn vendor_block(list: &str, vendor: u16) -> Option<(&str, &str)> {
-    let key = format!("{vendor:04x}  ");
-    let rest = match list.strip_prefix(&key) {
+/// A vendor's name, and the list after its line.
+fn vendor_block(list: &[u8], vendor: u16) -> Option<(&[u8], &[u8])> {
+    let key = format!("\n{vendor:04x}  ");
+    let rest = match list.strip_prefix(&key.as_bytes()[1..]) {
         Some(rest) => rest,
-        // The list is long, and memchr is many times faster than the standard library here.
-        None => &list[memchr::memmem::find(list.as_bytes(), format!("\n{key}").as_bytes())? + 1 + key.len()..],
+        None => &list[memchr::memmem::find(list, key.as_bytes())? + key.len()..],
     };
-    let (name, lines) = rest.split_once('\n').unwrap_or((rest, ""));
-    let mut end = 0;
-    for line in lines.split_inclusive('\n').take_while(|line| line.starts_with(['\t', '#'])) {
-        end += line.len();
-    }
-    Some((name.trim(), &lines[..end]))
+    Some((line(rest), memchr::memchr(b'\n', rest).map_or(&[], |end| &rest[end + 1..])))
 }
 
-fn device_name(block: &str, device: u16) -> Option<&str> {
-    let key = format!("\t{device:04x}  ");
-    block.lines().find_map(|line| line.strip_prefix(&key)).map(str::trim)
+/// The devices of a vendor, each with what follows its id.
+fn devices_in(block: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', block).map(|end| end + 1));
+    // Up to the next vendor; below a device, after two tabs, are its subsystems.
+    starts.take_while(|start| matches!(block.get(*start), Some(b'\t' | b'#'))).filter_map(|start| match &block[start..] {
+        [b'\t', a, b, c, d, b' ', b' ', name @ ..] if *a != b'\t' => {
+            let digits = [*a, *b, *c, *d];
+            Some((u16::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?, name))
+        }
+        _ => None,
+    })
+}
+
+fn device_name(list: &[u8], id: PciId) -> Option<&[u8]> {
+    let (_, block) = vendor_block(list, id.vendor)?;
+    devices_in(block).find(|(device, _)| *device == id.device).map(|(_, name)| line(name))
+}
+
+/// The rest of the line.
+fn line(text: &[u8]) -> &[u8] {
+    text[..memchr::memchr(b'\n', text).unwrap_or(text.len())].trim_ascii()
 }
 
 #[cfg(test)]
@@ -318,7 +334,9 @@ mod tests {
 
     #[test]
     fn own_list_then_crate_then_hex() {
-        let name = |id: &str| name_of(LIST, id.parse().unwrap());
+        let named =
+            |list: &str, id: PciId| name_of([&names_excerpt(list.as_bytes(), &[id]), &names_excerpt(BUILT_IN.as_bytes(), &[id])], id);
+        let name = |id: &str| named(LIST, id.parse().unwrap());
         assert_eq!(name("10de:1401").unwrap(), "NVIDIA Corporation GM206 [GeForce GTX 960]");
         assert_eq!(
             name("1002:67df").unwrap(),
@@ -329,16 +347,18 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_answers_as_the_list() {
-        let id = "10de:1401".parse().unwrap();
-        let part = names_excerpt(LIST, &[id, id]);
-        assert_eq!(part, "10de  NVIDIA Corporation\n\t1401  GM206 [GeForce GTX 960]\n");
-        assert_eq!(name_of(&part, id), super::name_of(LIST, id));
+    fn an_excerpt_is_what_is_asked_for_in_any_order() {
+        let ids = ["10de:1401", "10de:1402", "8086:1401"].map(|id| id.parse().unwrap());
+        let vendors = |part: Vec<u8>| String::from_utf8(part).unwrap();
+        let part = "10de  NVIDIA Corporation\n\t1401  GM206 [GeForce GTX 960]\n8086  Intel Corporation\n\t1401  decoy\n";
+        assert_eq!(vendors(names_excerpt(LIST.as_bytes(), &ids)), part);
+        let (first, second) = (&LIST[..LIST.find("8086").unwrap()], &LIST[LIST.find("8086").unwrap()..]);
+        assert_eq!(vendors(names_excerpt(format!("{second}{first}").as_bytes(), &ids)), part);
     }
 
     #[test]
     fn the_built_in_table_is_whole() {
         assert!(BUILT_IN.lines().count() > 15_000, "{}", BUILT_IN.lines().count());
-        assert!(vendor_block(BUILT_IN, 0x10de).is_some());
+        assert!(vendor_block(BUILT_IN.as_bytes(), 0x10de).is_some());
     }
 }

@@ -205,17 +205,18 @@ pub(super) fn holders_of(root: &Root, nodes: &[String]) -> Holders {
 }
 
 fn holder(root: &Root, pid: u32, nodes: &[String]) -> Reading<Option<Holder>> {
-    let descriptors = format!("/proc/{pid}/fd");
-    root.entries(&descriptors).then(|names| {
-        let open = names.iter().filter_map(|fd| root.link(&format!("{descriptors}/{fd}")));
+    let node = |path: &str| nodes.iter().find(|node| *node == path.strip_suffix(" (deleted)").unwrap_or(path));
+    root.link_targets(&format!("/proc/{pid}/fd"), |target| node(target).is_some()).then(|mut held| {
         // Who has mapped a node and closed it holds it too.
-        let (mapped, because) = match root.reading(&format!("/proc/{pid}/maps")) {
-            Reading::Known(text) => (mapped(&text), None),
-            Reading::Absent => (Vec::new(), None),
-            Reading::Unknown(because) => (Vec::new(), Some(because)),
+        let because = match root.reading(&format!("/proc/{pid}/maps")) {
+            Reading::Known(text) => {
+                held.extend(mapped(&text).map(str::to_owned));
+                None
+            }
+            Reading::Absent => None,
+            Reading::Unknown(because) => Some(because),
         };
-        let found = open.chain(mapped).map(|path| path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path));
-        let mut held: Vec<String> = found.filter(|path| nodes.contains(path)).collect();
+        let mut held: Vec<String> = held.iter().filter_map(|path| node(path).cloned()).collect();
         held.sort_unstable();
         held.dedup();
         let name = || root.attribute(&format!("/proc/{pid}/comm")).unwrap_or_else(|| "unknown".into());
@@ -227,8 +228,8 @@ fn holder(root: &Root, pid: u32, nodes: &[String]) -> Reading<Option<Holder>> {
 }
 
 /// The device nodes in a `/proc/PID/maps`: the path is the last of six fields (proc(5)).
-fn mapped(text: &str) -> Vec<String> {
-    text.lines().filter_map(|line| line.find(" /dev/").map(|at| line[at + 1..].to_owned())).collect()
+fn mapped(text: &str) -> impl Iterator<Item = &str> {
+    memchr::memmem::find_iter(text.as_bytes(), " /dev/").filter_map(|at| text[at + 1..].lines().next())
 }
 
 /// The device nodes of a function in `/dev`: graphics, sound, I²C, and those of NVIDIA's driver.

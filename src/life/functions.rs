@@ -53,7 +53,9 @@ pub(super) fn deadline() -> Instant {
 /// What libvirt has not bound to the driver already: it does that after a guest, but not after a start that was refused.
 pub(super) fn give_back(function: &Bound, ledger: &Ledger, root: &Root, target: &Target, (watch, end): (Watch<'_>, Instant)) -> Result<()> {
     target.remove(&record_of(function.address))?;
-    if !root.exists(&format!("{DEVICES}/{}", function.address)) || !is_free(function, root) {
+    let home = format!("{DEVICES}/{}", function.address);
+    // Unknown is not given back.
+    if root.presence(&format!("{home}/driver")) == Some(true) || root.presence(&home) == Some(false) {
         return Ok(());
     }
     let attribute = format!("{DRIVERS}/{}/bind", function.driver);
@@ -62,7 +64,7 @@ pub(super) fn give_back(function: &Bound, ledger: &Ledger, root: &Root, target: 
 
 /// Whether no driver has a function.
 pub(super) fn is_free(function: &Bound, root: &Root) -> bool {
-    !root.exists(&format!("{DEVICES}/{}/driver", function.address))
+    root.presence(&format!("{DEVICES}/{}/driver", function.address)) == Some(false)
 }
 
 /// Whether the driver of a function hangs, so that nothing may touch it.

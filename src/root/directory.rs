@@ -1,12 +1,15 @@
 //! A host's file tree in a directory of this machine.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, Dir, Mode, OFlags, ResolveFlags};
+use rustix::buffer::spare_capacity;
+use rustix::fs::{self, AtFlags, Dir, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
+use super::resolve::LONGEST;
 use crate::model::{Identity, file_of_loop};
 
 /// The maximum length of a sysfs attribute: one page.
@@ -32,23 +35,22 @@ impl Directory {
     pub(super) fn read(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         // O_NONBLOCK: do not block on a named pipe in a tree.
         let file = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        let mut bytes = vec![0; limit.min(64 << 10)];
-        let mut filled = 0;
+        // Most files are short.
+        let mut bytes = Vec::with_capacity(limit.min(ATTRIBUTE_BYTES));
         loop {
-            let read = match rustix::io::read(&file, &mut bytes[filled..]) {
+            let read = match rustix::io::read(&file, spare_capacity(&mut bytes)) {
                 Err(Errno::INTR) => continue,
                 result => result?,
             };
-            filled += read;
             // An attribute fits into one page, so a short read means its end.
-            if read == 0 || filled == limit || (limit <= ATTRIBUTE_BYTES && filled < bytes.len()) {
+            if read == 0 || bytes.len() >= limit || (limit <= ATTRIBUTE_BYTES && bytes.len() < bytes.capacity()) {
                 break;
             }
-            if filled == bytes.len() {
-                bytes.resize(limit.min(filled * 2), 0);
+            if bytes.len() == bytes.capacity() {
+                bytes.reserve(bytes.len().max(64 << 10));
             }
         }
-        bytes.truncate(filled);
+        bytes.truncate(limit);
         Ok(bytes)
     }
 
@@ -85,6 +87,31 @@ impl Directory {
             }
         }
         Ok(names)
+    }
+
+    /// The symbolic links in a directory with a target that is wanted, as names and targets. One call for each link: a process
+    /// may have many thousand open files. A link that is gone by now is none; one that cannot be read is an error, unless
+    /// others are wanted.
+    pub(super) fn links(&self, path: &str, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<(String, String)>> {
+        let directory = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let (mut links, mut unread) = (Vec::new(), None);
+        let (mut entries, mut target) = (Vec::with_capacity(32 << 10), [MaybeUninit::uninit(); LONGEST]);
+        let mut entries = RawDir::new(&directory, entries.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            match fs::readlinkat_raw(&directory, entry.file_name(), target.as_mut_slice()) {
+                Ok((target, _)) => {
+                    let target = String::from_utf8_lossy(target);
+                    if is_wanted(&target) {
+                        links.push((entry.file_name().to_string_lossy().into_owned(), target.into_owned()));
+                    }
+                }
+                // EINVAL: it is not a link.
+                Err(Errno::NOENT | Errno::INVAL) => {}
+                Err(error) => unread = Some(error),
+            }
+        }
+        unread.filter(|_| links.is_empty()).map_or(Ok(links), |error| Err(error.into()))
     }
 
     pub(super) fn status(&self, path: &str) -> io::Result<Status> {

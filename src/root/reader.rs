@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use super::capture::{Capture, CapturedPath, Node};
 use super::directory::{ATTRIBUTE_BYTES, Directory, Status};
 use super::resolve;
@@ -94,6 +96,25 @@ impl Root {
         })
     }
 
+    /// The targets of the symbolic links in a directory which are wanted; only these are recorded.
+    pub fn link_targets(&self, path: &str, is_wanted: impl Fn(&str) -> bool) -> Reading<Vec<String>> {
+        let links = match &self.source {
+            Source::Directory(directory) => directory.links(path, is_wanted),
+            Source::Capture(capture) => capture.status(path).ok_or_else(|| io::ErrorKind::NotFound.into()).map(|_| {
+                let link = |name: String| capture.link(&format!("{path}/{name}")).map(|target| (name, target));
+                capture.names(path).into_iter().filter_map(link).filter(|(_, target)| is_wanted(target)).collect()
+            }),
+        };
+        for (name, target) in links.iter().flatten() {
+            self.record(&format!("{path}/{name}"), || Node::Link(target.clone()));
+        }
+        // It would look absent, and the process as if it had ended.
+        if links.as_ref().is_ok_and(Vec::is_empty) {
+            self.record(path, || Node::Directory);
+        }
+        Reading::of(links, path).map(|links| links.into_iter().map(|(_, target)| target).collect())
+    }
+
     /// The first bytes of a file, at most `limit`.
     pub fn first_bytes(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         let bytes = self.read_unrecorded(path, limit)?;
@@ -104,9 +125,14 @@ impl Root {
     /// The relevant part of a long text file; only this part is recorded.
     /// `None` if the file is missing or unreadable.
     pub fn excerpt(&self, path: &str, pick: impl FnOnce(&str) -> String) -> Option<String> {
-        let bytes = self.read_unrecorded(path, FILE_BYTES).ok()?;
-        let part = pick(&String::from_utf8_lossy(&bytes));
-        self.record(path, || Node::File(part.clone().into_bytes()));
+        let part = self.part(path, |bytes| pick(&String::from_utf8_lossy(bytes)).into_bytes())?;
+        Some(String::from_utf8_lossy(&part).into_owned())
+    }
+
+    /// The same of a file that is too long to be checked for text.
+    pub fn part(&self, path: &str, pick: impl FnOnce(&[u8]) -> Vec<u8>) -> Option<Vec<u8>> {
+        let part = pick(&self.read_unrecorded(path, FILE_BYTES).ok()?);
+        self.record(path, || Node::File(part.clone()));
         Some(part)
     }
 
@@ -177,14 +203,15 @@ impl Root {
         self.directory()?.free_bytes(path).ok()
     }
 
-    /// Whether a path exists; `None` if unknown, because a parent folder is not accessible, or because the capture does not
+    /// Whether a path exists; `None` if unknown, as where a parent folder is not accessible, or because the capture does not
     /// contain it.
     pub fn presence(&self, path: &str) -> Option<bool> {
         match &self.source {
             Source::Directory(directory) => match directory.status(path) {
                 Ok(_) => Some(true),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
-                Err(_) => Some(false),
+                // ELOOP: whatever links in a circle lead to does not exist.
+                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => Some(false),
+                Err(_) => None,
             },
             Source::Capture(capture) => capture.status(path).map(|_| true),
         }

@@ -3,7 +3,7 @@
 /// How many links the kernel follows before it returns `ELOOP`.
 const MOST_LINKS: usize = 40;
 /// The maximum length of a path or a link's target (`PATH_MAX`), including its terminator.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 /// The real path of `path`; `link_at` returns the target of a link at a path without links.
 /// `None` if there is a loop of links, or a path is too long for the kernel.
