@@ -13,12 +13,11 @@ use vgapt::cli::Cli;
 const OF_OTHERS: &[(&str, &str)] = &[
     ("QEMU, which takes two dashes too", "--device"),
     ("transactional-update", "--continue"),
+    ("virt-install", "--osinfo"),
+    ("benches/guest", "--settings"),
     ("rmdir", "--ignore-fail-on-non-empty"),
     ("grubby", "--remove-args --update-kernel"),
-    (
-        "vgapt itself, between its processes",
-        "--execute-tied-to --read-only --write-attribute --show-hang --remove-directory-at-the-end",
-    ),
+    ("vgapt itself, between its processes", "--execute-tied-to --read-only --write-attribute --show-hang --remove-directory-at-the-end"),
     ("cargo", "--bins --lib --locked --no-fail-fast --offline --path --test"),
     ("git", "--follow-tags"),
     ("firewall-cmd", "--add-service --permanent --reload --zone"),

@@ -103,9 +103,10 @@ pub(crate) fn ways<'s>(
             ));
         }
         let has_variant = device.driver.as_deref().is_some_and(|driver| driver == "nvidia" || (device.on_vfio() && driver != "vfio-pci"));
-        let has_it = |way: &Way| mac.is_some() && way.network.as_ref().is_some_and(|other| other.mac == mac);
-        if let Some((other, _)) = ways.iter().find(|(_, way): &(&PciAddress, &Way)| has_it(way)) {
-            let mac = mac.as_deref().unwrap_or_default();
+        let has_it = |way: &Way| way.network.as_ref().is_some_and(|other| other.mac == mac);
+        if let Some(mac) = &mac
+            && let Some((other, _)) = ways.iter().find(|(_, way): &(&PciAddress, &Way)| has_it(way))
+        {
             findings.push(Finding::error(
                 "same-mac",
                 format!("{} and {} would have the same MAC address {mac}", other.short(), device.address.short()),
