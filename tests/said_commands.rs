@@ -13,7 +13,6 @@ use vgapt::cli::Cli;
 const OF_OTHERS: &[(&str, &str)] = &[
     ("QEMU, which takes two dashes too", "--device"),
     ("transactional-update", "--continue"),
-    ("virt-install", "--osinfo"),
     ("benches/guest", "--settings"),
     ("rmdir", "--ignore-fail-on-non-empty"),
     ("grubby", "--remove-args --update-kernel"),
@@ -30,7 +29,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("libguestfs", "--check-tmpdir --compress --convert --machine-readable --tmp"),
     ("qm of Proxmox VE", "--hostpci0"),
     ("virsh", "--config --domain --edit --inactive --keep-tpm --key --nvram --remove --reset-nvram --security-info --uri"),
-    ("virt-install", "--boot --unattended"),
+    ("virt-install", "--boot --osinfo --unattended"),
     ("mdevctl", "--auto --defined --type --uuid"),
     ("journalctl", "--no-pager --output --since"),
     ("ausearch", "--raw"),
