@@ -162,6 +162,10 @@ fn what_prepare_refuses_of_the_module() {
     prepare(&broken).with(1).saying(&["/etc/libvirt/qemu.conf, line", "nothing was changed"]);
     let small = machine(&folder, QEMU_CONF, "[/etc/modprobe.d]\nmine.conf = options kvmfr static_size_mb=32\n");
     prepare(&small).with(1).saying(&["/etc/modprobe.d/mine.conf, line 1", "static_size_mb=64"]);
+    for line in ["blacklist kvmfr", "install kvmfr /bin/false"] {
+        let kept_out = machine(&folder, QEMU_CONF, &format!("[/etc/modprobe.d]\nmine.conf = {line}\n"));
+        prepare(&kept_out).with(1).saying(&["/etc/modprobe.d/mine.conf, line 1", "keeps the module of Looking Glass from being loaded"]);
+    }
     let enough = machine(&folder, QEMU_CONF, "[/etc/modprobe.d]\nmine.conf = options kvmfr static_size_mb=128\n");
     let said = prepare(&enough).with(0);
     assert!(!said.stdout.contains("/etc/modprobe.d/vgapt-kvmfr.conf") && said.stdout.contains("/etc/modules-load.d/vgapt-kvmfr.conf"));
@@ -175,6 +179,9 @@ fn checked() {
     let prepared = "[/etc/modules-load.d]\nvgapt-kvmfr.conf = kvmfr\n[/dev]\nkvmfr0 0600 ? 0\n[/etc/modprobe.d]\nx.conf = options kvmfr static_size_mb=64\n";
     let said = check(prepared);
     assert!(said.contains("cgroup_device_acl of /etc/libvirt/qemu.conf does not name /dev/kvmfr0"), "{said}");
+    assert!(
+        check(&format!("{prepared}y.conf = blacklist kvmfr\n")).contains("keeps the module of Looking Glass from being loaded at boot")
+    );
     // A file that QEMU made in place of the node.
     assert!(check(&prepared.replace("kvmfr0 0600 ? 0", "kvmfr0 0600 ? 67108864")).contains("there is no device /dev/kvmfr0"));
     assert!(!run(&mut vgapt(["--root", Z170, "-v", "check"])).stdout.contains("Looking Glass"));

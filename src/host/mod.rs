@@ -13,7 +13,7 @@ pub use carry_out::{RECEIPTS, RestoredFile, Run, Undoing, Which, noted, prove_in
 pub(crate) use decide::most_in_hugepages;
 pub use decide::{
     Bound, ExternalBinding, HOOK_TEXT, MODPROBE, MadeAtBoot, SCRIPT, bound, calls_hooks, drivers_kept_out, is_shared, kept_out,
-    made_at_boot, only_virtual, others, plan, removing, update_hooks,
+    kvmfr_kept_out, made_at_boot, only_virtual, others, plan, removing, update_hooks,
 };
 pub use decide::{initramfs, loaders, modprobe, packages};
 pub use plan::{Command, Parameter, Plan, Write};

@@ -2,6 +2,7 @@
 
 use super::check::{Check, Topic};
 use super::facts::Facts;
+use crate::host;
 use crate::model::Reading;
 
 const CONFIGURED: &str = "/etc/modules-load.d/vgapt-kvmfr.conf";
@@ -19,6 +20,9 @@ pub(super) fn kvmfr(facts: &Facts) -> Option<Check> {
     if kvmfr.module == Reading::Known(false) {
         let remedy = format!("build it: dkms autoinstall -k {release}; where that fails, boot the kernel before, or undo the preparation");
         return Some(check(format!("is not built for the kernel {release}")).care(WHY, remedy));
+    }
+    if let Some(finding) = host::kvmfr_kept_out(facts.setup).filter(|_| is_prepared) {
+        return Some(check(finding.message).care(WHY, finding.remedy));
     }
     let missing = kvmfr.missing(facts.observed.looking_glass.unwrap_or(1));
     Some(match &missing[..] {

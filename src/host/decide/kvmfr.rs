@@ -1,7 +1,7 @@
 //! kvmfr, the kernel module of Looking Glass: its size, that it is loaded at boot, who may use its node, and that libvirt lets
 //! QEMU open it. The module itself comes from the distribution or from DKMS.
 
-use super::modprobe;
+use super::{modprobe, overruled};
 use crate::host::plan::{Edits, is_ours, text_of};
 use crate::model::{Finding, Host, KVMFR_NODE, Reading, Setup, with_device};
 
@@ -25,6 +25,9 @@ pub(super) fn edits(host: &Host, setup: &Setup, mib: u64) -> Result<Edits, Findi
             return Err(Finding::error("kvmfr-unknown", format!("whether the module kvmfr is installed is unknown: {because}"), NO_MODULE));
         }
     }
+    if let Some(finding) = kvmfr_kept_out(setup) {
+        return Err(finding);
+    }
     if !is_set_by_others(setup, mib)? {
         let text = format!("{HEAD}options kvmfr static_size_mb={mib}\n");
         edits.write(setup, SIZE, text, 0o644, "the memory of Looking Glass: as much as the guest's screen needs")?;
@@ -47,6 +50,15 @@ pub(super) fn edits(host: &Host, setup: &Setup, mib: u64) -> Result<Edits, Findi
         }
     }
     Ok(edits)
+}
+
+/// A line that keeps the module from being loaded at boot: systemd-modules-load respects `blacklist` too.
+pub fn kvmfr_kept_out(setup: &Setup) -> Option<Finding> {
+    let configuration = modprobe::read(setup, &[]);
+    let line = configuration.of("blacklist").find(|line| line.name == "kvmfr");
+    let line = line.or_else(|| configuration.first("install", "kvmfr").filter(|line| line.loads_nothing()))?;
+    let message = format!("{}, which keeps the module of Looking Glass from being loaded at boot", line.says());
+    Some(Finding::error("kvmfr-kept-out", message, overruled::removal(line)))
 }
 
 /// Whether a file of somebody else gives it this size or a larger one.

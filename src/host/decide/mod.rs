@@ -29,6 +29,7 @@ pub use bound::{Bound, MODPROBE, bound};
 pub use drivers::kept_out;
 pub use hook::{HOOK_TEXT, calls_hooks};
 pub(crate) use hugepages::most_in_hugepages;
+pub use kvmfr::kvmfr_kept_out;
 pub use others::{ExternalBinding, drivers_kept_out, others, removing};
 pub use planning::plan;
 pub use refusals::only_virtual;

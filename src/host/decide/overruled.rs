@@ -72,7 +72,7 @@ fn kept_out(setup: &Setup, configuration: &Configuration) -> Vec<Finding> {
 }
 
 /// How to remove a line: a file of a package is masked by a copy, since an update restores it.
-fn removal(line: &Line) -> String {
+pub(super) fn removal(line: &Line) -> String {
     let Line { path, number, .. } = line;
     if path.starts_with("/etc/") {
         return format!("remove line {number} from {path} and run vgapt prepare again");
