@@ -5,6 +5,9 @@
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "not all that it knows is asked here")]
 mod command;
+#[path = "support/injected.rs"]
+#[expect(dead_code, reason = "not all that it knows is asked here")]
+mod injected;
 #[path = "support/libvirt.rs"]
 #[expect(dead_code, reason = "only what tells of missing programs is used here")]
 mod libvirt;
@@ -18,35 +21,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use command::{command, run, vgapt, without_options};
+use injected::{CALLS, Whose, on_two_processors};
 use libvirt::have;
 use tempfile::TempDir;
 use tree::{Content, Item, assert_same, distribution, walk};
 
-/// Every call by which a program changes files; `?` before one that not every machine has. `fsync` changes
-/// nothing that could be seen: killed before it, the tree is as it is when killed before the call after it.
-const CALLS: [&str; 21] = [
-    "openat",
-    "?open",
-    "?creat",
-    "write",
-    "pwrite64",
-    "writev",
-    "?rename",
-    "?renameat",
-    "renameat2",
-    "?unlink",
-    "unlinkat",
-    "?rmdir",
-    "?mkdir",
-    "mkdirat",
-    "fchmod",
-    "?chmod",
-    "fchmodat",
-    "fchown",
-    "fsetxattr",
-    "linkat",
-    "ftruncate",
-];
 const KILLED: i32 = 9;
 const STORE: &str = "/var/lib/vgapt";
 
@@ -77,26 +56,8 @@ fn undo(root: &Path) -> Vec<String> {
 
 /// The calls of a run that change something: name and which one of that name.
 fn points(calls: &[&str], arguments: &[String]) -> Vec<(String, usize)> {
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let mut strace = command("strace");
-    strace.args(["-f", "--seccomp-bpf", "-s", "0", "-e", &format!("trace={}", calls.join(",")), "-o"]).arg(log.path());
-    run(strace.arg(env!("CARGO_BIN_EXE_vgapt")).args(arguments)).with(0);
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut points = Vec::new();
-    for line in fs::read_to_string(log.path()).unwrap().lines() {
-        let Some((name, rest)) = line.split_once(' ').and_then(|(_, call)| call.trim_start().split_once('(')) else { continue };
-        let number = seen.entry(name.to_owned()).and_modify(|number| *number += 1).or_insert(1);
-        let changes = match name {
-            "openat" | "open" => rest.contains("O_CREAT"),
-            // To the terminal.
-            "write" | "writev" => !rest.starts_with("1,") && !rest.starts_with("2,"),
-            _ => true,
-        };
-        if changes {
-            points.push((name.to_owned(), *number));
-        }
-    }
-    points
+    let all = injected::points(calls, Whose::All, Path::new("/dev/null"), &vgapt(arguments));
+    all.into_iter().filter(|point| point.changes).map(|point| (point.name, point.number)).collect()
 }
 
 /// The signal comes when the call is entered, so what the one before it did is there, and what it does is not.
@@ -158,19 +119,6 @@ impl Expected {
             assert_same(&self.before, &walk(root), &format!("killed before {name}, then taken back (prepared in between: {prepares})"));
         }
     }
-}
-
-fn on_two_processors<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    each(one);
-                }
-            });
-        }
-    });
 }
 
 /// Everywhere.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use vgapt::hypervisor::{
     Defined, Domains, GuestAddress, Hypervisor, Known, LibvirtError, Pools, SavedData, Secrets, Snapshot, State, Unread,
 };
@@ -43,8 +43,8 @@ pub(super) fn open(uri: &Uri, open: fn(Option<&str>) -> std::result::Result<Conn
 /// The embedded QEMU driver needs an event loop in this process.
 fn run_event_loop() -> Result<()> {
     virt::event::event_register_default_impl().map_err(|error| explain(&error, "cannot start libvirt's event loop"))?;
-    std::thread::spawn(|| while virt::event::event_run_default_impl().is_ok() {});
-    Ok(())
+    let events = std::thread::Builder::new().spawn(|| while virt::event::event_run_default_impl().is_ok() {});
+    events.map(drop).context("cannot start a thread for libvirt's event loop")
 }
 
 impl Libvirt {

@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(4);
 /// The lines of standard input.
 ///
 /// # Errors
-/// Where signals cannot be handled.
+/// Where signals cannot be handled, or no thread can be started.
 pub(super) fn calls() -> io::Result<impl Iterator<Item = io::Result<String>>> {
     // A terminal sends these signals to both programs, and the parent decides what to do. An empty handler, unlike an
     // ignored signal, is not inherited by the connection's ssh process.
@@ -25,7 +25,7 @@ pub(super) fn calls() -> io::Result<impl Iterator<Item = io::Result<String>>> {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     let (sender, calls) = channel();
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         for line in io::stdin().lines() {
             if sender.send(line).is_err() {
                 return;
@@ -33,15 +33,21 @@ pub(super) fn calls() -> io::Result<impl Iterator<Item = io::Result<String>>> {
         }
         drop(sender);
         end_soon();
-    });
+    })?;
     Ok(calls.into_iter())
 }
 
 /// Ends this program after a while, even if libvirt's exit handler waits for a call that hangs.
 pub(super) fn end_soon() {
-    thread::spawn(|| {
-        thread::sleep(GRACE);
+    let end = || {
         // If this fails too, there is nothing else to try.
         let _ = kill_process(getpid(), Signal::KILL);
+    };
+    let later = thread::Builder::new().spawn(move || {
+        thread::sleep(GRACE);
+        end();
     });
+    if later.is_err() {
+        end();
+    }
 }

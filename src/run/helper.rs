@@ -54,21 +54,24 @@ impl Helper {
         let mut child = command.spawn().with_context(cannot)?;
         let (sender, answers) = channel();
         let mut lines = BufReader::new(child.stdout.take().with_context(cannot)?);
-        thread::spawn(move || {
+        let listener = thread::Builder::new().spawn(move || {
             let mut line = String::new();
             // An incomplete answer is not used.
             while lines.read_line(&mut line).is_ok() && line.ends_with('\n') && sender.send(std::mem::take(&mut line)).is_ok() {}
         });
+        // Without its standard input, the helper ends by itself.
+        listener.with_context(cannot)?;
         let complaints = child.stderr.take().map(|mut pipe| {
             let (sender, complaints) = channel();
-            thread::spawn(move || {
+            let listener = thread::Builder::new().spawn(move || {
                 let mut bytes = Vec::new();
                 let read = pipe.by_ref().take(COMPLAINTS).read_to_end(&mut bytes);
                 // The receiver may have given up. The rest is read too, so that the helper does not block on a full pipe.
                 let _ = (sender.send(String::from_utf8_lossy(&bytes).into_owned()), read, std::io::copy(&mut pipe, &mut std::io::sink()));
             });
-            complaints
+            listener.map(|_| complaints)
         });
+        let complaints = complaints.transpose().with_context(cannot)?;
         let calls = child.stdin.take();
         Ok(Self { program, child, calls, answers, complaints })
     }

@@ -1,12 +1,12 @@
 //! Runs a program, passes on its output while it runs, and stops it on an interrupt or at the end of its time.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::command::{ProgramOutput, cannot_run, command};
 use crate::interrupt::{Interrupt, Interrupted};
@@ -34,8 +34,13 @@ pub fn supervise(
     let mut child = command.spawn().map_err(|error| cannot_run(argv, &error))?;
     let (sender, pieces) = channel();
     if let (Some(out), Some(complaints)) = (child.stdout.take(), child.stderr.take()) {
-        listen(out, Pipe::Stdout, sender.clone());
-        listen(complaints, Pipe::Stderr, sender);
+        let listening = listen(out, Pipe::Stdout, sender.clone()).and_then(|()| listen(complaints, Pipe::Stderr, sender));
+        if let Err(error) = listening {
+            // Nobody would read what it says.
+            child.kill()?;
+            child.wait()?;
+            return Err(error).with_context(|| format!("cannot start a thread for the output of {}", argv[0]));
+        }
     }
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (start, mut asked) = (Instant::now(), None::<Instant>);
@@ -93,8 +98,8 @@ enum Pipe {
     Stderr,
 }
 
-fn listen(mut pipe: impl Read + Send + 'static, which: Pipe, sender: Sender<(Pipe, Vec<u8>)>) {
-    thread::spawn(move || {
+fn listen(mut pipe: impl Read + Send + 'static, which: Pipe, sender: Sender<(Pipe, Vec<u8>)>) -> io::Result<()> {
+    let listener = thread::Builder::new().spawn(move || {
         let mut buffer = [0; 4096];
         loop {
             match pipe.read(&mut buffer) {
@@ -104,6 +109,7 @@ fn listen(mut pipe: impl Read + Send + 'static, which: Pipe, sender: Sender<(Pip
             }
         }
     });
+    listener.map(drop)
 }
 
 fn ask_to_end(child: &Child) {

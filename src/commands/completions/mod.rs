@@ -76,8 +76,10 @@ pub(crate) fn answer(command: fn() -> Command) -> Option<ExitCode> {
     let given: Vec<OsString> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
     let (sender, answer) = channel();
     // What hangs (libvirt, a disk) ends with this program.
-    thread::spawn(move || sender.send(candidates(command, &shell, given)));
-    if let Ok(Some(text)) = answer.recv_timeout(LIMIT) {
+    let thinks = thread::Builder::new().spawn(move || sender.send(candidates(command, &shell, given)));
+    if thinks.is_ok()
+        && let Ok(Some(text)) = answer.recv_timeout(LIMIT)
+    {
         // A shell that is gone needs no answer.
         let _ = output::print_document(&text);
     }

@@ -133,7 +133,10 @@ impl DiskContext<'_> {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(label.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(200));
+        // It needs a thread, which nobody sees where it is not drawn.
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
         bar
     }
 
