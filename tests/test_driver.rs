@@ -143,7 +143,7 @@ fn a_host_of_node_devices_says_what_it_cannot_know() {
     assert_eq!(json["gpus"][0]["functions"].as_array().unwrap().len(), 2);
     // The made-up host of the default has no PCI devices, which is no error.
     let none = run(&mut vgapt(["-c", "test:///default", "list"])).with(0).stdout;
-    assert!(none.contains("no graphics card"), "{none}");
+    assert!(none.contains("No graphics card was found"), "{none}");
 }
 
 #[test]
