@@ -175,7 +175,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let own = folder.to_str().unwrap();
     let content = |path: &Path| {
         let bytes = fs::read(path).unwrap();
-        String::from_utf8(bytes).map_or_else(|error| error.into_bytes(), |text| text.replace(own, "FOLDER").into_bytes())
+        String::from_utf8(bytes).map_or_else(std::string::FromUtf8Error::into_bytes, |text| text.replace(own, "FOLDER").into_bytes())
     };
     let file = |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), content(&entry.path()));
     fs::read_dir(folder).unwrap().map(|entry| file(entry.unwrap())).collect()
