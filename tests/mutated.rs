@@ -1,0 +1,141 @@
+//! The parsers that fuzz/ knows, with files as they are and as nobody writes them: none panics, and none takes long. The
+//! mutations are the same in every run.
+
+#[path = "../fuzz/parsers.rs"]
+#[allow(dead_code)] // They are called by their table.
+mod parsers;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Mutations of each parser's corpus; `VGAPT_TEST_ALL` makes ten times as many.
+const MUTATIONS: usize = 2_500;
+/// Longer files only cost time.
+const LONGEST: usize = 12_000;
+/// Generous: a build without optimisation, on a machine that does other things as well.
+const TIME: Duration = Duration::from_secs(10);
+
+/// xorshift64 (Marsaglia, 2003).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit.max(1) as u64).unwrap()
+    }
+
+    fn range(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
+        let start = self.below(bytes.len());
+        start..(start + 1 + self.below(40)).min(bytes.len())
+    }
+}
+
+/// What breaks parsers: limits of numbers, signs of every grammar, characters that are no text.
+const PIECES: [&[u8]; 20] = [
+    b"18446744073709551616",
+    b"-1",
+    b"4294967295",
+    b"0x",
+    b"<",
+    b"</",
+    b"&#0;",
+    b"]]>",
+    b"<!DOCTYPE a [",
+    b"\"",
+    b"'",
+    b"$(",
+    b"${x",
+    b"`",
+    b"{",
+    b"\\",
+    b"\0",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b"\n",
+];
+
+fn mutated(file: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    for _ in 0..=random.below(4) {
+        let range = random.range(&bytes);
+        match random.below(6) {
+            0 => drop(bytes.drain(range)),
+            1 => {
+                let piece = bytes[range.clone()].to_vec();
+                bytes.splice(range.start..range.start, piece);
+            }
+            2 => bytes.truncate(range.end),
+            3 => {
+                let from = random.range(other);
+                bytes.splice(range, other[from].iter().copied());
+            }
+            4 => bytes[range].iter_mut().take(1).for_each(|byte| *byte ^= 1 << random.below(8)),
+            _ => {
+                let piece = PIECES[random.below(PIECES.len())];
+                bytes.splice(range, piece.iter().copied());
+            }
+        }
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    bytes
+}
+
+/// The files of a corpus, in their order.
+fn corpus(places: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for place in places.iter().map(|place| Path::new(env!("CARGO_MANIFEST_DIR")).join(place)) {
+        if place.is_dir() {
+            let inside = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path());
+            found.extend(inside.filter(|path| path.is_file()));
+        } else {
+            found.push(place);
+        }
+    }
+    found.sort();
+    let read = |path: PathBuf| fs::read(&path).map(|bytes| (path, bytes)).unwrap();
+    found.into_iter().map(read).collect()
+}
+
+fn called(name: &str, what: &str, parser: fn(&[u8]), bytes: &[u8]) {
+    let since = Instant::now();
+    let ended = catch_unwind(AssertUnwindSafe(|| parser(bytes)));
+    assert!(ended.is_ok(), "{name} panics: {what}: {}", String::from_utf8_lossy(bytes));
+    assert!(since.elapsed() < TIME, "{name} takes {:?}: {what}: {}", since.elapsed(), String::from_utf8_lossy(bytes));
+}
+
+#[test]
+fn no_parser_panics() {
+    let factor = if std::env::var_os("VGAPT_TEST_ALL").is_some() { 10 } else { 1 };
+    for (name, parser, places) in parsers::PARSERS {
+        let files = corpus(places);
+        assert!(!files.is_empty(), "{name} has no corpus");
+        files.iter().for_each(|(path, bytes)| called(name, &path.display().to_string(), *parser, bytes));
+        let short: Vec<&(PathBuf, Vec<u8>)> = files.iter().filter(|(_, bytes)| (1..LONGEST).contains(&bytes.len())).collect();
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        for number in 0..MUTATIONS * factor {
+            let (path, file) = short[number % short.len()];
+            let (_, other) = short[random.below(short.len())];
+            let bytes = mutated(file, other, &mut random);
+            called(name, &format!("mutation {number} of {}", path.display()), *parser, &bytes);
+        }
+        println!("{name}: {} files, {} mutations", files.len(), MUTATIONS * factor);
+    }
+}
+
+/// Each of the parsers is a target of cargo-fuzz.
+#[test]
+fn each_parser_is_fuzzed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    for (name, _, _) in parsers::PARSERS {
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "fuzz/Cargo.toml has no {name}");
+        let target = fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+        assert!(target.contains(&format!("parsers::{name}(bytes)")), "{name}.rs calls another parser");
+    }
+}
