@@ -1,7 +1,7 @@
 //! The parsers that fuzz/ knows, with files as they are and as nobody writes them: none panics, and none takes long. The
 //! mutations are the same in every run.
 
-#[path = "../fuzz/parsers.rs"]
+#[path = "../fuzz/fuzz_targets/parsers.rs"]
 #[allow(dead_code)] // They are called by their table.
 mod parsers;
 
