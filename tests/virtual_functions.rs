@@ -123,6 +123,8 @@ fn another_number_is_refused_where_they_are_used() {
     on(root, &ASKED).with(1).saying(&["00:1f.7 ethernet on vfio-pci", "shut down the domains that have them"]);
     let said = on(root, &["list"]).with(0).stdout;
     assert!(said.contains("Virtual functions of 00:1f.6") && said.contains(": 1 of 7\n  00:1f.7  vfio-pci, domain win\n"), "{said}");
+    let all = on(tree.path(), &["list", "--all"]).with(0).stdout;
+    assert!(all.contains(": 1 of 7\n  00:1f.7  vfio-pci, domain win\n"), "{all}");
     let listed = json(root, &["list"]);
     let parent = &listed["virtual_functions"][0];
     assert_eq!((&parent["parent"], &parent["total"]), (&"0000:00:1f.6".into(), &7.into()), "{parent}");

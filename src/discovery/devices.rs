@@ -26,10 +26,21 @@ pub(super) fn pci(root: &Root, scope: Scope) -> (Vec<PciDevice>, Vec<String>) {
     // One of them is enough to say so.
     unread.extend(of_drivers.into_iter().next());
     devices.sort_by_key(|device| device.address);
+    if scope == Scope::Devices {
+        of_parents(root, &mut devices, &mut unread);
+    }
     if !devices.is_empty() && devices.iter().all(|device| device.group.is_none()) {
         groups_by_listing(root, &mut devices, &mut unread);
     }
     (devices, unread)
+}
+
+/// How many virtual functions those can have that have some now.
+fn of_parents(root: &Root, devices: &mut [PciDevice], unread: &mut Vec<String>) {
+    let parents: Vec<PciAddress> = devices.iter().filter_map(|device| device.physical_function).collect();
+    for device in devices.iter_mut().filter(|device| parents.contains(&device.address)) {
+        device.sriov = sriov(root, &format!("{DEVICES}/{}", device.address), unread);
+    }
 }
 
 /// The names in a directory; if it exists and cannot be read, why.
