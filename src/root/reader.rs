@@ -209,8 +209,11 @@ impl Root {
         match &self.source {
             Source::Directory(directory) => match directory.status(path) {
                 Ok(_) => Some(true),
-                // ELOOP: whatever links in a circle lead to does not exist.
-                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => Some(false),
+                // ELOOP: whatever links in a circle lead to does not exist. ENODEV: systemd found nothing to mount at an
+                // automount point, such as /efi for a partition without a file system.
+                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NODEV)) => {
+                    Some(false)
+                }
                 Err(_) => None,
             },
             Source::Capture(capture) => capture.status(path).map(|_| true),
