@@ -83,7 +83,11 @@ impl Root {
     /// The names in a directory, sorted; distinguishes an absent directory from one that cannot be read.
     pub fn entries(&self, path: &str) -> Reading<Vec<String>> {
         let names = match &self.source {
-            Source::Directory(directory) => directory.names(path),
+            // Nothing to mount at an automount point, as in `presence`.
+            Source::Directory(directory) => directory.names(path).map_err(|error| match Errno::from_io_error(&error) {
+                Some(Errno::NODEV) => io::ErrorKind::NotFound.into(),
+                _ => error,
+            }),
             Source::Capture(capture) => capture.status(path).map(|_| capture.names(path)).ok_or_else(|| io::ErrorKind::NotFound.into()),
         };
         // Do not record a folder that cannot be read: in the capture it would look empty.
