@@ -85,7 +85,7 @@ impl Root {
         let names = match &self.source {
             // Nothing to mount at an automount point, as in `presence`.
             Source::Directory(directory) => directory.names(path).map_err(|error| match Errno::from_io_error(&error) {
-                Some(Errno::NODEV) => io::ErrorKind::NotFound.into(),
+                Some(Errno::NODEV | Errno::HOSTDOWN) => io::ErrorKind::NotFound.into(),
                 _ => error,
             }),
             Source::Capture(capture) => capture.status(path).map(|_| capture.names(path)).ok_or_else(|| io::ErrorKind::NotFound.into()),
@@ -213,9 +213,14 @@ impl Root {
         match &self.source {
             Source::Directory(directory) => match directory.status(path) {
                 Ok(_) => Some(true),
-                // ELOOP: whatever links in a circle lead to does not exist. ENODEV: systemd found nothing to mount at an
+                // ELOOP: whatever links in a circle lead to does not exist. ENODEV, EHOSTDOWN: systemd found nothing to mount at an
                 // automount point, such as /efi for a partition without a file system.
-                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NODEV)) => {
+                Err(error)
+                    if matches!(
+                        Errno::from_io_error(&error),
+                        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NODEV | Errno::HOSTDOWN)
+                    ) =>
+                {
                     Some(false)
                 }
                 Err(_) => None,
