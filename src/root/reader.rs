@@ -83,11 +83,7 @@ impl Root {
     /// The names in a directory, sorted; distinguishes an absent directory from one that cannot be read.
     pub fn entries(&self, path: &str) -> Reading<Vec<String>> {
         let names = match &self.source {
-            // Nothing to mount at an automount point, as in `presence`.
-            Source::Directory(directory) => directory.names(path).map_err(|error| match Errno::from_io_error(&error) {
-                Some(Errno::NODEV | Errno::HOSTDOWN) => io::ErrorKind::NotFound.into(),
-                _ => error,
-            }),
+            Source::Directory(directory) => directory.names(path),
             Source::Capture(capture) => capture.status(path).map(|_| capture.names(path)).ok_or_else(|| io::ErrorKind::NotFound.into()),
         };
         // Do not record a folder that cannot be read: in the capture it would look empty.
@@ -213,16 +209,8 @@ impl Root {
         match &self.source {
             Source::Directory(directory) => match directory.status(path) {
                 Ok(_) => Some(true),
-                // ELOOP: whatever links in a circle lead to does not exist. ENODEV, EHOSTDOWN: systemd found nothing to mount at an
-                // automount point, such as /efi for a partition without a file system.
-                Err(error)
-                    if matches!(
-                        Errno::from_io_error(&error),
-                        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NODEV | Errno::HOSTDOWN)
-                    ) =>
-                {
-                    Some(false)
-                }
+                // ELOOP: whatever links in a circle lead to does not exist.
+                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => Some(false),
                 Err(_) => None,
             },
             Source::Capture(capture) => capture.status(path).map(|_| true),

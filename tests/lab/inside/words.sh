@@ -140,7 +140,6 @@ tidy() {
 
 # On the image's disk, once: see lib/image.sh.
 install_boot_loader() { # grub|systemd-boot
-  mkfs.vfat -n ESP /dev/vda1
   mkdir -p /boot/efi
   echo 'LABEL=ESP /boot/efi vfat umask=0077 0 1' >>/etc/fstab
   mount /dev/vda1 /boot/efi
