@@ -3,6 +3,8 @@
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "every machine here is named")]
 mod command;
+#[path = "support/on.rs"]
+mod on;
 #[path = "support/tree.rs"]
 #[expect(dead_code, reason = "only trees of recorded machines are used here")]
 mod tree;
@@ -13,7 +15,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
 
-use command::{Ran, run, vgapt, without_options};
+use command::{run, vgapt, without_options};
+use on::{on, put};
 use serde_json::Value;
 use tempfile::TempDir;
 use vgapt::discovery::from_node_devices;
@@ -21,17 +24,6 @@ use vgapt::passthrough::{DangerKind, dangers};
 
 fn machine(name: &str) -> TempDir {
     tree::unpacked(&[Path::new(&format!("fixtures/hosts/{name}.host"))])
-}
-
-fn on(root: &Path, arguments: &[&str]) -> Ran {
-    let root = root.to_str().unwrap();
-    run(&mut vgapt(["--root", root, "-c", "test:///default"].iter().chain(arguments)))
-}
-
-fn put(root: &Path, path: &str, text: &str) {
-    let place = root.join(path);
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    fs::write(place, text).unwrap();
 }
 
 /// A function of a device, in a group of its own; a virtual one of `parent`.

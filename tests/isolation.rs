@@ -5,29 +5,21 @@ mod command;
 #[path = "support/libvirt.rs"]
 #[expect(dead_code, reason = "the tree's helpers need it")]
 mod libvirt;
+#[path = "support/on.rs"]
+mod on;
 #[path = "support/tree.rs"]
 mod tree;
 
 use std::fs;
 use std::path::Path;
 
-use command::{Ran, run, vgapt};
+use on::{on, put};
 use serde_json::Value;
 use tempfile::TempDir;
 use tree::{assert_same, distribution, walk};
 
 const CPUS: &str = "sys/devices/system/cpu";
 const TOKENS: &str = "isolcpus=managed_irq,domain,2-3,6-7 irqaffinity=0-1,4-5 nohz_full=2-3,6-7";
-
-fn on(root: &Path, arguments: &[&str]) -> Ran {
-    run(&mut vgapt(["--root", root.to_str().unwrap(), "-c", "test:///default"].iter().chain(arguments)))
-}
-
-fn put(root: &Path, path: &str, text: &str) {
-    let place = root.join(path);
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    fs::write(place, text).unwrap();
-}
 
 /// Four cores of two threads: CPU 4 is the second thread of the first one.
 fn host() -> TempDir {

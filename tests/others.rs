@@ -3,6 +3,8 @@
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "every machine here is named")]
 mod command;
+#[path = "support/on.rs"]
+mod on;
 #[path = "support/tree.rs"]
 #[expect(dead_code, reason = "trees are not compared here")]
 mod tree;
@@ -10,23 +12,13 @@ mod tree;
 use std::fs;
 use std::path::Path;
 
-use command::{Ran, run, vgapt};
+use on::{on, put};
 use tempfile::TempDir;
 use tree::distribution;
 
 const CARD: [&str; 4] = ["prepare", "--gpu", "01:00.0", "--dry-run"];
 const DISPLAY: &str = "sys/bus/pci/devices/0000:00:02.0";
 const GUESTS: &str = "sys/bus/pci/devices/0000:01:00.0";
-
-fn on(root: &Path, arguments: &[&str]) -> Ran {
-    run(&mut vgapt(["--root", root.to_str().unwrap(), "-c", "test:///default"].iter().chain(arguments)))
-}
-
-fn put(root: &Path, path: &str, text: &str) {
-    let place = root.join(path);
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    fs::write(place, text).unwrap();
-}
 
 fn edit(root: &Path, path: &str, change: impl FnOnce(String) -> String) {
     let place = root.join(path);

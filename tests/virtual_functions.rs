@@ -6,6 +6,8 @@ mod command;
 #[path = "support/libvirt.rs"]
 #[expect(dead_code, reason = "only what tells of missing programs is used here")]
 mod libvirt;
+#[path = "support/on.rs"]
+mod on;
 #[path = "support/tree.rs"]
 mod tree;
 
@@ -13,8 +15,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use command::{Ran, run, vgapt};
+use command::run;
 use libvirt::have;
+use on::{on, put};
 use serde_json::Value;
 use tempfile::TempDir;
 use tree::{assert_same, distribution, walk};
@@ -24,18 +27,8 @@ const WAITS: &str = "etc/systemd/system/libvirtd.service.d/vgapt-virtual-functio
 const DEVICES: &str = "sys/bus/pci/devices";
 const ASKED: [&str; 4] = ["prepare", "--vfs", "00:1f.6=2", "--yes"];
 
-fn on(root: &Path, arguments: &[&str]) -> Ran {
-    run(&mut vgapt(["--root", root.to_str().unwrap(), "-c", "test:///default"].iter().chain(arguments)))
-}
-
 fn json(root: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&on(root, &[&["--json"], arguments].concat()).stdout).unwrap()
-}
-
-fn put(root: &Path, path: &str, text: &str) {
-    let place = root.join(path);
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    fs::write(place, text).unwrap();
 }
 
 /// A host whose network card can have seven virtual functions.
