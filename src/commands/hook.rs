@@ -140,7 +140,7 @@ impl Arguments {
     }
 
     fn before_start(&self, needs: &HostResources, root: &Root, target: &Target) -> Result<()> {
-        hangs::allow(needs, root, target)?;
+        hangs::refuse(needs, root, target)?;
         let host = discovery::read(root, Scope::Devices);
         let domain = PassedTo { name: &self.name, passed: &needs.passed, groups: &needs.groups };
         let findings = domain::of_functions(&domain, &host, &discovery::uses(Some(root)));

@@ -51,7 +51,7 @@ pub struct Arguments {
     /// Size of a huge page
     #[arg(long, value_name = "SIZE", default_value = "2M", requires = "hugepages")]
     page_size: PageSize,
-    /// Keep the host off these CPUs from its boot on, for pinned guests (isolcpus and what belongs to it): such as 2-7,10-15
+    /// Keep the host's processes, interrupts and timer ticks off these CPUs from its boot on, for pinned guests: such as 2-7,10-15
     #[arg(long, value_name = "CPUS")]
     isolate: Option<CpuSet>,
     /// Make N virtual functions (SR-IOV) of a physical function at each boot, without a driver of the host; 0: no longer

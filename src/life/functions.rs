@@ -54,7 +54,7 @@ pub(super) fn deadline() -> Instant {
 pub(super) fn give_back(function: &Bound, ledger: &Ledger, root: &Root, target: &Target, (watch, end): (Watch<'_>, Instant)) -> Result<()> {
     target.remove(&record_of(function.address))?;
     let home = format!("{DEVICES}/{}", function.address);
-    // Unknown is not given back.
+    // Where that is unknown, the driver is asked.
     if root.presence(&format!("{home}/driver")) == Some(true) || root.presence(&home) == Some(false) {
         return Ok(());
     }
@@ -73,7 +73,7 @@ pub(super) fn hangs(taken: &Taken, watch: Watch<'_>) -> Result<bool> {
     Ok((watch.hangs)()?.iter().any(|hang| hang.function.address == function.address))
 }
 
-/// What a driver is asked to do with a function, for a domain, by a moment.
+/// What a driver is asked to do with a function, for which domain, and when it must have answered.
 struct Ask<'a> {
     attribute: &'a str,
     function: &'a Bound,

@@ -208,10 +208,13 @@ impl Root {
     pub fn presence(&self, path: &str) -> Option<bool> {
         match &self.source {
             Source::Directory(directory) => match directory.status(path) {
-                Ok(_) => Some(true),
-                // ELOOP: whatever links in a circle lead to does not exist.
-                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => Some(false),
-                Err(_) => None,
+                // Whatever links in a circle lead to does not exist.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => Some(false),
+                status => match Reading::of(status, path) {
+                    Reading::Known(_) => Some(true),
+                    Reading::Absent => Some(false),
+                    Reading::Unknown(_) => None,
+                },
             },
             Source::Capture(capture) => capture.status(path).map(|_| true),
         }

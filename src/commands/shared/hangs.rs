@@ -62,7 +62,7 @@ pub(crate) fn show(mut arguments: impl Iterator<Item = OsString>) -> Option<Resu
 }
 
 /// Refuses a domain if the driver of one of its functions hangs: whoever touches the function would hang too.
-pub(in crate::commands) fn allow(needs: &HostResources, root: &Root, target: &Target) -> Result<()> {
+pub(in crate::commands) fn refuse(needs: &HostResources, root: &Root, target: &Target) -> Result<()> {
     let is_passed = |hang: &Hang| needs.passed.iter().any(|passed| passed.address == hang.function.address);
     match hangs(root)?.into_iter().find(is_passed) {
         Some(hang) => bail!("{}", life::hanging(&hang, &evidence(target, &hang), false)),

@@ -33,7 +33,7 @@ impl<'a> Freed<'a> {
             return Ok(None);
         }
         let freed = Self { root, target: context.target(root)?, name };
-        hangs::allow(needs, root, &freed.target)?;
+        hangs::refuse(needs, root, &freed.target)?;
         let interrupt = Interrupt::watch()?;
         before_start(name, needs, host, Caller::Starter, (root, &freed.target))?;
         if interrupt.came() {
