@@ -204,7 +204,10 @@ fn port(draft: &mut Draft, index: usize) {
             element.set("source/mouse@mode", "server");
             draft.fill(chardev, "qemu-vdagent", &mut element);
         }
-        "socket" if is_channel && draft.peek(chardev, "host").is_none() => element.set("@type", "unix"),
+        // A socket that QEMU listens on has libvirt's own path.
+        "socket" if is_channel && draft.peek(chardev, "host").is_none() && draft.peek(chardev, "server").is_some_and(table::is_on) => {
+            element.set("@type", "unix");
+        }
         _ if source(draft, chardev, &mut element) => {}
         _ => {
             draft.keep(index, "libvirt has no element for its backend");

@@ -19,7 +19,7 @@ use super::{EVERY, PLACE, undefine};
 /// Fewer files than this are not libvirt's test data.
 const FEWEST: usize = 700;
 /// What this machine does not have, and libvirt looks for before it makes a command line.
-const NOT_HERE: &[&str] = &["NUMA node", "hugetlbfs", "TSC frequency", "does not support machine type", "KVM is not available"];
+const NOT_HERE: &[&str] = &["NUMA node", "hugetlbfs", "TSC frequency", "does not support machine type", "KVM is not available", "/dev/dri"];
 /// What libvirt does not take, as `vgapt import` tells: the characters of a serial number.
 const TOLD: &[&str] = &["disk-serial."];
 

@@ -12,6 +12,8 @@ pub(in crate::import) enum Convert {
     YesNo,
     /// A number, in decimal.
     Number,
+    /// A number, as libvirt writes ports and interrupts of the ISA bus: `0x3f8`.
+    Hex,
     /// A World Wide Name: 16 hexadecimal digits.
     Wwn,
     /// An amount in libvirt's KiB, of one in bytes or in MiB.
@@ -49,6 +51,7 @@ impl Convert {
             Convert::OnOff => words("on", "off"),
             Convert::YesNo => words("yes", "no"),
             Convert::Number => kib(number()),
+            Convert::Hex => number().map_or(Left, |number| Written(format!("{number:#x}"))),
             Convert::Wwn => number().map_or(Left, |number| Written(format!("{number:016x}"))),
             Convert::Bytes => kib(number().map(|bytes| bytes >> 10)),
             Convert::Mib => kib(number().and_then(|mib| mib.checked_mul(1 << 10))),

@@ -1,6 +1,6 @@
 //! Properties.
 
-use super::convert::Convert::{self, Bytes, Drop, Mib, Number, Off, On, OnOff, Same, Words, Wwn, YesNo};
+use super::convert::Convert::{self, Bytes, Drop, Hex, Mib, Number, Off, On, OnOff, Same, Words, Wwn, YesNo};
 
 /// Properties: what has them (an option, or what a device becomes; several with a comma), their names, how they are converted, and the places.
 pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
@@ -163,12 +163,12 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("codec", "cad", Drop, "libvirt numbers them"),
     ("chardev", "logfile", Same, "log@file"),
     ("chardev", "logappend", OnOff, "log@append"),
-    ("chardev", "reconnect", Same, "source/reconnect@enabled=yes source/reconnect@timeout"),
+    ("chardev", "reconnect", Words(&[("0", "")]), "source/reconnect@enabled=yes source/reconnect@timeout"),
     ("chardev", "backend id wait nowait signal mux path server name debug", Drop, "libvirt creates it"),
     ("channel", "chardev nr filter", Drop, "libvirt numbers them"),
     ("redirdev, smartcard passthrough", "chardev nr name", Drop, "libvirt numbers them"),
     ("smartcard", "db", Same, "database"),
-    ("serial", "iobase irq", Same, "address@type=isa address@*"),
+    ("serial", "iobase irq", Hex, "address@type=isa address@*"),
     ("serial", "driver chardev index", Drop, "libvirt numbers them"),
     ("qemu-vdagent", "clipboard", YesNo, "source/clipboard@copypaste"),
     ("qemu-vdagent", "mouse", Words(&[("on", "client"), ("off", "server")]), "source/mouse@mode"),
