@@ -107,7 +107,7 @@ moments() { # SECONDS FUNCTION…
   local status begun='' number=0 end
   begin "${@:2}"
   end=$((SECONDS + limit + 30))
-  until read -r -t "$1" status <>"$power/lab.out"; do
+  until IFS= read -r -t "$1" status <>"$power/lab.out"; do
     begun+=$status
     { powered && [ $SECONDS -lt $end ]; } || silent "does not answer"
     kill -STOP "$(<"$power/pid")"
@@ -156,8 +156,8 @@ begin() {
 answer() { # SECONDS to wait for a line from the machine's agent
   local line begun='' end=$((SECONDS + $1))
   while [ $SECONDS -lt "$end" ] && powered && alive; do
-    read -r -t 2 line <>"$power/lab.out" && echo "$begun$line" && return
-    # Where the time is over in the middle of a line, `read` has taken its beginning.
+    # Where the time is over in the middle of a line, `read` has taken its beginning: with the space it may end in.
+    IFS= read -r -t 2 line <>"$power/lab.out" && echo "$begun$line" && return
     begun+=$line
   done
   return 1
