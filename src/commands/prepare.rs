@@ -19,7 +19,7 @@ use crate::model::{CpuSet, Finding, Host, Next, PciAddress, Setup, Severity, Siz
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough::{self, Verdict};
 use crate::problem::Problem;
-use crate::readiness;
+use crate::readiness::{self, NextStep};
 use crate::root::Root;
 use crate::target::Target;
 
@@ -308,7 +308,10 @@ fn next_step(context: &Context, root: &Root, before: (&Host, &Setup), wanted: &W
     if outcome != Outcome::Refused {
         // Where no card was bound, it is for the step on this host to say when one is.
         let bind = (!wanted.functions.is_empty()).then_some(wanted.bind);
-        return Ok(seen.in_short(&cards, bind).next);
+        let report = seen.in_short(&cards, bind);
+        // What a card needs may be there already, when what was asked for besides waits for the next boot.
+        let waits = outcome == Outcome::Done && root.is_live() && report.step == NextStep::Define && !plan.reboot.is_empty();
+        return Ok(if waits { Next::command("reboot", plan.reboot.join("; ")) } else { report.next });
     }
     // Where the early binding is refused, the other way may be possible.
     let is_other_way = wanted.bind == Bind::Boot && readiness::proposed_bind(&host, before.1, &wanted.functions) == Bind::Start;

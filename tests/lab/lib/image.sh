@@ -1,15 +1,15 @@
 # The images that machines boot from, made once and kept in a cache by what they are made of.
 
-# Prints the directory of the image with that initramfs tool; makes it where it is not there yet.
-find_image() { # initramfs-tools|dracut
+# Prints the directory of the image with that initramfs tool, and that folder of image/extras; makes it where it is not there yet.
+find_image() { # initramfs-tools|dracut [EXTRA]
   local cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vgapt-lab hash image lock
   hash=$(cd "$lab" && find image guest -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
-  image=$cache/$hash-$1
+  image=$cache/$hash-$1${2:+-$2}
   if [ ! -e "$image/disk.img" ]; then
     mkdir -p "$cache"
     exec {lock}>"$cache/lock"
     flock "$lock"
-    [ -e "$image/disk.img" ] || make_image "$1"
+    [ -e "$image/disk.img" ] || make_image "$@"
     exec {lock}>&-
   fi
   touch "$image"
@@ -17,10 +17,10 @@ find_image() { # initramfs-tools|dracut
 }
 
 make_image() { # for find_image, with the cache locked
-  echo "     building the image with $1 (about two minutes)" >&2
+  echo "     building the image with $* (about two minutes)" >&2
   rm -rf "$cache"/*.new
   # In a mount namespace of its own: nothing stays mounted where it is interrupted.
-  unshare --mount "$lab/image/build" "$image.new" "$1" >"$kept/image.log" 2>&1 || die "the image could not be built, see $kept/image.log"
+  unshare --mount "$lab/image/build" "$image.new" "$@" >"$kept/image.log" 2>&1 || die "the image could not be built, see $kept/image.log"
   mv "$image.new" "$image"
   find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +14 -exec rm -rf {} +
 }
@@ -33,7 +33,7 @@ boot_disk() { # grub|systemd-boot
     place=$(mktemp -d "$rooms/XXXX")
     (
       new_rooms "$place"
-      installing=$initramfs power_on installer
+      installing=$initramfs installing_extra=$extra power_on installer
       inside install_boot_loader "$1"
       power_off
       mv "$power/root.qcow2" "$disk"

@@ -2,7 +2,7 @@
 # after `new_machine`; it sets these and appends to `hardware`.
 
 new_machine() {
-  processors=1 cpu=EPYC memory=4G iommu=intel boot=kernel initramfs=initramfs-tools parameters='' nodes=1
+  processors=1 cpu=EPYC memory=4G iommu=intel boot=kernel initramfs=initramfs-tools extra='' parameters='' nodes=1
   hardware=() slots=0 own_disk=yes
 }
 
@@ -13,6 +13,7 @@ nodes() { nodes=$1; }           # NUMA nodes; memory and processors are distribu
 iommu() { iommu=$1; }           # intel | virtio | amd | none
 boot() { boot=$1; }             # kernel: given by QEMU | grub, systemd-boot: the disk's own, through OVMF
 initramfs() { initramfs=$1; }   # initramfs-tools | dracut: what the image makes its own with
+extra() { extra=$1; }           # a folder of image/extras: what its image has besides
 parameters() { parameters+=" $*"; } # of the kernel; with a boot loader they are the disk's affair
 
 # A disk that a device may name as drive=NAME; it lasts as long as the machine's own.

@@ -7,7 +7,7 @@ power_on() { # MACHINE: boot it with the disks it had
   stage "boot $1"
   new_machine
   . "$lab/machines/$1"
-  image=$(find_image "$initramfs") || exit
+  image=$(find_image "$initramfs" ${extra:+"$extra"}) || exit
   [ -e "$power/root.qcow2" ] || new_disks
   rm -f "$power"/{lab,monitor}.{in,out} "$share/alive"
   mkfifo "$power"/{lab,monitor}.{in,out}
