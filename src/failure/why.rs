@@ -246,7 +246,9 @@ fn window<'a>(
     booted: Option<Moment>,
     domain: &'a [LogLine],
 ) -> Window<'a> {
-    let started = started.unwrap_or(Moment(i64::MAX));
+    // Of a run whose start is in no log any more.
+    let unknown = ended.map_or(Moment(i64::MAX), |ended| ended.later(-LAST));
+    let started = started.unwrap_or(unknown);
     let (from, to) = match happened {
         Happened::HostWentDown => {
             let before = |line: &&LogLine| line.at < booted && line.at >= Some(started);

@@ -32,7 +32,10 @@ fn happened(why: &Why) -> String {
         Happened::SomeStartFailed => {
             format!("a start{} was refused or hangs; the logs do not say of which domain", at("at", why.started))
         }
-        Happened::Crashed => format!("QEMU ended by itself{}; it was started{}", at("at", why.ended), at("at", why.started)),
+        Happened::Crashed => {
+            let started = why.started.map_or_else(String::new, |_| format!("; it was started{}", at("at", why.started)));
+            format!("QEMU ended by itself{}{started}", at("at", why.ended))
+        }
         Happened::HostWentDown => format!("the host went down while it ran; it was started{}", at("at", why.started)),
         Happened::ShutDown => format!("{well}the guest shut itself down{}", at("at", why.ended)),
         Happened::Ended => format!("{well}it was ended, saved or moved by request{}", at("at", why.ended)),

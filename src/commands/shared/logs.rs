@@ -81,7 +81,8 @@ impl Logs {
                 Place::Host { .. } => elsewhere.to_owned(),
                 Place::Capture | Place::Tree => format!("run vgapt on the host itself, without --root; or there: {elsewhere}"),
             };
-            Some(Finding::warning("log-unread", format!("{what} was not read: {because}"), remedy))
+            let much = if log.lines.is_empty() { "not read" } else { "not read whole" };
+            Some(Finding::warning("log-unread", format!("{what} was {much}: {because}"), remedy))
         };
         [
             finding(
