@@ -19,26 +19,33 @@ const DAEMONS: [&str; 2] = ["libvirtd", "virtqemud"];
 /// What libvirt writes for one domain: QEMU's command line, what QEMU prints, and how it ended. A line without a time
 /// belongs to the one before it. The log is renamed when it is long; the beginning of the last run may be in the older file.
 pub fn domain_log(root: &Root, path: &str) -> ReadLog {
-    let newest = root.reading(path);
-    let starts = |text: &str| text.contains(STARTING);
-    let text = match newest {
-        Reading::Known(text) if !starts(&text) => match root.reading(&format!("{path}.0")) {
-            Reading::Known(older) => Reading::Known(older + &text),
-            Reading::Absent => Reading::Known(text),
-            Reading::Unknown(because) => Reading::Unknown(because),
-        },
-        other => other,
+    let (newest, is_part) = match root.end_of(path) {
+        Reading::Known(read) => read,
+        Reading::Absent => return Reading::Absent.into(),
+        Reading::Unknown(because) => return Reading::Unknown(because).into(),
     };
-    let lines = text.map(|text| {
-        let mut last = None;
-        let lines = text.lines().map(|line| {
-            let at = Moment::parse(line).map(|(at, _)| at).or(last);
-            last = at;
-            LogLine { at, text: shortened(line) }
-        });
-        lines.collect()
-    });
-    lines.into()
+    let part = |because| ReadLog { lines: with_times(&newest), complete: Reading::Unknown(because) };
+    match root.end_of(&format!("{path}.0")) {
+        _ if newest.contains(STARTING) => ReadLog::whole(with_times(&newest)),
+        _ if is_part => part(only_the_end(path)),
+        Reading::Known((older, _)) => ReadLog::whole(with_times(&(older + &newest))),
+        Reading::Absent => ReadLog::whole(with_times(&newest)),
+        Reading::Unknown(because) => part(because),
+    }
+}
+
+fn with_times(text: &str) -> Vec<LogLine> {
+    let mut last = None;
+    let line = |line: &str| {
+        let at = Moment::parse(line).map(|(at, _)| at).or(last);
+        last = at;
+        LogLine { at, text: shortened(line) }
+    };
+    text.lines().map(line).collect()
+}
+
+fn only_the_end(path: &str) -> String {
+    format!("{path} is so long that only its end was read")
 }
 
 /// The daemon's messages in text files.
@@ -81,12 +88,17 @@ pub fn kernel_log_with_times(root: &Root) -> ReadLog {
 fn all(root: &Root, paths: &[&str], line: impl Fn(&str, &str) -> Option<LogLine>) -> ReadLog {
     let mut log = ReadLog { lines: Vec::new(), complete: Reading::Absent };
     for path in paths {
-        match root.reading(path) {
-            Reading::Known(text) => {
-                log.lines.extend(text.lines().filter_map(|text| line(path, text)));
-                if log.complete == Reading::Absent && !log.lines.is_empty() {
+        match root.end_of(path) {
+            Reading::Known((text, is_part)) => {
+                let lines: Vec<LogLine> = text.lines().filter_map(|text| line(path, text)).collect();
+                if lines.iter().any(|line| line.at.is_none()) {
+                    log.complete = Reading::Unknown(format!("{path} does not say the year and the zone of its times"));
+                } else if is_part {
+                    log.complete = Reading::Unknown(only_the_end(path));
+                } else if log.complete == Reading::Absent && !lines.is_empty() {
                     log.complete = Reading::Known(());
                 }
+                log.lines.extend(lines);
             }
             Reading::Absent => {}
             Reading::Unknown(because) => log.complete = Reading::Unknown(because),

@@ -34,7 +34,11 @@ fn filled<'l>(places: Option<&'static str>, text: &'l str) -> Option<Found<'l>> 
 /// How far a place at the end of a pattern reaches.
 fn end_of(name: &str, text: &str) -> usize {
     match name {
-        "address" => text.find(|c: char| !(c.is_ascii_hexdigit() || c == ':' || c == '.')).unwrap_or(text.len()),
+        // A colon may follow it.
+        "address" => {
+            let end = text.find(|c: char| !(c.is_ascii_hexdigit() || c == ':' || c == '.')).unwrap_or(text.len());
+            text[..end].trim_end_matches([':', '.']).len()
+        }
         "number" => text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()),
         "word" => text.find(char::is_whitespace).unwrap_or(text.len()),
         _ => text.len(),
@@ -66,6 +70,7 @@ mod tests {
         assert_eq!(matched(viable, line), Some(vec![("address", "0000:01:00.0"), ("number", "2")]));
         assert_eq!(matched("open {path}: {why}", "could open /a b: No é"), Some(vec![("path", "/a b"), ("why", "No é")]));
         assert_eq!(matched("pid {number}", "pid x, pid 12 (a)"), Some(vec![("number", "12")]));
+        assert_eq!(matched("device {address}", "device 0000:01:00.0: no"), Some(vec![("address", "0000:01:00.0")]));
         assert_eq!(matched("plain", "some plain text"), Some(vec![]));
         for line in ["", "vfio 0000:01:00.0: group x is not viable", "vfio é: group 1 is not viable", "vfio 0000:01:00.0: group"] {
             assert_eq!(matched(viable, line), None, "{line}");

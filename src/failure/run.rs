@@ -35,12 +35,12 @@ pub enum End {
 }
 
 impl Run {
-    /// `None` where the log has no start.
+    /// `None` where the log has neither a start nor an end. One that has only the end was cut or renamed meanwhile.
     pub fn last(log: &[LogLine]) -> Option<Self> {
-        let first = log.iter().rposition(|line| line.text.contains(STARTING))?;
-        let mut run = Self { started: log[first].at, end: End::Open, ended: None, lines: Vec::new() };
-        let mut in_command = true;
-        for line in &log[first + 1..] {
+        let first = log.iter().rposition(|line| line.text.contains(STARTING));
+        let mut run = Self { started: first.and_then(|first| log[first].at), end: End::Open, ended: None, lines: Vec::new() };
+        let mut in_command = first.is_some();
+        for line in &log[first.map_or(0, |first| first + 1)..] {
             if in_command {
                 // The command goes on while its lines end with a backslash.
                 in_command = line.text.ends_with('\\');
@@ -56,7 +56,7 @@ impl Run {
                 run.lines.push(line.clone());
             }
         }
-        Some(run)
+        (first.is_some() || run.end != End::Open).then_some(run)
     }
 }
 
@@ -96,6 +96,10 @@ mod tests {
                 .end,
             End::Open
         );
+        let cut = Run::last(&log("2026-05-04T10:00:01.0Z new
+2026-05-04 10:00:02.000+0000: shutting down, reason=failed")).unwrap();
+        assert_eq!((cut.started, cut.end, cut.lines.len()), (None, End::Failed, 1));
+        assert_eq!(Run::last(&log("no end")), None);
         assert_eq!(Run::last(&log("")), None);
     }
 }

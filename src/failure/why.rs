@@ -87,7 +87,7 @@ pub struct Why {
     pub ended: Option<i64>,
     /// The likeliest first.
     pub causes: Vec<Named>,
-    /// Where no cause is known: what the logs say of this start.
+    /// Where no cause is known: what the logs say of this start; where none failed: what libvirt's daemon wrote since.
     pub excerpt: Vec<Excerpt>,
 }
 
@@ -106,6 +106,12 @@ const BETWEEN: i64 = 2;
 /// How many seconds before the end of a guest that ran for long a line may be its cause.
 const LAST: i64 = 120;
 const MOST_LINES: usize = 12;
+/// What libvirt says of a domain that it could not start at boot (`src/qemu/qemu_driver.c`).
+const AUTOSTART: &str = "Failed to autostart VM '{name}'";
+/// How the kernel says since when a process waits (`kernel/hung_task.c`).
+const HUNG: &str = "blocked for more than {number}";
+/// What libvirt's daemon writes without a request that it refuses: at its start, and when a client closes its connection.
+const BY_THE_WAY: [&str; 4] = ["End of file while reading data", "libvirt version: ", "hostname: ", "client socket is closed"];
 
 /// From when to when, and from which lines.
 struct Window<'a> {
@@ -132,7 +138,7 @@ pub fn why(input: &Input) -> Why {
     } else if let Some(attempt) = attempt(input, run.as_ref(), ended.or(last)) {
         happened = if attempt.is_named { Happened::StartFailed } else { Happened::SomeStartFailed };
         (started, ended, sure) = (Some(attempt.at), None, attempt.is_named);
-        Window { from: attempt.at.later(-AFTER), to: attempt.at.later(AFTER), domain: &[] }
+        Window { from: attempt.from.later(-AFTER), to: attempt.at.later(AFTER), domain: &[] }
     } else {
         window(happened, started, ended.or(last), kernel, input.booted, run_lines)
     };
@@ -157,7 +163,15 @@ pub fn why(input: &Input) -> Why {
         Happened::StartFailed | Happened::SomeStartFailed => named(input.name, &lines, When::Start, sure),
         Happened::Crashed | Happened::HostWentDown => named(input.name, &lines, When::Run, sure),
     };
-    let excerpt = if happened.is_failure() && causes.is_empty() { excerpt(&lines) } else { Vec::new() };
+    let excerpt = match happened {
+        _ if happened.is_failure() && causes.is_empty() => excerpt(&lines),
+        // A start that was refused before QEMU ran is in no log of the domain, and not all reasons are known.
+        Happened::ShutDown | Happened::Ended | Happened::NeverStarted if input.active != Some(true) => {
+            let is_since = |line: &&LogLine| is_later(line, run.as_ref(), ended) && !BY_THE_WAY.iter().any(|other| line.text.contains(other));
+            excerpt(&daemon.iter().filter(is_since).map(|line| (Log::Daemon, line)).collect::<Vec<_>>())
+        }
+        _ => Vec::new(),
+    };
     let seconds = |at: Option<Moment>| at.map(Moment::seconds);
     Why { name: input.name.to_owned(), happened, started: seconds(started), ended: seconds(ended), causes, excerpt }
 }
@@ -182,6 +196,8 @@ fn happened(input: &Input, run: Option<&Run>) -> Happened {
 /// A start that failed before libvirt wrote to the domain's log.
 struct Attempt {
     at: Moment,
+    /// When what it waits for began.
+    from: Moment,
     /// Whether a line names the domain.
     is_named: bool,
 }
@@ -192,14 +208,24 @@ fn attempt(input: &Input, run: Option<&Run>, ended: Option<Moment>) -> Option<At
     if input.active == Some(true) || run.is_some_and(|run| run.end == End::Open && input.active.is_none()) {
         return None;
     }
-    let after = ended.or_else(|| run?.started);
-    let later = |line: &&LogLine| line.at.is_some() && after.is_none_or(|after| line.at > Some(after.later(BETWEEN)));
-    let is_reason = |line: &&LogLine| cause(Log::Daemon, &line.text, When::Start).is_some_and(|(cause, _)| cause.weight == Weight::Reason);
+    let later = |line: &&LogLine| is_later(line, run, ended);
+    let is_reason = |line: &&LogLine| {
+        let is_known = cause(Log::Daemon, &line.text, When::Start).is_some_and(|(cause, _)| cause.weight == Weight::Reason);
+        is_known || matched(AUTOSTART, &line.text).is_some_and(|found| found.iter().any(|(_, name)| *name == input.name))
+    };
     let hangs = |line: &&LogLine| readiness::kernel_cause(&line.text).is_some_and(|cause| causes::HANGS.contains(&cause.code));
     let refused = input.daemon.iter().filter(later).filter(is_reason);
-    let at = refused.chain(input.kernel.iter().filter(later).filter(hangs)).filter_map(|line| line.at).max()?;
+    let last = refused.chain(input.kernel.iter().filter(later).filter(hangs)).max_by_key(|line| line.at)?;
+    let at = last.at?;
+    let waited = matched(HUNG, &last.text).and_then(|found| found.first()?.1.parse().ok()).unwrap_or(0);
     let mut near = input.daemon.iter().filter(|line| line.at.is_some_and(|when| when >= at.later(-AFTER) && when <= at.later(AFTER)));
-    Some(Attempt { at, is_named: near.any(|line| names(&line.text, input.name)) })
+    Some(Attempt { at, from: at.later(-waited), is_named: near.any(|line| names(&line.text, input.name)) })
+}
+
+/// Whether a line was written after the last run ended.
+fn is_later(line: &LogLine, run: Option<&Run>, ended: Option<Moment>) -> bool {
+    let after = ended.or_else(|| run?.started);
+    line.at.is_some() && after.is_none_or(|after| line.at > Some(after.later(BETWEEN)))
 }
 
 /// Whether a line has a name as a word of its own.
@@ -220,7 +246,9 @@ fn window<'a>(
     booted: Option<Moment>,
     domain: &'a [LogLine],
 ) -> Window<'a> {
-    let started = started.unwrap_or(Moment(i64::MAX));
+    // Of a run whose start is in no log any more.
+    let unknown = ended.map_or(Moment(i64::MAX), |ended| ended.later(-LAST));
+    let started = started.unwrap_or(unknown);
     let (from, to) = match happened {
         Happened::HostWentDown => {
             let before = |line: &&LogLine| line.at < booted && line.at >= Some(started);
@@ -238,8 +266,8 @@ fn window<'a>(
 
 /// The first cause that knows a line, with what stands at the places of its pattern.
 fn cause(log: Log, line: &str, when: When) -> Option<(&'static Cause, pattern::Found<'_>)> {
-    // What QEMU only warns of, it goes on with.
-    let is_warning = line.contains(": warning: ");
+    // What QEMU only warns of, it goes on with; SPICE, whose messages all are warnings, does not.
+    let is_warning = line.contains(": warning: ") && !line.contains(": warning: Spice: ");
     causes::all()
         .filter(|cause| cause.logs.contains(&log) && (cause.when == when || cause.when == When::Both))
         .filter(|cause| !is_warning || cause.weight == Weight::Symptom)

@@ -13,25 +13,32 @@ pub fn why(why: &Why) -> String {
     }
     if why.happened.is_failure() && why.causes.is_empty() {
         text.push_str(&format!("{}: unknown; {}\n", paint(WARNING, "cause"), rest(why)));
-        for excerpt in &why.excerpt {
-            text.push_str(&format!("  {}\n", log(excerpt.log)));
-            excerpt.lines.iter().for_each(|line| text.push_str(&format!("    {}\n", paint(FAINT, shown(line.trim())))));
-        }
+    } else if !why.excerpt.is_empty() {
+        text.push_str("if libvirt has refused a start since, these lines say why\n");
+    }
+    for excerpt in &why.excerpt {
+        text.push_str(&format!("  {}\n", log(excerpt.log)));
+        excerpt.lines.iter().for_each(|line| text.push_str(&format!("    {}\n", paint(FAINT, shown(line.trim())))));
     }
     text
 }
 
 fn happened(why: &Why) -> String {
     let at = |what: &str, seconds: Option<i64>| seconds.map(|seconds| format!(" {what} {}", Moment(0).later(seconds))).unwrap_or_default();
+    // What was written since may be of a start that was refused.
+    let well = if why.excerpt.is_empty() { "no failure: " } else { "" };
     match why.happened {
         Happened::StartFailed => format!("the start{} failed", at("of", why.started)),
         Happened::SomeStartFailed => {
             format!("a start{} was refused or hangs; the logs do not say of which domain", at("at", why.started))
         }
-        Happened::Crashed => format!("QEMU ended by itself{}; it was started{}", at("at", why.ended), at("at", why.started)),
+        Happened::Crashed => {
+            let started = why.started.map_or_else(String::new, |_| format!("; it was started{}", at("at", why.started)));
+            format!("QEMU ended by itself{}{started}", at("at", why.ended))
+        }
         Happened::HostWentDown => format!("the host went down while it ran; it was started{}", at("at", why.started)),
-        Happened::ShutDown => format!("no failure: the guest shut itself down{}", at("at", why.ended)),
-        Happened::Ended => format!("no failure: it was ended, saved or moved by request{}", at("at", why.ended)),
+        Happened::ShutDown => format!("{well}the guest shut itself down{}", at("at", why.ended)),
+        Happened::Ended => format!("{well}it was ended, saved or moved by request{}", at("at", why.ended)),
         Happened::Running => format!("no failure: it runs{}", at("since", why.started)),
         Happened::NeverStarted => "no log names a start".to_owned(),
         Happened::Unknown => format!("it was started{}; how that ended is unknown", at("at", why.started)),

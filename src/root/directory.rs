@@ -1,6 +1,7 @@
 //! A host's file tree in a directory of this machine.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -52,6 +53,16 @@ impl Directory {
         }
         bytes.truncate(limit);
         Ok(bytes)
+    }
+
+    /// The last bytes of a file, and whether there are more before them.
+    pub(super) fn read_end(&self, path: &str, limit: usize) -> io::Result<(Vec<u8>, bool)> {
+        let mut file = File::from(self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
+        let from = file.metadata()?.len().saturating_sub(limit as u64);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(limit as u64).read_to_end(&mut bytes)?;
+        Ok((bytes, from > 0))
     }
 
     /// Reads a log record by record, as the kernel requires; records that are overwritten meanwhile are skipped.

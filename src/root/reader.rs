@@ -75,6 +75,19 @@ impl Root {
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
+    /// The end of a log that grows, and whether that is not all of it. It begins with a whole line.
+    pub fn end_of(&self, path: &str) -> Reading<(String, bool)> {
+        let read = match &self.source {
+            Source::Directory(directory) => directory.read_end(path, FILE_BYTES),
+            Source::Capture(capture) => capture.read(path).map(|bytes| (bytes.to_vec(), false)),
+        };
+        Reading::of(read, path).map(|(bytes, is_part)| {
+            let from = if is_part { bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1) } else { 0 };
+            self.record(path, || Node::File(bytes[from..].to_vec()));
+            (String::from_utf8_lossy(&bytes[from..]).into_owned(), is_part)
+        })
+    }
+
     /// A text file; distinguishes an absent file from one that cannot be read.
     pub fn reading(&self, path: &str) -> Reading<String> {
         Reading::of(self.text(path), path)

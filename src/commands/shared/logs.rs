@@ -81,7 +81,8 @@ impl Logs {
                 Place::Host { .. } => elsewhere.to_owned(),
                 Place::Capture | Place::Tree => format!("run vgapt on the host itself, without --root; or there: {elsewhere}"),
             };
-            Some(Finding::warning("log-unread", format!("{what} was not read: {because}"), remedy))
+            let much = if log.lines.is_empty() { "not read" } else { "not read whole" };
+            Some(Finding::warning("log-unread", format!("{what} was {much}: {because}"), remedy))
         };
         [
             finding(
@@ -103,7 +104,9 @@ impl Logs {
 pub(in crate::commands) fn tell(context: &Context, root: Option<&Root>, name: &str, answer: Option<(Moment, &anyhow::Error)>) {
     let Some(root) = root.filter(|root| root.is_live()) else { return };
     let logs = Logs::read(context, root, name);
-    let answer = answer.map(|(asked, error)| (asked, error.to_string()));
+    // What libvirt said is behind what was tried.
+    let said = |error: &anyhow::Error| error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let answer = answer.map(|(asked, error)| (asked, said(error)));
     let why = logs.why(name, answer.is_none().then_some(false), answer.as_ref().map(|(asked, text)| (*asked, text.as_str())));
     context.say(&output::why(&why));
     if context.global.json {

@@ -62,6 +62,14 @@ pub(super) const CAUSES: &[Cause] = &[
         ..START
     },
     Cause {
+        code: "mdev-unbound",
+        lines: &["/sys/bus/mdev/devices/{other}: vfio {word}: no iommu_group found"],
+        what: "the mediated device {word} is in no IOMMU group: no VFIO driver has it",
+        remedy: "modprobe -a vfio_iommu_type1 mdev (as root; on older kernels also vfio_mdev), then make the device anew: mdevctl stop --uuid {word}; mdevctl start --uuid {word}",
+        source: "QEMU hw/vfio/container.c; DualCoder/vgpu_unlock issue 47",
+        ..START
+    },
+    Cause {
         code: "iommu-off",
         lines: &[
             "host doesn't support passthrough of host PCI devices",
@@ -73,6 +81,26 @@ pub(super) const CAUSES: &[Cause] = &[
         what: "the IOMMU is off, or the kernel has no VFIO",
         remedy: "see whether the firmware or the kernel command line keeps it off: vgapt check; then switch it on: vgapt prepare --gpu auto",
         source: "libvirt src/qemu/qemu_hostdev.c, QEMU hw/vfio/device.c",
+        ..START
+    },
+    Cause {
+        code: "no-iommufd",
+        lines: &["Could not open '/dev/iommu': {why}", "IOMMUFD is not supported on this platform"],
+        what: "the domain passes devices through iommufd, which the kernel does not have, or whose device /dev/iommu QEMU may not open",
+        remedy: "pass them in the older way: vgapt define {name} --iommufd off; where the kernel has it: modprobe iommufd (as root)",
+        source: "QEMU backends/iommufd.c, libvirt src/util/viriommufd.c; kubevirt issue 18895",
+        ..START
+    },
+    Cause {
+        code: "not-responding",
+        lines: &[
+            "Unknown PCI header type '127' for device",
+            // The pin of its interrupt is read as 255 too.
+            "pci_irq_handler: Assertion `0 <= irq_num && irq_num < PCI_NUM_PINS' failed",
+        ],
+        what: "a passed device does not answer: what is read of it is all ones, as after a reset that failed, or while it has no power",
+        remedy: "vgapt reset ADDRESS shows how it can be reset; if that does not help, power the host off and on; keep the card awake: options vfio-pci disable_idle_d3=1 in /etc/modprobe.d; for AMD cards see the vendor-reset module",
+        source: "libvirt src/util/virpci.c, QEMU hw/pci/pci.c; vendor-reset issue 46",
         ..START
     },
     Cause {
@@ -175,11 +203,15 @@ pub(super) const CAUSES: &[Cause] = &[
     },
     Cause {
         code: "iommu-refused",
-        lines: &["Failed to set iommu for container: {why}", "failed to set iommu for container: {why}"],
+        lines: &[
+            "Failed to set iommu for container: {why}",
+            "failed to set iommu for container: {why}",
+            "Failed to set group container: Invalid argument",
+        ],
         weight: Weight::Symptom,
-        what: "the kernel does not assign the device: interrupts are not remapped, or the firmware reserves memory for the device (RMRR)",
-        remedy: "sudo dmesg | grep -i -e remapping -e RMRR says which; vgapt check has the remedy for each",
-        source: "QEMU hw/vfio/container.c, Linux drivers/vfio/vfio_iommu_type1.c",
+        what: "the kernel does not assign the device: interrupts are not remapped, or the firmware reserves memory for the device (RMRR, a 1:1 mapping)",
+        remedy: "sudo dmesg | grep -i -e remapping -e RMRR -e 1:1 says which; vgapt check has the remedy for each",
+        source: "QEMU hw/vfio/container.c, Linux drivers/vfio/vfio_iommu_type1.c; gatekeeper issue 718",
         ..START
     },
     Cause {
@@ -272,10 +304,22 @@ pub(super) const CAUSES: &[Cause] = &[
     },
     Cause {
         code: "usb-missing",
-        lines: &["Did not find USB device {other}", "failed to find host usb device {other}"],
+        lines: &[
+            "Did not find USB device {other}",
+            "failed to find host usb device {other}",
+            "failed to open /dev/bus/usb/{other}: No such file or directory",
+        ],
         what: "the USB device {other} is not plugged in",
         remedy: "see those that are: vgapt list --usb; plug it in, or take it out of the domain: virsh edit {name}",
         source: "libvirt src/util/virusb.c",
+        ..START
+    },
+    Cause {
+        code: "usb-denied",
+        lines: &["failed to open /dev/bus/usb/{path}: Permission denied", "failed to open /dev/bus/usb/{path}: Operation not permitted"],
+        what: "QEMU may not open the USB device /dev/bus/usb/{path}",
+        remedy: "let libvirt pass it, which permits it to QEMU: vgapt define {name} --usb VENDOR:PRODUCT; with qemu:///session your own user must be permitted, by a udev rule",
+        source: "QEMU hw/usb/host-libusb.c; kubevirt issue 10727",
         ..START
     },
     Cause {
@@ -309,7 +353,7 @@ pub(super) const CAUSES: &[Cause] = &[
             "can't open backing store /dev/kvmfr{number} for guest RAM: {why}",
         ],
         what: "QEMU cannot open the device of the kvmfr module for Looking Glass: {why}",
-        remedy: "modprobe kvmfr (as root), let QEMU's user open it, and name /dev/kvmfr0 in cgroup_device_acl of /etc/libvirt/qemu.conf; or use shared memory: vgapt define {name} --no-looking-glass, then vgapt define {name} --looking-glass 1920x1080",
+        remedy: "modprobe kvmfr (as root; if its key is rejected, sign it for Secure Boot: mokutil --import), let QEMU's user open it, and name /dev/kvmfr0 in cgroup_device_acl of /etc/libvirt/qemu.conf; or use shared memory: vgapt define {name} --no-looking-glass, then vgapt define {name} --looking-glass 1920x1080",
         source: "QEMU backends/hostmem-file.c; Looking Glass documentation, ivshmem with the KVMFR module",
         ..START
     },

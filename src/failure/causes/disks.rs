@@ -62,6 +62,22 @@ pub(super) const CAUSES: &[Cause] = &[
         ..START
     },
     Cause {
+        code: "variables-template",
+        lines: &["unable to find any master var store for loader: {path}"],
+        what: "libvirt knows no template for the variables of the firmware {path}",
+        remedy: "let libvirt choose both: vgapt define {name} --loader auto; or name the template: virsh edit {name}, and write <nvram template='FILE'>",
+        source: "libvirt src/qemu/qemu_process.c; macOS-Simple-KVM issue 170",
+        ..START
+    },
+    Cause {
+        code: "variables-not-made",
+        lines: &["Failed to create file '/var/lib/libvirt/qemu/nvram/{path}': {why}"],
+        what: "libvirt cannot make the file of the guest's firmware variables: {why}",
+        remedy: "df -h /var/lib/libvirt and ls -ldZ /var/lib/libvirt/qemu/nvram show room and rights; sudo dmesg | grep -i 'i/o error' a drive that is faulty",
+        source: "libvirt src/util/virfile.c; Single-GPU-Passthrough issue 8",
+        ..START
+    },
+    Cause {
         code: "variables-missing",
         lines: &[
             "Could not open '/var/lib/libvirt/qemu/nvram/{path}': {why}",
@@ -92,6 +108,8 @@ pub(super) const CAUSES: &[Cause] = &[
         lines: &[
             "Cannot access storage file '{path}' (as uid:{number}, gid:{number}): Permission denied",
             "Cannot access storage file '{path}': Permission denied",
+            "Cannot access storage file '{path}' (as uid:{number}, gid:{number}): Operation not permitted",
+            "Cannot access storage file '{path}': Operation not permitted",
             "Could not open '{path}': Permission denied",
             "Could not reopen file '{path}': Permission denied",
             "Could not open \"{path}\": Permission denied",
@@ -99,6 +117,14 @@ pub(super) const CAUSES: &[Cause] = &[
         what: "QEMU's user may not open {path}, or may not enter a folder above it",
         remedy: "namei -l {path} shows the rights on the way; sudo setfacl -m u:libvirt-qemu:x FOLDER lets QEMU's user in (on Fedora and Arch it is called qemu); or move the file to /var/lib/libvirt/images",
         source: "libvirt src/qemu/qemu_domain.c, QEMU block/file-posix.c",
+        ..START
+    },
+    Cause {
+        code: "memory-not-shared",
+        lines: &["'virtiofs' requires shared memory", "virtiofs requires shared memory"],
+        what: "a folder is shared through virtiofs, but the guest's memory is not shared with the program that does it",
+        remedy: "virsh edit {name}, and in <memoryBacking> write <source type='memfd'/><access mode='shared'/>",
+        source: "libvirt src/qemu/qemu_validate.c; vagrant-libvirt issue 1806",
         ..START
     },
     Cause {

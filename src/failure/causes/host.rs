@@ -1,4 +1,4 @@
-//! What the host gives every guest: KVM, memory, processors, networks, the hook.
+//! What the host gives every guest: KVM, memory, processors, the hook.
 
 use super::cause::{Cause, KERNEL, START, Weight, When};
 
@@ -12,10 +12,18 @@ pub(super) const CAUSES: &[Cause] = &[
         ..START
     },
     Cause {
+        code: "driver-in-use",
+        lines: &["modprobe: FATAL: Module {word} is in use"],
+        what: "a hook unloads the driver {word} while a program uses it",
+        remedy: "end the programs that have the card open (vgapt start {name} lists them); no hook needs to unload a driver, libvirt takes the card from it; or bind the card at boot: vgapt prepare --bind boot",
+        source: "kmod tools/modprobe.c; Complete-Single-GPU-Passthrough issue 38",
+        ..START
+    },
+    Cause {
         code: "other-hook-failed",
         lines: &["Hook script execution failed: internal error: Child process ({path}) unexpected exit status {number}{rest}"],
         what: "a script in /etc/libvirt/hooks ended with status {number}{rest}, which refuses the start",
-        remedy: "run it by hand to see where it fails: sudo sh -x /etc/libvirt/hooks/qemu {name} prepare begin - </dev/null; vgapt check lists the hooks that are not vgapt's",
+        remedy: "what it wrote last stands behind the status; to see each of its steps, write set -x below its first line, and start the domain again (where it ends the desktop, from another machine with ssh); vgapt check lists the hooks that are not vgapt's",
         source: "libvirt src/util/virhook.c",
         ..START
     },
@@ -33,6 +41,7 @@ pub(super) const CAUSES: &[Cause] = &[
             "Could not access KVM kernel module: No such file or directory",
             "failed to initialize kvm: No such file or directory",
             "failed to initialize KVM: No such file or directory",
+            "Domain requires KVM, but it is not available",
             "does not support virt type 'kvm'",
             "could not find capabilities for domaintype=kvm",
             "is not supported by emulator '/usr/bin/qemu-system-x86_64' domain type 'kvm'",
@@ -48,6 +57,9 @@ pub(super) const CAUSES: &[Cause] = &[
             "Could not access KVM kernel module: Permission denied",
             "failed to initialize kvm: Permission denied",
             "failed to initialize KVM: Permission denied",
+            "Could not access KVM kernel module: Operation not permitted",
+            "failed to initialize kvm: Operation not permitted",
+            "failed to initialize KVM: Operation not permitted",
         ],
         what: "QEMU's user may not open /dev/kvm",
         remedy: "ls -l /dev/kvm; it belongs to the group kvm: sudo usermod -aG kvm $USER for qemu:///session (then log in again), for qemu:///system the user in /etc/libvirt/qemu.conf",
@@ -96,6 +108,14 @@ pub(super) const CAUSES: &[Cause] = &[
         ..START
     },
     Cause {
+        code: "memory-not-bound",
+        lines: &["cannot bind memory to host NUMA nodes: {why}"],
+        what: "QEMU cannot take the guest's memory from the NUMA nodes that the domain names: {why}",
+        remedy: "ls -d /sys/devices/system/node/node* shows those that there are; name others in <numatune>, or remove it: virsh edit {name}",
+        source: "QEMU backends/hostmem.c; kubevirt issue 17248",
+        ..START
+    },
+    Cause {
         code: "memory-short",
         lines: &[
             "cannot set up guest memory '{word}': Cannot allocate memory",
@@ -107,72 +127,6 @@ pub(super) const CAUSES: &[Cause] = &[
         what: "the host has not as much free memory as the guest needs",
         remedy: "free -h shows it; give the guest less: vgapt define {name} --memory SIZE; free huge pages that nobody uses: sudo sysctl vm.nr_hugepages=0",
         source: "QEMU system/physmem.c",
-        ..START
-    },
-    Cause {
-        code: "network-off",
-        lines: &["network '{word}' is not active"],
-        what: "libvirt's network {word} is not started",
-        remedy: "virsh net-start {word}; at each boot: virsh net-autostart {word}",
-        source: "libvirt src/network/bridge_driver.c",
-        ..START
-    },
-    Cause {
-        code: "network-unknown",
-        lines: &["no network with matching name '{word}'"],
-        what: "libvirt has no network {word}",
-        remedy: "virsh net-list --all shows those that there are; to use another: virsh edit {name}",
-        source: "libvirt src/network/bridge_driver.c",
-        ..START
-    },
-    Cause {
-        code: "parent-down",
-        lines: &["Unable to configure VF {number} of PF '{word}' because the PF is not online"],
-        what: "libvirt sets a virtual function's MAC address and VLAN through the host's interface {word}, which is down",
-        remedy: "ip link set {word} up (as root); at each boot: bring it up in the host's network configuration",
-        source: "libvirt src/util/virnetdev.c",
-        ..START
-    },
-    Cause {
-        code: "bridge-missing",
-        lines: &[
-            "Cannot get interface MTU on '{word}': No such device",
-            "Unable to add bridge {word} port",
-            "failed to get mtu of bridge `{word}': No such device",
-        ],
-        what: "the host has no bridge {word}",
-        remedy: "ip link show type bridge lists those that there are; vgapt define {name} --network bridge=BRIDGE uses another",
-        source: "libvirt src/util/virnetdev.c",
-        ..START
-    },
-    Cause {
-        code: "firewall-failed",
-        lines: &["internal error: Failed to apply firewall rules", "Failed to apply firewall command"],
-        what: "libvirt could not set the firewall rules of the network",
-        remedy: "systemctl restart libvirtd (or virtnetworkd) after the firewall; virsh net-list --all shows which network is off",
-        source: "libvirt src/util/virfirewall.c",
-        ..START
-    },
-    Cause {
-        code: "tap-denied",
-        lines: &["failed to create tun device: Operation not permitted", "/usr/lib/qemu/qemu-bridge-helper {rest}"],
-        what: "a session of libvirt may not make a network device",
-        remedy: "use qemu:///system, or a network without one: vgapt define {name} --network user",
-        source: "QEMU qemu-bridge-helper.c",
-        ..START
-    },
-    Cause {
-        code: "port-in-use",
-        lines: &[
-            "binding socket to {word} failed",
-            "failed to initialize spice server",
-            "Failed to bind socket: Address already in use",
-            "Failed to find an available port: Address already in use",
-            "Unable to find an unused port in range",
-        ],
-        what: "the port of the guest's window (SPICE or VNC) is used by another program",
-        remedy: "ss -tlnp shows by which; with virsh edit {name} write autoport='yes' into <graphics>, so that libvirt finds a free one",
-        source: "QEMU ui/vnc.c and ui/spice-core.c, libvirt src/util/virportallocator.c",
         ..START
     },
     Cause {
@@ -202,6 +156,23 @@ pub(super) const CAUSES: &[Cause] = &[
         ..START
     },
     Cause {
+        code: "machined-gone",
+        lines: &["Message recipient disconnected from message bus without replying"],
+        what: "systemd-machined, at which libvirt registers guests, ended at that moment without an answer",
+        remedy: "start the domain again; if it repeats: systemctl status systemd-machined",
+        source: "D-Bus bus/connection.c; systemd issue 11595",
+        ..START
+    },
+    Cause {
+        code: "daemon-ended",
+        lines: &["libvirtd quit during handshake"],
+        weight: Weight::Symptom,
+        what: "libvirt's daemon gave up before QEMU began, or ended",
+        remedy: "its log says why: journalctl -u libvirtd -u virtqemud; a hook that restarts the daemon does this too",
+        source: "libvirt src/util/vircommand.c; Complete-Single-GPU-Passthrough issue 6",
+        ..START
+    },
+    Cause {
         code: "already-running",
         lines: &["domain is already running", "Domain is already active"],
         what: "the domain runs already",
@@ -223,6 +194,14 @@ pub(super) const CAUSES: &[Cause] = &[
         what: "the program that shares a folder with the guest is missing or has ended",
         remedy: "apt install virtiofsd, dnf install virtiofsd, or pacman -S virtiofsd; its log is beside the guest's in /var/log/libvirt/qemu: {name}-fs0-virtiofsd.log",
         source: "libvirt src/qemu/qemu_virtiofs.c",
+        ..START
+    },
+    Cause {
+        code: "apparmor-profile",
+        lines: &["cannot load AppArmor profile '{word}'", "cannot update AppArmor profile '{word}'"],
+        what: "AppArmor does not take the profile {word} that libvirt makes for the domain",
+        remedy: "sudo journalctl -k -g virt-aa-helper shows what kept it from that; sudo apparmor_parser -Q /etc/apparmor.d/libvirt/{word} names a mistake in the profile, or in the files that it includes; a domain's name that begins with [ or * is a reason too",
+        source: "libvirt src/security/security_apparmor.c; void-packages issue 31904, virt-manager issue 1046",
         ..START
     },
     Cause {

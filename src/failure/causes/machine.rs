@@ -4,6 +4,50 @@ use super::cause::{Cause, KERNEL, START, Weight, When};
 
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
+        code: "emulator-missing",
+        lines: &["Cannot check QEMU binary {path}: No such file or directory"],
+        what: "there is no QEMU at {path}",
+        remedy: "apt install qemu-system-x86, dnf install qemu-kvm, or pacman -S qemu-desktop; or name the one that is there: vgapt define {name} --emulator FILE",
+        source: "libvirt src/qemu/qemu_capabilities.c",
+        ..START
+    },
+    Cause {
+        code: "emulator-denied",
+        lines: &["cannot execute binary {path}: Permission denied"],
+        what: "libvirt may not run {path}: it is not executable, or AppArmor or SELinux permits only the distribution's QEMU",
+        remedy: "ls -lZ {path}; sudo dmesg | grep -i denied shows a refusal; use the distribution's: vgapt define {name} --emulator /usr/bin/qemu-system-x86_64",
+        source: "libvirt src/util/vircommand.c; qemu-anti-detection issue 103",
+        ..START
+    },
+    Cause {
+        code: "emulator-broken",
+        lines: &["error while loading shared libraries: {rest}", "version `{word}' not found (required by {rest})"],
+        what: "QEMU does not start: it needs a library that is missing, or is of another version",
+        remedy: "update all packages together, or install QEMU anew; for a QEMU of your own: ldd FILE | grep 'not found'; or use the distribution's: vgapt define {name} --emulator /usr/bin/qemu-system-x86_64",
+        source: "glibc elf/dl-load.c and elf/dl-version.c; doomedraven/Tools issue 33",
+        ..START
+    },
+    Cause {
+        code: "not-in-this-qemu",
+        lines: &[
+            "unsupported configuration: {rest} is not supported by this QEMU binary",
+            "unsupported configuration: {rest} is not supported with this QEMU binary",
+            "unsupported configuration: {rest} not supported in this QEMU binary",
+        ],
+        what: "this QEMU does not have what the domain asks for: {rest}",
+        remedy: "update QEMU, or install the package of it that has this; else take it out of the domain: virsh edit {name}",
+        source: "libvirt src/qemu/qemu_validate.c; webvirtcloud issue 311",
+        ..START
+    },
+    Cause {
+        code: "spice-without-window",
+        lines: &["chardev 'spicevmc' not supported without spice graphics"],
+        what: "the domain has a channel of SPICE, but no window of SPICE",
+        remedy: "virsh edit {name}, and remove each <channel> and <redirdev> with type='spicevmc', or add <graphics type='spice'/>",
+        source: "libvirt src/qemu/qemu_validate.c; KVM-GPU-Passthrough issue 16",
+        ..START
+    },
+    Cause {
         code: "machine-unknown",
         lines: &[
             "does not support machine type '{word}'",
@@ -97,10 +141,11 @@ pub(super) const CAUSES: &[Cause] = &[
             "swtpm_setup'. exitstatus: {number}",
             "Could not start 'swtpm'",
             "swtpm died and reported",
+            "Could not get process id of swtpm",
             "tpm-emulator: TPM result for {rest}",
         ],
         what: "the program that emulates the guest's TPM failed",
-        remedy: "sudo tail /var/log/swtpm/libvirt/qemu/{name}-swtpm.log says why; often the folder /var/lib/swtpm-localca does not belong to the user tss or swtpm",
+        remedy: "sudo tail /var/log/swtpm/libvirt/qemu/{name}-swtpm.log says why; often the folder /var/lib/swtpm-localca does not belong to the user tss or swtpm, or AppArmor's profile of swtpm refuses a file: sudo dmesg | grep swtpm",
         source: "libvirt src/qemu/qemu_tpm.c",
         ..START
     },
@@ -152,6 +197,7 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause {
         code: "kvm-internal-error",
         lines: &["KVM internal error. Suberror: {number}", "KVM: entry failed, hardware error {word}", "error: kvm run failed {rest}"],
+        weight: Weight::Symptom,
         when: When::Both,
         what: "KVM could not go on with the guest",
         remedy: "sudo dmesg | grep -i kvm says more; undervolting, overclocking and nested guests are frequent reasons; with a passed card also a region that was lost: power the host off and on",

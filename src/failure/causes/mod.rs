@@ -7,13 +7,14 @@ mod disks;
 mod host;
 mod kernel;
 mod machine;
+mod network;
 
 pub(super) use cause::{Cause, Weight, When};
 pub(super) use kernel::{HANGS, REASONS, SYMPTOMS};
 
 /// All causes; the first that knows a line is its cause.
 pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
-    [devices::CAUSES, host::CAUSES, machine::CAUSES, disks::CAUSES, kernel::CAUSES].into_iter().flatten()
+    [devices::CAUSES, host::CAUSES, network::CAUSES, machine::CAUSES, disks::CAUSES, kernel::CAUSES].into_iter().flatten()
 }
 
 #[cfg(test)]
