@@ -1,6 +1,7 @@
 //! What the host gives every guest: KVM, memory, processors, networks, the hook.
 
 use super::cause::{Cause, KERNEL, START, Weight, When};
+use crate::model::{PARENT_DOWN, PARENT_DOWN_REMEDY};
 
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
@@ -128,8 +129,8 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause {
         code: "parent-down",
         lines: &["Unable to configure VF {number} of PF '{word}' because the PF is not online"],
-        what: "libvirt sets a virtual function's MAC address and VLAN through the host's interface {word}, which is down",
-        remedy: "ip link set {word} up (as root); at each boot: bring it up in the host's network configuration",
+        what: PARENT_DOWN,
+        remedy: PARENT_DOWN_REMEDY,
         source: "libvirt src/util/virnetdev.c",
         ..START
     },
