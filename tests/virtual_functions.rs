@@ -190,7 +190,7 @@ fn an_interface_that_is_down_is_said_before_the_start() {
     let tree = host();
     made(tree.path(), "0000:00:1f.7", "");
     let define = ["define", "vf", "--pci", "00:1f.7", "--force", "--dry-run"];
-    let words = "libvirt sets the MAC address and VLAN of 00:1f.7 through the host's interface eth7, which is down";
+    let words = "libvirt sets the MAC address and VLAN of virtual function 00:1f.7 through the host's interface eth7, which is down";
     // What cannot be read is not said to be down.
     for (flags, is_down) in [("0x1002\n", true), ("0x1003\n", false), ("", false)] {
         put(tree.path(), &format!("{DEVICES}/0000:00:1f.6/net/eth7/flags"), flags);

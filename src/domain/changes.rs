@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::alias;
 use super::record::RECORD_MARK;
-use crate::domain_xml::{HostDevice, Interface, Source, alias_of, host_device, page_size, pins, size_of, video_model};
+use crate::domain_xml::{HostDevice, Interface, Source, alias_of, function_of, host_device, page_size, pins, size_of, video_model};
 use crate::model::{Card, CpuSet, Host, PciAddress, PciDevice};
 use crate::xml::{Document, Element};
 
@@ -220,9 +220,20 @@ fn device(device: Element<'_>, host: &Host) -> Option<Thing> {
             Thing::new(format!("{what} {}", below("target", "dev")), source, says)
         }
         "interface" => {
-            let Interface { kind, source, mac, .. } = Interface::of(device);
-            let key = format!("interface {}", mac.unwrap_or_default());
-            Thing::new("network", [kind].into_iter().chain(source).collect::<Vec<_>>().join(" "), says).by(key)
+            let Interface { kind, source, mac, vlans, .. } = Interface::of(device);
+            let vlan = (!vlans.is_empty()).then(|| format!("VLAN {}", vlans.join(",")));
+            match function_of(device) {
+                // Its address tells which one it is, so that its MAC address may change.
+                Some(address) => {
+                    let mac = mac.map_or_else(|| "a MAC address of libvirt's choice".to_owned(), |mac| format!("MAC address {mac}"));
+                    let shown = format!("{mac}, {}", vlan.as_deref().unwrap_or("no VLAN"));
+                    Thing::new(named("network card", address, host), shown, says)
+                }
+                None => {
+                    let shown: Vec<String> = [kind].into_iter().chain(source).chain(vlan).collect();
+                    Thing::new("network", shown.join(" "), says).by(format!("interface {}", mac.unwrap_or_default()))
+                }
+            }
         }
         "graphics" => Thing::new(format!("window ({})", attribute("type")), "", says),
         "video" => Thing::new("emulated graphics adapter", video_model(device).unwrap_or_default(), says),
@@ -253,17 +264,18 @@ fn device(device: Element<'_>, host: &Host) -> Option<Thing> {
 
 /// A function; all functions of a card are the card.
 fn function(address: PciAddress, hostdev: Element<'_>, host: &Host, says: String) -> Thing {
-    let named = |what: &str, address: PciAddress| {
-        let name = host.device(address).map(|device| format!(" ({})", PciDevice::label(device))).unwrap_or_default();
-        format!("{what} {}{name}", address.short())
-    };
     let is_card = || alias_of(hostdev).is_some_and(|name| name.starts_with(alias::GPU));
     let label = match Card::with(host, address) {
-        Some(card) => named("card", card.address),
-        None if is_card() => named("function of a card", address),
-        None => named("PCI function", address),
+        Some(card) => named("card", card.address, host),
+        None if is_card() => named("function of a card", address, host),
+        None => named("PCI function", address, host),
     };
     Thing::new(label, "", says)
+}
+
+fn named(what: &str, address: PciAddress, host: &Host) -> String {
+    let name = host.device(address).map(|device| format!(" ({})", PciDevice::label(device))).unwrap_or_default();
+    format!("{what} {}{name}", address.short())
 }
 
 /// An element of which nothing more is known, and those in it, by their paths.
@@ -339,6 +351,15 @@ mod tests {
         assert_eq!(of(disk, "<devices/>"), ["disk sda /a removed"]);
         let network = "<devices><interface type='user'><mac address='52:54:00:00:00:01'/></interface></devices>";
         assert_eq!(of(network, &network.replace("'user'><", "'network'><source network='default'/><")), ["network user → network default"]);
+        let function = "<devices><interface type='hostdev'><source><address type='pci' domain='0' bus='6' slot='16' function='0'/></source>\
+            <mac address='52:54:00:00:00:01'/></interface></devices>";
+        let other = function.replace("00:01'/>", "00:02'/><vlan><tag id='7'/></vlan>");
+        assert_eq!(
+            of(function, &other),
+            ["network card 06:10.0 MAC address 52:54:00:00:00:01, no VLAN → MAC address 52:54:00:00:00:02, VLAN 7"]
+        );
+        let bridge = "<devices><interface type='bridge'><source bridge='br0'/></interface></devices>";
+        assert_eq!(of(bridge, &bridge.replace("</i", "<vlan><tag id='7'/></vlan></i")), ["network bridge br0 → bridge br0 VLAN 7"]);
         let card = "<devices><controller type='pci' index='5' model='pcie-root-port'/><hostdev type='pci'><source>\
             <address domain='0' bus='1' slot='0' function='0'/></source><alias name='ua-vgapt-gpu-0000-01-00-0'/></hostdev></devices>";
         assert_eq!(of("<devices/>", card), ["function of a card 01:00.0 added"]);

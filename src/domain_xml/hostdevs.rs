@@ -45,13 +45,18 @@ pub fn pci_address(address: Element<'_>) -> Option<PciAddress> {
     PciAddress::of_attributes(|name| address.attribute(name))
 }
 
+/// The function that it passes through, if it is one.
+pub fn function_of(device: Element<'_>) -> Option<PciAddress> {
+    match host_device(device)? {
+        HostDevice::Function(address) => Some(address),
+        _ => None,
+    }
+}
+
 /// The functions that a domain passes through as `<hostdev>` or `<interface>`, in this order.
 pub fn pci_hostdevs(domain: Element<'_>) -> impl Iterator<Item = (Element<'_>, PciAddress)> {
     let interfaces = devices_named(domain, "interface");
-    devices_named(domain, "hostdev").chain(interfaces).filter_map(|hostdev| match host_device(hostdev)? {
-        HostDevice::Function(address) => Some((hostdev, address)),
-        _ => None,
-    })
+    devices_named(domain, "hostdev").chain(interfaces).filter_map(|hostdev| Some((hostdev, function_of(hostdev)?)))
 }
 
 /// The functions that libvirt itself takes from their drivers at the start. What an `<interface>` passes is not among them:
@@ -80,6 +85,8 @@ pub struct Interface {
     /// The network, bridge or interface of the host.
     pub source: Option<String>,
     pub mac: Option<String>,
+    /// The ids of its VLANs: several of a trunk.
+    pub vlans: Vec<String>,
 }
 
 impl Interface {
@@ -87,7 +94,9 @@ impl Interface {
         let below = |child: &str, name: &str| interface.child(child)?.attribute(name).map(std::borrow::Cow::into_owned);
         let kind = interface.attribute("type").map(std::borrow::Cow::into_owned).unwrap_or_default();
         let source = ["network", "bridge", "dev"].into_iter().find_map(|name| below("source", name));
-        Self { kind, bridge: below("source", "bridge"), source, mac: below("mac", "address") }
+        let tags = interface.child("vlan").into_iter().flat_map(|vlan| vlan.children_named("tag"));
+        let vlans = tags.filter_map(|tag| tag.attribute("id").map(std::borrow::Cow::into_owned)).collect();
+        Self { kind, bridge: below("source", "bridge"), source, mac: below("mac", "address"), vlans }
     }
 }
 

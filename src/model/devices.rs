@@ -54,6 +54,11 @@ pub struct Sriov {
     pub down: Option<String>,
 }
 
+/// What an interface `{word}` that is down ([`Sriov::down`]) means for a virtual function `{number}`, and the remedy.
+pub const PARENT_DOWN: &str =
+    "libvirt sets the MAC address and VLAN of virtual function {number} through the host's interface {word}, which is down";
+pub const PARENT_DOWN_REMEDY: &str = "ip link set {word} up (as root); at each boot: bring it up in the host's network configuration";
+
 /// A memory region of a PCI function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bar {

@@ -34,7 +34,7 @@ mod unbinding;
 
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
-pub use devices::{Bar, IommuGroup, PciDevice, Sriov, UsbDevice};
+pub use devices::{Bar, IommuGroup, PARENT_DOWN, PARENT_DOWN_REMEDY, PciDevice, Sriov, UsbDevice};
 pub use files::{FileFacts, Files, Identity, file_of_loop};
 pub use finding::{Finding, Override, Severity, shell_command, shell_word};
 pub use firmware::Firmware;

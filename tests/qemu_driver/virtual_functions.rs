@@ -77,7 +77,8 @@ fn a_network_card_is_an_interface_and_keeps_its_address() {
     let byte = u8::from_str_radix(&mac[..2], 16).unwrap();
     assert!(byte & 2 == 2 && byte & 1 == 0, "locally administered: {mac}");
     define(&["06:10.0"]).with(0).saying(&["already up to date"]);
-    define(&["06:10.0,vlan=42", "06:11.0"]).with(0);
+    let words = format!("MAC address {mac}, no VLAN → MAC address {mac}, VLAN 42");
+    define(&["06:10.0,vlan=42", "06:11.0"]).with(0).saying(&[&words]);
     let with = interface();
     assert_eq!(attribute(&with, "<mac address='"), mac);
     assert!(with.contains("<tag id='42'/>"), "{with}");
@@ -86,7 +87,8 @@ fn a_network_card_is_an_interface_and_keeps_its_address() {
     let hostdevs = elements(&libvirt.xml("it"), "hostdev");
     assert!(hostdevs.iter().any(|one| one.contains("06-11-0") && one.contains("managed='no'")), "{hostdevs:?}");
 
-    define(&["06:10.0,mac=52:54:00:12:34:56"]).with(0);
+    let words = format!("MAC address {mac}, VLAN 42 → MAC address 52:54:00:12:34:56, no VLAN");
+    define(&["06:10.0,mac=52:54:00:12:34:56"]).with(0).saying(&[&words]);
     let changed = interface();
     assert!(changed.contains("52:54:00:12:34:56") && !changed.contains("<vlan>"), "{changed}");
     on(&["define", "it"]).with(0).saying(&["already up to date"]);

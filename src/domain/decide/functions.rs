@@ -9,7 +9,7 @@ use crate::domain::request::Request;
 use crate::domain::request::gpu::GpuChoice;
 use crate::domain::spec::{NetworkCard, Slot, Way};
 use crate::domain_xml::{alias_of, pci_hostdevs};
-use crate::model::{Card, Finding, Host, PciAddress};
+use crate::model::{Card, Finding, Host, PARENT_DOWN, PARENT_DOWN_REMEDY, PciAddress};
 use crate::passthrough::{assess, choose};
 use crate::xml::Element;
 
@@ -95,11 +95,8 @@ pub(crate) fn ways<'s>(
         if let Some(interface) = parent.and_then(|parent| parent.sriov.as_ref()?.down.as_ref()) {
             findings.push(Finding::warning(
                 "parent-down",
-                format!(
-                    "libvirt sets the MAC address and VLAN of {} through the host's interface {interface}, which is down",
-                    device.address.short()
-                ),
-                format!("ip link set {interface} up (as root); at each boot: bring it up in the host's network configuration"),
+                PARENT_DOWN.replace("{number}", &device.address.short()).replace("{word}", interface),
+                PARENT_DOWN_REMEDY.replace("{word}", interface),
             ));
         }
         let has_variant = device.driver.as_deref().is_some_and(|driver| driver == "nvidia" || (device.on_vfio() && driver != "vfio-pci"));

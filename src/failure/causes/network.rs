@@ -1,6 +1,7 @@
 //! Networks, and the window of the guest (SPICE, VNC).
 
 use super::cause::{Cause, START, Weight};
+use crate::model::{PARENT_DOWN, PARENT_DOWN_REMEDY};
 
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
@@ -22,8 +23,8 @@ pub(super) const CAUSES: &[Cause] = &[
     Cause {
         code: "parent-down",
         lines: &["Unable to configure VF {number} of PF '{word}' because the PF is not online"],
-        what: "libvirt sets a virtual function's MAC address and VLAN through the host's interface {word}, which is down",
-        remedy: "ip link set {word} up (as root); at each boot: bring it up in the host's network configuration",
+        what: PARENT_DOWN,
+        remedy: PARENT_DOWN_REMEDY,
         source: "libvirt src/util/virnetdev.c",
         ..START
     },
