@@ -167,7 +167,8 @@ pub fn why(input: &Input) -> Why {
         _ if happened.is_failure() && causes.is_empty() => excerpt(&lines),
         // A start that was refused before QEMU ran is in no log of the domain, and not all reasons are known.
         Happened::ShutDown | Happened::Ended | Happened::NeverStarted if input.active != Some(true) => {
-            let is_since = |line: &&LogLine| is_later(line, run.as_ref(), ended) && !BY_THE_WAY.iter().any(|other| line.text.contains(other));
+            let is_since =
+                |line: &&LogLine| is_later(line, run.as_ref(), ended) && !BY_THE_WAY.iter().any(|other| line.text.contains(other));
             excerpt(&daemon.iter().filter(is_since).map(|line| (Log::Daemon, line)).collect::<Vec<_>>())
         }
         _ => Vec::new(),
