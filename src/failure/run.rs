@@ -97,7 +97,8 @@ mod tests {
             End::Open
         );
         let cut = Run::last(&log("2026-05-04T10:00:01.0Z new
-2026-05-04 10:00:02.000+0000: shutting down, reason=failed")).unwrap();
+2026-05-04 10:00:02.000+0000: shutting down, reason=failed"))
+        .unwrap();
         assert_eq!((cut.started, cut.end, cut.lines.len()), (None, End::Failed, 1));
         assert_eq!(Run::last(&log("no end")), None);
         assert_eq!(Run::last(&log("")), None);
