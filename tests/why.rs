@@ -105,6 +105,8 @@ fn a_log_that_is_not_there_is_said_and_not_to_be_read_again() {
     fs::create_dir_all(folder.path().join("var/log/libvirt/qemu/guest.log")).unwrap();
     let answer = json(root);
     assert!(answer["findings"][0]["message"].as_str().unwrap().contains("cannot read"), "{answer}");
+    assert_eq!(answer["happened"], "unknown");
+    assert!(why(root, &[]).with(1).stdout.starts_with("guest: whether it was started is unknown\n"));
     assert_eq!(answer["outcome"], "incomplete");
 }
 

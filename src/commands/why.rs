@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Context;
 use super::shared::existing;
 use super::shared::logs::Logs;
-use crate::failure::{Happened, Why};
+use crate::failure::Why;
 use crate::hypervisor::{Secrets, State};
 use crate::life;
 use crate::model::{Finding, shell_word};
@@ -52,7 +52,7 @@ impl Arguments {
         let why = logs.why(&self.name, active, None);
         let mut findings = logs.unread(&why);
         findings.extend(life::last_end(&self.name, &root));
-        let has_started = why.happened != Happened::NeverStarted;
+        let has_started = why.has_start();
         match state {
             // Without a log, what libvirt says of the name is the answer.
             Ok(Some(None)) if !has_started => return Err(self.none(context)),
@@ -74,7 +74,7 @@ impl Arguments {
         }
         context.print(&output::why(&why))?;
         context.tell(&findings);
-        let outcome = if why.happened == Happened::NeverStarted && !findings.is_empty() { Outcome::Incomplete } else { Outcome::Done };
+        let outcome = if !has_started && !findings.is_empty() { Outcome::Incomplete } else { Outcome::Done };
         Ok(Answer::new(outcome).with(Reason { why }).finding(findings))
     }
 

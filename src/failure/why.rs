@@ -16,6 +16,8 @@ pub struct Input<'a> {
     /// Whether the domain runs; `None` if unknown.
     pub active: Option<bool>,
     pub domain: &'a [LogLine],
+    /// Whether `domain` was read: it may also be that there is none.
+    pub is_domain_known: bool,
     pub daemon: &'a [LogLine],
     pub kernel: &'a [LogLine],
     /// When the host booted.
@@ -44,7 +46,7 @@ pub enum Happened {
     Running,
     /// No log names a start.
     NeverStarted,
-    /// It was started; how that ended is unknown.
+    /// It was started, and how that ended is unknown; or its log could not be read.
     Unknown,
 }
 
@@ -89,6 +91,17 @@ pub struct Why {
     pub causes: Vec<Named>,
     /// Where no cause is known: what the logs say of this start; where none failed: what libvirt's daemon wrote since.
     pub excerpt: Vec<Excerpt>,
+}
+
+impl Why {
+    /// Whether a log tells of a start.
+    pub fn has_start(&self) -> bool {
+        match self.happened {
+            Happened::NeverStarted => false,
+            Happened::Unknown => self.started.is_some(),
+            _ => true,
+        }
+    }
 }
 
 impl Happened {
@@ -166,7 +179,7 @@ pub fn why(input: &Input) -> Why {
     let excerpt = match happened {
         _ if happened.is_failure() && causes.is_empty() => excerpt(&lines),
         // A start that was refused before QEMU ran is in no log of the domain, and not all reasons are known.
-        Happened::ShutDown | Happened::Ended | Happened::NeverStarted if input.active != Some(true) => {
+        Happened::ShutDown | Happened::Ended | Happened::NeverStarted | Happened::Unknown if input.active != Some(true) => {
             let is_since =
                 |line: &&LogLine| is_later(line, run.as_ref(), ended) && !BY_THE_WAY.iter().any(|other| line.text.contains(other));
             excerpt(&daemon.iter().filter(is_since).map(|line| (Log::Daemon, line)).collect::<Vec<_>>())
@@ -181,7 +194,13 @@ fn happened(input: &Input, run: Option<&Run>) -> Happened {
     if input.answer.is_some() {
         return Happened::StartFailed;
     }
-    let Some(run) = run else { return if input.active == Some(true) { Happened::Running } else { Happened::NeverStarted } };
+    let Some(run) = run else {
+        return match input.active {
+            Some(true) => Happened::Running,
+            _ if input.is_domain_known => Happened::NeverStarted,
+            _ => Happened::Unknown,
+        };
+    };
     match run.end {
         End::Failed => Happened::StartFailed,
         End::Crashed => Happened::Crashed,

@@ -41,6 +41,7 @@ fn happened(why: &Why) -> String {
         Happened::Ended => format!("{well}it was ended, saved or moved by request{}", at("at", why.ended)),
         Happened::Running => format!("no failure: it runs{}", at("since", why.started)),
         Happened::NeverStarted => "no log names a start".to_owned(),
+        Happened::Unknown if why.started.is_none() => "whether it was started is unknown".to_owned(),
         Happened::Unknown => format!("it was started{}; how that ended is unknown", at("at", why.started)),
     }
 }

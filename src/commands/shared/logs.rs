@@ -59,7 +59,13 @@ impl Logs {
     pub(in crate::commands) fn why(&self, name: &str, active: Option<bool>, answer: Option<(Moment, &str)>) -> Why {
         let Self { domain, daemon, kernel, booted, .. } = self;
         let (domain, daemon, kernel) = (&domain.lines, &daemon.lines, &kernel.lines);
-        failure::why(&Input { name, active, domain, daemon, kernel, booted: *booted, answer })
+        // A capture contains only what was read when it was made.
+        let is_domain_known = match self.domain.complete {
+            Reading::Known(()) => true,
+            Reading::Absent => self.place != Place::Capture,
+            Reading::Unknown(_) => false,
+        };
+        failure::why(&Input { name, active, domain, is_domain_known, daemon, kernel, booted: *booted, answer })
     }
 
     /// The logs that are missing, and how to read them. Where a cause is certain, one that does not exist does not matter.
