@@ -155,6 +155,11 @@ fn a_start_that_was_refused_for_an_unknown_reason_is_not_no_failure() {
     let (text, answer) = of(&(by_the_way + &said("11:00:02", "operation failed: something new")));
     assert!(!text.contains("no failure") && text.contains("    operation failed: something new\n"), "{text}");
     assert_eq!(answer["excerpt"][0]["lines"], serde_json::json!(["operation failed: something new"]));
+    // Nor is the reason of an earlier failure that of the last start.
+    let folder = tree(&format!("{START}{FAILURE}{FAILED}"), &said("11:00:00", "operation failed: something new"));
+    let answer = json(folder.path().to_str().unwrap());
+    let since = &answer["excerpt"][0]["lines"][0];
+    assert!(answer["causes"][0]["code"] == "hugepages-short" && since == "operation failed: something new", "{answer}");
     let autostart = |name: &str| said("11:00:02", &format!("internal error: Failed to autostart VM '{name}': something new"));
     assert_eq!(of(&autostart("guest")).1["happened"], "start-failed");
     assert_eq!(of(&autostart("guest2")).1["happened"], "shut-down");

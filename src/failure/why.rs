@@ -89,7 +89,7 @@ pub struct Why {
     pub ended: Option<i64>,
     /// The likeliest first.
     pub causes: Vec<Named>,
-    /// Where no cause is known: what the logs say of this start; where none failed: what libvirt's daemon wrote since.
+    /// Where no cause is known: what the logs say of this start; else what libvirt's daemon wrote since the last run.
     pub excerpt: Vec<Excerpt>,
 }
 
@@ -141,7 +141,7 @@ pub fn why(input: &Input) -> Why {
     let run_lines = run.as_ref().map(|run| run.lines.as_slice()).unwrap_or_default();
     let (mut started, mut ended) = (run.as_ref().and_then(|run| run.started), run.as_ref().and_then(|run| run.ended));
     let last = run_lines.iter().rev().find_map(|line| line.at);
-    let mut sure = true;
+    let (mut sure, mut is_of_run) = (true, false);
     let window = if let Some((asked, _)) = input.answer {
         let is_this = started.is_some_and(|at| at >= asked.later(-BEFORE));
         if !is_this {
@@ -153,6 +153,7 @@ pub fn why(input: &Input) -> Why {
         (started, ended, sure) = (Some(attempt.at), None, attempt.is_named);
         Window { from: attempt.from.later(-AFTER), to: attempt.at.later(AFTER), domain: &[] }
     } else {
+        is_of_run = true;
         window(happened, started, ended.or(last), kernel, input.booted, run_lines)
     };
     let is_in = |line: &&LogLine| line.at.is_some_and(|at| at >= window.from && at <= window.to);
@@ -176,15 +177,14 @@ pub fn why(input: &Input) -> Why {
         Happened::StartFailed | Happened::SomeStartFailed => named(input.name, &lines, When::Start, sure),
         Happened::Crashed | Happened::HostWentDown => named(input.name, &lines, When::Run, sure),
     };
-    let excerpt = match happened {
-        _ if happened.is_failure() && causes.is_empty() => excerpt(&lines),
+    let excerpt = if happened.is_failure() && causes.is_empty() {
+        excerpt(&lines)
+    } else if is_of_run && input.active != Some(true) {
         // A start that was refused before QEMU ran is in no log of the domain, and not all reasons are known.
-        Happened::ShutDown | Happened::Ended | Happened::NeverStarted | Happened::Unknown if input.active != Some(true) => {
-            let is_since =
-                |line: &&LogLine| is_later(line, run.as_ref(), ended) && !BY_THE_WAY.iter().any(|other| line.text.contains(other));
-            excerpt(&daemon.iter().filter(is_since).map(|line| (Log::Daemon, line)).collect::<Vec<_>>())
-        }
-        _ => Vec::new(),
+        let is_since = |line: &&LogLine| is_later(line, run.as_ref(), ended) && !BY_THE_WAY.iter().any(|other| line.text.contains(other));
+        excerpt(&daemon.iter().filter(is_since).map(|line| (Log::Daemon, line)).collect::<Vec<_>>())
+    } else {
+        Vec::new()
     };
     let seconds = |at: Option<Moment>| at.map(Moment::seconds);
     Why { name: input.name.to_owned(), happened, started: seconds(started), ended: seconds(ended), causes, excerpt }

@@ -73,7 +73,7 @@ fn life_cycle() {
     libvirt.vgapt(&["stop", "plain", "--force"]).with(0);
     // What makes a start fail is said at once, as `why` would; of this host's logs none is of this libvirt.
     fs::rename(&code, libvirt.path("moved.fd")).unwrap();
-    run(&mut vgapt(&["-c", &libvirt.uri, "start", "plain"])).with(3).saying(&[
+    run(&mut vgapt(["-c", &libvirt.uri, "start", "plain"])).with(3).saying(&[
         "plain: the start of ",
         " failed",
         &format!("cause: the file {code} does not exist"),

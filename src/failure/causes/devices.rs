@@ -353,7 +353,7 @@ pub(super) const CAUSES: &[Cause] = &[
             "can't open backing store /dev/kvmfr{number} for guest RAM: {why}",
         ],
         what: "QEMU cannot open the device of the kvmfr module for Looking Glass: {why}",
-        remedy: "modprobe kvmfr (as root; if its key is rejected, sign it for Secure Boot: mokutil --import), let QEMU's user open it, and name /dev/kvmfr0 in cgroup_device_acl of /etc/libvirt/qemu.conf; or use shared memory: vgapt define {name} --no-looking-glass, then vgapt define {name} --looking-glass 1920x1080",
+        remedy: "modprobe kvmfr (as root; if its key is rejected, Secure Boot wants it signed: mokutil(1)), let QEMU's user open it, and name /dev/kvmfr0 in cgroup_device_acl of /etc/libvirt/qemu.conf; or use shared memory: vgapt define {name} --no-looking-glass, then vgapt define {name} --looking-glass 1920x1080",
         source: "QEMU backends/hostmem-file.c; Looking Glass documentation, ivshmem with the KVMFR module",
         ..START
     },

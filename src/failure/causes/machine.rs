@@ -5,8 +5,8 @@ use super::cause::{Cause, KERNEL, START, Weight, When};
 pub(super) const CAUSES: &[Cause] = &[
     Cause {
         code: "emulator-missing",
-        lines: &["Cannot check QEMU binary {path}: No such file or directory"],
-        what: "there is no QEMU at {path}",
+        lines: &["Cannot check QEMU binary {path}: No such file or directory", "Cannot find suitable emulator for {word}"],
+        what: "QEMU is not installed, or not where the domain says",
         remedy: "apt install qemu-system-x86, dnf install qemu-kvm, or pacman -S qemu-desktop; or name the one that is there: vgapt define {name} --emulator FILE",
         source: "libvirt src/qemu/qemu_capabilities.c",
         ..START

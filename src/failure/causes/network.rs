@@ -77,7 +77,11 @@ pub(super) const CAUSES: &[Cause] = &[
     },
     Cause {
         code: "tap-denied",
-        lines: &["failed to create tun device: Operation not permitted", "/usr/lib/qemu/qemu-bridge-helper {rest}"],
+        lines: &[
+            "failed to create tun device: Operation not permitted",
+            "could not configure /dev/net/tun ({word}): Operation not permitted",
+            "/usr/lib/qemu/qemu-bridge-helper {rest}",
+        ],
         what: "a session of libvirt may not make a network device",
         remedy: "use qemu:///system, or a network without one: vgapt define {name} --network user",
         source: "QEMU qemu-bridge-helper.c",
