@@ -1070,3 +1070,73 @@ fn irqbalance_is_told_and_untold() {
         assert_eq!(told.try_recv().unwrap(), at_the_end, "{uptime}");
     }
 }
+
+/// Two start at the same moment: what one takes, the other neither asks for again nor returns.
+#[test]
+fn starts_at_the_same_moment_do_not_undo_each_other() {
+    for second in ["it", "other"] {
+        starts_beside(second);
+    }
+}
+
+fn starts_beside(second: &str) {
+    for _ in 0..20 {
+        let (place, xml) = machine_with_drivers();
+        let root = place.path();
+        let other = xml.replace("<name>it</name>", &format!("<name>{second}</name>"));
+        let unbind = "sys/bus/pci/drivers/nouveau/unbind";
+        // To read it takes long enough for the process to be found.
+        fs::File::create(root.join(unbind)).unwrap().set_len(200 << 20).unwrap();
+        let ended = std::thread::scope(|scope| {
+            let first = scope.spawn(|| hook(root, &["prepare", "begin"], &xml));
+            let mut stopped = None;
+            while stopped.is_none() && !first.is_finished() {
+                stopped = writer(root, unbind);
+            }
+            let signal = |pid: u32, signal: &str| Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+            let (pid, _) = stopped?;
+            let _ = signal(pid, "-STOP");
+            let beside = scope.spawn(|| hook(root, &["prepare", "begin"], &other));
+            std::thread::sleep(std::time::Duration::from_secs(2));
+            let waits = !beside.is_finished();
+            // As the kernel says it once the driver has released them.
+            for address in [GTX960, "0000:01:00.1"] {
+                let uevent = format!("sys/bus/pci/devices/{address}/uevent");
+                let rest: Vec<String> = get(root, &uevent).lines().filter(|line| !line.starts_with("DRIVER=")).map(str::to_owned).collect();
+                set(root, &uevent, &rest.join("\n"));
+            }
+            let _ = signal(pid, "-CONT");
+            Some((first.join().unwrap(), beside.join().unwrap(), waits))
+        });
+        let Some((first, beside, waits)) = ended else { continue };
+        assert!(waits, "{second}: {beside:?}");
+        assert_eq!((first.0, beside.0), (Some(0), Some(0)), "{second}: {first:?} {beside:?}");
+        for driver in ["nouveau", "snd_hda_intel"] {
+            assert_eq!(get(root, &format!("sys/bus/pci/drivers/{driver}/bind")), "", "{second}: nothing is returned meanwhile");
+        }
+        let taken = get(root, "run/vgapt/it.json");
+        assert_eq!(taken.matches("\"function\": {").count(), 4, "{second}: each function is recorded once: {taken}");
+        assert!(second == "it" || !root.join("run/vgapt/other.json").exists());
+        return;
+    }
+    panic!("the process that writes was never found in time");
+}
+
+/// libvirt waits for its hook: it reads no more of the processes than is reasonable, and what it has not read is unknown.
+#[test]
+fn the_search_for_holders_is_bounded() {
+    let place = TempDir::new().unwrap();
+    let nodes = format!("sys/bus/pci/devices/{GTX960}/drm/card0");
+    fs::create_dir_all(place.path().join(nodes)).unwrap();
+    let look = || vgapt::discovery::holders(&vgapt::root::Root::open(place.path()).unwrap(), &[GTX960.parse().unwrap()]);
+    for pid in 100..120 {
+        fs::create_dir_all(place.path().join(format!("proc/{pid}/fd"))).unwrap();
+        set(place.path(), &format!("proc/{pid}/maps"), "");
+    }
+    assert_eq!(look().unknown, None);
+    for pid in 100..120 {
+        fs::File::create(place.path().join(format!("proc/{pid}/maps"))).unwrap().set_len(15 << 20).unwrap();
+    }
+    let unknown = look().unknown.unwrap_or_default();
+    assert!(unknown.contains("too many mappings"), "{unknown}");
+}

@@ -132,7 +132,9 @@ fn prepared_and_undone_in_a_tree() {
     let conf = at("etc/libvirt/qemu.conf");
     let before = fs::read(&conf).unwrap();
     let prepare = ["--root", &root, "prepare", "--looking-glass", "2560x1440", "--yes"];
-    run(&mut vgapt(prepare)).with(0).saying(&["reboot"]);
+    let said = run(&mut vgapt(prepare)).with(0).stdout;
+    assert!(said.contains("reboot: the module of Looking Glass"), "{said}");
+    assert!(!said.contains("vfio-pci"), "the card was not asked for: {said}");
     let text = |path: &str| fs::read_to_string(at(path)).unwrap();
     assert!(text("etc/modprobe.d/vgapt-kvmfr.conf").ends_with("\noptions kvmfr static_size_mb=64\n"));
     assert!(text("etc/modules-load.d/vgapt-kvmfr.conf").ends_with("\nkvmfr\n"));

@@ -132,7 +132,7 @@ fn another_number_is_refused_where_they_are_used() {
 fn a_line_that_is_not_understood_is_not_lost() {
     let tree = host();
     put(tree.path(), RULES, "# Written by `vgapt prepare`, taken away by `vgapt undo`.\n#made 0000:00:1f.6 of another version\n");
-    on(tree.path(), &ASKED).with(1).saying(&["line 2 cannot be parsed, so its virtual functions would be lost"]);
+    on(tree.path(), &ASKED).with(1).saying(&["line 2 cannot be parsed, so its virtual functions are unknown"]);
 }
 
 #[test]
@@ -212,4 +212,62 @@ fn no_two_functions_have_one_mac_address() {
     };
     define(1).saying(&["00:1f.5 and 00:1f.7 would have the same MAC address 52:54:00:00:00:01"]);
     assert!(!define(2).stderr.contains("the same MAC address"));
+}
+
+/// What cannot be read is not none.
+#[test]
+fn a_rule_that_cannot_be_read_is_unknown() {
+    let tree = host();
+    let root = tree.path();
+    on(root, &ASKED).with(0);
+    fs::write(root.join(RULES), read(root, RULES).replace("#made ", "#made ? ")).unwrap();
+    let report = json(root, &["check"]);
+    let check = report["checks"].as_array().unwrap().iter().find(|check| check["code"] == "virtual-functions").unwrap();
+    assert!(check["state"] == "unknown" && check["seen"].as_str().unwrap().contains("cannot be parsed"), "{check}");
+    on(root, &["prepare", "--vfs", "00:1f.6=3", "--yes"]).with(1).saying(&["cannot be parsed"]);
+}
+
+/// What is asked needs no card, and no IOMMU where no functions are made.
+#[test]
+fn only_what_is_asked_is_prepared() {
+    let tree = host();
+    let root = tree.path();
+    let plan = |asked: &[&str]| {
+        let said = on(root, &[&["prepare", "--dry-run"], asked].concat());
+        assert!(!said.stdout.contains("vfio-pci"), "{asked:?}: {}", said.stdout);
+        said.stdout.contains("intel_iommu=on")
+    };
+    assert!(plan(&["--vfs", "00:1f.6=2"]), "a guest is to have them");
+    for asked in [&["--vfs", "00:1f.6=0"][..], &["--looking-glass", "2560x1440"], &["--hugepages", "2G"], &["--isolate", "2"]] {
+        assert!(!plan(asked), "{asked:?}");
+    }
+}
+
+/// The lines for the configuration of a system that generates /etc: where they belong, and each of its files.
+#[test]
+fn a_generated_configuration_gets_its_own_lines() {
+    for (id, words) in [
+        (
+            "nixos",
+            &[
+                "services.udev.extraRules = ''",
+                "systemd.services.libvirtd.serviceConfig.ExecStartPre = [ \"-${pkgs.coreutils}/bin/timeout 30",
+            ][..],
+        ),
+        ("guix", &["(udev-rules-service 'vgapt (udev-rule \"60-vgapt-virtual-functions.rules\" \"ACTION==\\\"add|bind\\\""]),
+        (
+            "sle-micro",
+            &[
+                "/etc/udev/rules.d/60-vgapt-virtual-functions.rules:",
+                "/etc/systemd/system/libvirtd.service.d/vgapt-virtual-functions.conf:",
+                "[Service]",
+            ],
+        ),
+    ] {
+        let tree = host();
+        fs::remove_file(tree.path().join("etc/os-release")).unwrap();
+        put(tree.path(), "etc/os-release", &format!("ID={id}\n"));
+        on(tree.path(), &ASKED).with(1).saying(words).saying(&["ATTR{sriov_numvfs}="]);
+        assert!(!tree.path().join(RULES).exists());
+    }
 }

@@ -18,7 +18,7 @@ use crate::host::Bind;
 use crate::hypervisor::Known;
 use crate::model::{
     CardUser, Finding, HOOK, Host, HostSource, LibvirtAnswer, Observed, PciAddress, Reading, RecordedGroup, RecordedGroups, Rom, RomState,
-    Setup, Size,
+    Setup, Size, shell_word, version_order,
 };
 use crate::output::{self, Answer, Detail, Outcome};
 use crate::passthrough::Assessment;
@@ -136,7 +136,8 @@ impl Arguments {
 
 /// The kernel that is named, else the one that boots next.
 fn next_kernel(host: &Host, setup: &Setup, release: Option<&str>) -> Result<NextKernel> {
-    let known: Vec<&str> = setup.kernels.iter().map(|kernel| kernel.release.as_str()).collect();
+    let mut known: Vec<&str> = setup.kernels.iter().map(|kernel| kernel.release.as_str()).collect();
+    known.sort_by(|one, other| version_order(one, other));
     let kernel = match release {
         Some(release) => {
             let is_known = known.contains(&release);
@@ -146,7 +147,14 @@ fn next_kernel(host: &Host, setup: &Setup, release: Option<&str>) -> Result<Next
     };
     kernel.ok_or_else(|| {
         let (what, remedy) = match release {
-            Some(release) => (format!("no kernel {release} is installed"), format!("name one of /lib/modules: {}", known.join(", "))),
+            Some(release) if known.is_empty() => {
+                let remedy = "look at /lib/modules; without --next, vgapt check looks at what is there".to_owned();
+                (format!("/lib/modules has no kernel {release}, nor another one"), remedy)
+            }
+            Some(release) => {
+                let remedy = known.iter().map(|known| format!("vgapt check --next {}", shell_word(known))).collect::<Vec<_>>();
+                (format!("/lib/modules has no kernel {release}"), format!("name one that is there: {}", remedy.join(", or ")))
+            }
             None => ("no installed kernel is known".to_owned(), "look at /lib/modules, or name the kernel with --next RELEASE".to_owned()),
         };
         Problem::usage(what, remedy).into()

@@ -54,7 +54,8 @@ impl Arguments {
             // libvirt prefixes a long line of its own, and shows only the end of the message.
             Err(error) => {
                 output::tell(&format!("vgapt: {error:#}\n"));
-                // Once the domain runs or has ended, an error changes nothing; the message is in libvirt's log.
+                // Once the domain runs or has ended, an error changes nothing. What a hook says that ends with 0 is in libvirt's log
+                // only at the level of debugging (`virCommandRun`, src/util/vircommand.c), so what matters later is recorded too.
                 Answer::printed(if self.operation == "prepare" { Outcome::Refused } else { Outcome::Done })
             }
             Ok(()) => Answer::printed(Outcome::Done),

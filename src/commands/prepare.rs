@@ -27,7 +27,9 @@ use crate::target::Target;
 ///
 /// Prepares the host: enables the IOMMU, binds the card to vfio-pci before any other driver, reserves huge
 /// pages. Every file and command is shown first, and with --verbose the text of each file; nothing else is changed. The result
-/// is verified, and 'vgapt undo' reverts it. With --root DIR, that tree is changed, and the commands that have to
+/// is verified, and 'vgapt undo' reverts it. Without options, the card is chosen as 'vgapt check' does. With only --hugepages,
+/// --isolate, --vfs, --install, --share-smb or --looking-glass, only that is prepared: no card is bound, and the IOMMU is left as it is
+/// unless virtual functions need it. With --root DIR, that tree is changed, and the commands that have to
 /// be run in it are printed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -40,6 +42,7 @@ Examples:
   vgapt prepare --vfs 06:00.0=2        # two virtual functions of this network card, at each boot")]
 pub struct Arguments {
     /// A card for a guest, by the address of one of its functions; 'auto': choose the card, if the choice is unambiguous
+    /// [default without other options: the card that 'vgapt check' means]
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     gpu: Vec<GpuChoice>,
     /// Another PCI function for a guest
@@ -130,7 +133,8 @@ impl Arguments {
         if wanted.bind == Bind::Start && !wanted.functions.is_empty() {
             plan.findings.extend(discovery::other_hooks(&root, None));
         }
-        plan.leave_out(&host::noted(&target)?);
+        let left_out = plan.leave_out(&host::noted(&target)?);
+        plan.findings.extend(not_run(&left_out));
 
         // Show, ask, write.
         let binding = Binding::of(&host, &wanted);
@@ -186,7 +190,7 @@ impl Arguments {
 
     /// What is wanted; and a warning where no card is bound, because none was named and none can be chosen.
     fn wanted(&self, context: &Context, root: &Root, host: &Host, setup: &Setup) -> Result<(Wanted, Option<Finding>)> {
-        let names_none = self.gpu.is_empty() && self.pci.is_empty() && self.vfs.is_empty();
+        let names_none = self.gpu.is_empty() && self.pci.is_empty();
         let (mut functions, mut unbound) = (self.pci.clone(), None);
         for choice in &self.gpu {
             functions.extend(match choice {
@@ -194,7 +198,8 @@ impl Arguments {
                 GpuChoice::At(address) => card::named(Some(root), host, *address)?.functions,
             });
         }
-        if names_none && host::bound(setup).is_empty() {
+        let is_unbound = host::bound(setup).is_empty();
+        if names_none && !self.asks_for_other() && is_unbound {
             match automatic(context, host, true) {
                 Ok(chosen) => functions = chosen,
                 Err(why) => unbound = Some(not_bound(host, &why)),
@@ -204,8 +209,11 @@ impl Arguments {
         functions.dedup();
         let bind = self.bind.unwrap_or_else(|| self.proposed_bind(context, host, setup, &functions));
         let shares = self.share_smb.iter().map(|share| smb_share(share, root)).collect::<Result<_>>()?;
+        let passes_none =
+            names_none && self.asks_for_other() && is_unbound && self.vfs.iter().all(|virtual_functions| virtual_functions.count == 0);
         let wanted = Wanted {
             functions,
+            passes_none,
             bind,
             hugepages: self.hugepages.map(|memory| Hugepages { memory, page: self.page_size }),
             isolate: self.isolate.clone(),
@@ -218,6 +226,16 @@ impl Arguments {
             kvmfr: self.looking_glass.map(Screen::mib),
         };
         Ok((wanted, unbound))
+    }
+
+    /// Whether something is requested that needs no card: then only that is done.
+    fn asks_for_other(&self) -> bool {
+        self.hugepages.is_some()
+            || self.isolate.is_some()
+            || !self.vfs.is_empty()
+            || self.install.is_some()
+            || !self.share_smb.is_empty()
+            || self.looking_glass.is_some()
     }
 
     /// When these functions are bound if nobody says: as `vgapt check` advises. Who allows that the host loses its only display, has
@@ -251,13 +269,7 @@ impl Arguments {
             };
             if let Some(done) = done {
                 context.say(&format!("{done}; {why}\n"));
-                // Where something else was requested, that determines the outcome.
-                let asked_for_more = self.hugepages.is_some()
-                    || self.isolate.is_some()
-                    || !self.share_smb.is_empty()
-                    || self.install.is_some()
-                    || self.looking_glass.is_some();
-                return if asked_for_more { outcome } else { Outcome::Incomplete };
+                return Outcome::Incomplete;
             }
             context.note(&format!("note: {why}"));
         }
@@ -405,6 +417,13 @@ fn automatic(context: &Context, host: &Host, as_check: bool) -> Result<Vec<PciAd
         context.note(&format!("using {}: {}", card.address.short(), choice.because()));
     }
     Ok(card.functions.clone())
+}
+
+/// The commands of an earlier run that a tree still needs.
+fn not_run(commands: &[host::Command]) -> Option<Finding> {
+    let named: Vec<String> = commands.iter().map(|command| shell_command(&command.argv)).collect();
+    let message = "this tree was prepared, but a command that vgapt cannot run from here was not run in it";
+    (!named.is_empty()).then(|| Finding::warning("not-run", message, format!("run in that system: {}", named.join(" && "))))
 }
 
 fn not_clear(why: Problem) -> Refused {

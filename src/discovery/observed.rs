@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use super::files::{QEMU_CONF, qemu_account};
 use super::platform::IOMMUS;
@@ -193,8 +194,14 @@ pub(super) fn holders_of(root: &Root, nodes: &[String]) -> Holders {
     }
     let processes = root.entries("/proc");
     holders.unknown = processes.unknown().map(str::to_owned);
+    let (end, mut left) = (Instant::now() + LONGEST_LOOK, MOST_MAPPINGS);
     for pid in processes.known().into_iter().flatten().filter_map(|name| name.parse::<u32>().ok()) {
-        match holder(root, pid, nodes) {
+        if left == 0 || Instant::now() >= end {
+            let most = format!("no more than {} MiB of them are read, and for {} s", MOST_MAPPINGS >> 20, LONGEST_LOOK.as_secs());
+            holders.unknown = Some(format!("the processes have too many mappings (/proc/PID/maps): {most}"));
+            break;
+        }
+        match holder(root, pid, nodes, &mut left) {
             Reading::Known(holder) => holders.known.extend(holder),
             // The process has ended.
             Reading::Absent => {}
@@ -204,12 +211,18 @@ pub(super) fn holders_of(root: &Root, nodes: &[String]) -> Holders {
     holders
 }
 
-fn holder(root: &Root, pid: u32, nodes: &[String]) -> Reading<Option<Holder>> {
+/// How long is looked for holders, and how much of the processes' mappings is read for that: libvirt waits for its hook. A desktop
+/// with 500 processes has 40 MiB of them.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+const MOST_MAPPINGS: usize = 256 << 20;
+
+fn holder(root: &Root, pid: u32, nodes: &[String], left: &mut usize) -> Reading<Option<Holder>> {
     let node = |path: &str| nodes.iter().find(|node| *node == path.strip_suffix(" (deleted)").unwrap_or(path));
     root.link_targets(&format!("/proc/{pid}/fd"), |target| node(target).is_some()).then(|mut held| {
         // Who has mapped a node and closed it holds it too.
         let because = match root.reading(&format!("/proc/{pid}/maps")) {
             Reading::Known(text) => {
+                *left = left.saturating_sub(text.len());
                 held.extend(mapped(&text).map(str::to_owned));
                 None
             }

@@ -35,9 +35,14 @@ impl Plan {
         self.writes.is_empty() && self.commands.is_empty()
     }
 
-    /// Leaves out commands that still have to be run in a tree: alone, they are no reason to prepare it again.
-    pub fn leave_out(&mut self, noted: &[Vec<String>]) {
-        self.commands.retain(|command| !self.writes.is_empty() || !noted.contains(&command.argv));
+    /// Takes out the commands that still have to be run in a tree: alone, they are no reason to prepare it again.
+    pub fn leave_out(&mut self, noted: &[Vec<String>]) -> Vec<Command> {
+        if !self.writes.is_empty() {
+            return Vec::new();
+        }
+        let (left_out, kept) = std::mem::take(&mut self.commands).into_iter().partition(|command| noted.contains(&command.argv));
+        self.commands = kept;
+        left_out
     }
 
     pub(super) fn add(&mut self, edits: Edits) {

@@ -11,6 +11,8 @@ use crate::passthrough::DangerKind;
 pub struct Wanted {
     /// The functions selected for a guest.
     pub functions: Vec<PciAddress>,
+    /// Whether only something is requested that needs no device of the host, and so no IOMMU.
+    pub passes_none: bool,
     /// When they are bound to vfio-pci.
     pub bind: Bind,
     /// The memory of the guest in huge pages.

@@ -1,6 +1,7 @@
 //! Takes the domain's functions from their host drivers before libvirt does, which would wait for a driver that hangs, and with
 //! it every client.
 
+use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
@@ -19,6 +20,8 @@ use crate::target::files::{LostAttributes, State};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a process that was killed may take to end.
 const GRACE: Duration = Duration::from_secs(1);
+/// How often it is looked whether another domain has done with a function.
+const INTERVAL: Duration = Duration::from_millis(50);
 const DRIVERS: &str = "/sys/bus/pci/drivers";
 const DEVICES: &str = "/sys/bus/pci/devices";
 
@@ -39,10 +42,42 @@ pub(super) fn take(functions: &[Bound], ledger: &Ledger, root: &Root, target: &T
         if !root.exists(&unbind) {
             continue;
         }
-        ledger.note(Taken::Function { function: function.clone() })?;
+        if !claim(function, ledger, root, target, end)? {
+            continue;
+        }
         Ask { attribute: &unbind, function, domain: ledger.domain(), end }.write(root, target, watch)?;
     }
     Ok(())
+}
+
+/// Records that a function is taken; `false` if no driver has it any more, because another start has taken it meanwhile: libvirt
+/// says whose it is. Two that ask a driver at once would each return to it what the other has taken.
+fn claim(function: &Bound, ledger: &Ledger, root: &Root, target: &Target, end: Instant) -> Result<bool> {
+    loop {
+        {
+            let _turn = taken::turn(target)?;
+            let Some(rival) = ledger.rival(function.address)? else {
+                let is_taken = has_no_driver(function, root);
+                if !is_taken {
+                    ledger.note(Taken::Function { function: function.clone() })?;
+                }
+                return Ok(!is_taken);
+            };
+            if Instant::now() >= end {
+                let at = function.address.short();
+                bail!(
+                    "'{rival}', which is being started or stopped, takes {at} from its driver or returns it; start this domain again afterwards"
+                );
+            }
+        }
+        sleep(INTERVAL);
+    }
+}
+
+/// Whether the kernel says that no driver has a function.
+fn has_no_driver(function: &Bound, root: &Root) -> bool {
+    let uevent = root.reading(&format!("{DEVICES}/{}/uevent", function.address)).known();
+    is_free(function, root) && uevent.is_some_and(|text| !text.lines().any(|line| line.starts_with("DRIVER=")))
 }
 
 /// When drivers that are asked from now on must have answered.

@@ -73,6 +73,7 @@ pub fn called(daemon: &Daemon, target: &Target) -> Result<()> {
 /// If it is not available, in one line; what was taken until then is returned.
 pub fn before_start(share: &Share, caller: Caller, root: &Root, target: &Target, (holders, watch): (Holders<'_>, Watch<'_>)) -> Result<()> {
     let ledger = Ledger::of(target, &share.name);
+    let _turn = ledger.turn()?;
     // Return what an earlier run took and could not return because it was killed; but the card stays with whom it is for.
     let end = if is_freed(share, &ledger, root)? { End::Stopped } else { End::Released };
     give_back(&ledger, end, root, target, watch)?;
@@ -147,7 +148,9 @@ pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
 /// # Errors
 /// Where something cannot be returned; the next call tries again.
 pub fn ended(name: &str, end: End, root: &Root, target: &Target, watch: Watch<'_>) -> Result<()> {
-    give_back(&Ledger::of(target, name), end, root, target, watch)
+    let ledger = Ledger::of(target, name);
+    let _turn = ledger.turn()?;
+    give_back(&ledger, end, root, target, watch)
 }
 
 /// Last taken, first returned. What cannot be returned stays recorded; so does a function whose driver hangs, without an error:

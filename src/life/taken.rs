@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::locks;
-use crate::model::{Bound, shell_word};
+use crate::model::{Bound, PciAddress, shell_word};
 use crate::problem::Problem;
 use crate::target::files::{self, LostAttributes, State};
 use crate::target::{Target, own};
@@ -85,7 +85,7 @@ pub(super) fn make_directory(target: &Target) -> Result<()> {
     target.make_directory(DIRECTORY, 0o755)
 }
 
-/// While it exists, no other domain's hook counts what all domains share.
+/// While it exists, nobody else changes what it is for: what all domains share, or what one has taken.
 pub(super) struct Turn(#[expect(dead_code, reason = "closing it is what unlocks")] OwnedFd);
 
 /// Waits until no other hook is changing what all domains share.
@@ -93,6 +93,12 @@ pub(super) struct Turn(#[expect(dead_code, reason = "closing it is what unlocks"
 /// # Errors
 /// Where that takes too long: libvirt waits meanwhile.
 pub(super) fn turn(target: &Target) -> Result<Turn> {
+    let directory = folder_of_locks(target)?;
+    wait(&directory, locks::FOLDER, "the hook of another domain")?;
+    Ok(Turn(directory))
+}
+
+fn folder_of_locks(target: &Target) -> Result<OwnedFd> {
     target.make_directory("/run", 0o755)?;
     target.make_directory(locks::FOLDER, 0o700)?;
     let folder = target.folder(locks::FOLDER)?.with_context(|| format!("{} does not exist, although it was created", locks::FOLDER))?;
@@ -103,18 +109,19 @@ pub(super) fn turn(target: &Target) -> Result<Turn> {
         let word = shell_word(&place.to_string());
         bail!("{place} is open to other users, who could keep every domain from starting; chown root: {word} && chmod 700 {word}");
     }
-    let directory = folder.opened().map_err(|error| files::told("read", folder.shown(), &error))?;
+    folder.opened().map_err(|error| files::told("read", folder.shown(), &error))
+}
+
+fn wait(directory: &OwnedFd, path: &str, who: &str) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
-        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Turn(directory)),
+        match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
             Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => sleep(INTERVAL),
-            Err(Errno::WOULDBLOCK | Errno::INTR) => bail!(
-                "the hook of another domain has been running for {} s; lslocks shows the process that holds the lock {}",
-                PATIENCE.as_secs(),
-                locks::FOLDER
-            ),
-            Err(error) => return Err(files::told("lock", folder.shown(), &error.into())),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                bail!("{who} has been running for {} s; lslocks shows the process that holds the lock {path}", PATIENCE.as_secs())
+            }
+            Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot lock {path}"))),
         }
     }
 }
@@ -181,6 +188,35 @@ impl Ledger {
         format!("{DIRECTORY}/{}", self.file)
     }
 
+    /// Waits until no other process takes or returns anything of this domain: `vgapt start` does, and libvirt's hook, which runs
+    /// for whoever else starts the domain at the same moment.
+    pub(super) fn turn(&self) -> Result<Turn> {
+        drop(folder_of_locks(&self.target)?);
+        let path = format!("{}/{}", locks::FOLDER, self.file);
+        self.target.make_directory(&path, 0o700)?;
+        let directory = opened(&self.target, &path)?.with_context(|| format!("{path} does not exist, although it was created"))?;
+        wait(&directory, &path, &format!("another start or stop of '{}'", self.domain))?;
+        Ok(Turn(directory))
+    }
+
+    /// Another domain that takes this function from its driver, or returns it, at this moment.
+    ///
+    /// # Errors
+    /// If what another domain has taken cannot be read.
+    pub(super) fn rival(&self, function: PciAddress) -> Result<Option<String>> {
+        for (file, taken) in self.lists_of_others()? {
+            if !taken.iter().filter_map(Taken::function).any(|bound| bound.address == function) {
+                continue;
+            }
+            if let Some(directory) = opened(&self.target, &format!("{}/{file}", locks::FOLDER))?
+                && flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err_and(|error| error == Errno::WOULDBLOCK)
+            {
+                return Ok(Some(file.trim_end_matches(ENDING).to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     pub(super) fn all(&self) -> Result<Vec<Taken>> {
         read(&self.target, &self.path())
     }
@@ -229,16 +265,27 @@ impl Ledger {
     /// # Errors
     /// If one of their lists cannot be read: then what all share cannot be counted.
     pub(super) fn of_others(&self) -> Result<Vec<Taken>> {
+        Ok(self.lists_of_others()?.into_iter().flat_map(|(_, taken)| taken).collect())
+    }
+
+    fn lists_of_others(&self) -> Result<Vec<(String, Vec<Taken>)>> {
         let Some(folder) = self.target.own_folder(DIRECTORY)? else { return Ok(Vec::new()) };
         let entries = folder.entries().map_err(|error| files::told("read", folder.shown(), &error))?;
         let mut all = Vec::new();
         for (name, kind) in entries {
             if kind == FileType::RegularFile && name.ends_with(ENDING) && name != self.file {
-                all.extend(read(&self.target, &format!("{DIRECTORY}/{name}"))?);
+                let taken = read(&self.target, &format!("{DIRECTORY}/{name}"))?;
+                all.push((name, taken));
             }
         }
         Ok(all)
     }
+}
+
+/// A directory, to be locked; `None` if it does not exist.
+fn opened(target: &Target, path: &str) -> Result<Option<OwnedFd>> {
+    let Some(folder) = target.folder(path)? else { return Ok(None) };
+    folder.opened().map(Some).map_err(|error| files::told("read", folder.shown(), &error))
 }
 
 fn read(target: &Target, path: &str) -> Result<Vec<Taken>> {

@@ -1,7 +1,7 @@
 //! The input of the checks: what was read, and what `vgapt prepare` would do about it.
 
 use crate::host::loaders::{self, Chosen, Entry};
-use crate::host::{self, Bind, Parameter, Plan, Wanted};
+use crate::host::{self, Bind, Command, Parameter, Plan, Wanted};
 use crate::model::{Cmdline, Finding, Host, Observed, PciAddress, Setup, Severity, shell_command};
 use crate::passthrough::{Assessment, Choice, Verdict, assess, choose, is_only_display};
 
@@ -37,6 +37,8 @@ pub(super) struct Facts<'a> {
     pub(super) noted: &'a [Vec<String>],
     pub(super) session: bool,
     pub(super) plan: Plan,
+    /// What an earlier plan had for a tree, and is needed: it was not run there.
+    left_out: Vec<Command>,
     pub(super) needs: NeededParameters,
 }
 
@@ -49,9 +51,9 @@ impl<'a> Facts<'a> {
         let hands_over = bind == Bind::Start && is_only_display(host, &functions);
         let mut plan = host::plan(host, setup, &Wanted { functions: functions.clone(), bind, ..Wanted::default() });
         // Recorded commands have to be run, but are no reason to prepare again.
-        plan.leave_out(noted);
+        let left_out = plan.leave_out(noted);
         let needs = NeededParameters::of(host, setup, &plan);
-        Self { host, setup, observed, cards, functions, only_virtual, bind, hands_over, noted, session, plan, needs }
+        Self { host, setup, observed, cards, functions, only_virtual, bind, hands_over, noted, session, plan, left_out, needs }
     }
 
     pub(super) fn writes(&self) -> bool {
@@ -72,10 +74,11 @@ impl<'a> Facts<'a> {
 
     /// What is still to be done: `vgapt prepare`, or the commands that have not been run yet.
     pub(super) fn remedy(&self) -> String {
-        if self.writes() || self.plan.commands.is_empty() {
+        if self.writes() || (self.plan.commands.is_empty() && self.left_out.is_empty()) {
             return self.command();
         }
-        let commands: Vec<String> = self.plan.commands.iter().map(|command| shell_command(&command.argv)).collect();
+        let commands = self.left_out.iter().chain(&self.plan.commands);
+        let commands: Vec<String> = commands.map(|command| shell_command(&command.argv)).collect();
         commands.join(" && ")
     }
 

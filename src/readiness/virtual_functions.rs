@@ -8,7 +8,12 @@ use crate::model::{PciAddress, PciDevice};
 const WHY: &str = "a domain that has one of them does not start without it";
 
 pub(super) fn made(facts: &Facts) -> Vec<Check> {
-    host::made_at_boot(facts.setup).iter().map(|made| of(facts, made)).collect()
+    match host::made_at_boot(facts.setup) {
+        Ok(all) => all.iter().map(|made| of(facts, made)).collect(),
+        Err(finding) => {
+            vec![Check::ok("virtual-functions", Topic::Binding, "virtual functions", String::new()).unknown(&finding.message)]
+        }
+    }
 }
 
 fn of(facts: &Facts, made: &MadeAtBoot) -> Check {

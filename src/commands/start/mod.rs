@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::shared::existing::Existing;
+use super::shared::lock::Lock;
 use super::shared::logs;
 use super::shared::next;
 use super::shared::refused::Refused;
@@ -55,6 +56,8 @@ impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         // Read.
         let connection = context.connect()?;
+        // Another run of vgapt may be starting it, or defining it anew.
+        let lock = Lock::of_domain(context, &self.name)?;
         let existing = Existing::open(connection, &self.name)?;
         let root = context.root()?;
         let state = connection.state(&self.name)?;
@@ -63,6 +66,7 @@ impl Arguments {
         // Decide.
         if state.is_active() {
             let picture = facts.picture();
+            drop(lock);
             return self.is_on(context, &Guest::of_running(connection, &self.name, &existing.document), state, picture.as_deref());
         }
         let mut findings = facts.findings();
@@ -82,6 +86,7 @@ impl Arguments {
         let freed = facts.freed(context)?;
         let started = connection.start(&self.name, self.paused);
         let unreturned = freed.filter(|_| started.is_err()).and_then(|freed| freed.after_refusal(connection).err());
+        drop(lock);
         started.inspect_err(|error| say_why(Some(error))).map_err(|error| unreturned.iter().fold(error, life::unreturned))?;
         let guest = self.wait.then(|| Guest::new(connection, &self.name, &existing.document)).transpose()?;
         context.note(&format!("'{}' is started{}", self.name, if self.paused { " and paused" } else { "" }));

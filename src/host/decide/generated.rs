@@ -4,7 +4,7 @@
 use std::mem::take;
 
 use super::bound::{Bound, bound, ids_of};
-use super::virtual_functions::RULES;
+use super::virtual_functions::{self, RULES};
 use crate::host::plan::Plan;
 use crate::host::request::{Bind, Wanted};
 use crate::model::{Distribution, Finding, Host, PciAddress, Setup};
@@ -22,10 +22,18 @@ struct System {
     made: &'static str,
     /// What to add to its configuration.
     lines: fn(&Needed) -> String,
+    /// How its configuration has files of /etc.
+    files: fn(&[File]) -> String,
+}
+
+/// A file of /etc that vgapt would write: its path, and its lines without comments.
+struct File {
+    path: String,
+    lines: Vec<String>,
 }
 
 const fn system(name: &'static str, ids: &'static [&'static str], made: &'static str, lines: fn(&Needed) -> String) -> System {
-    System { name, ids, marks: &[], programs: &[], made, lines }
+    System { name, ids, marks: &[], programs: &[], made, lines, files: by_path }
 }
 
 const SNAPSHOT: &str = "its root file system is a read-only snapshot, and transactional-update creates the next one";
@@ -38,14 +46,18 @@ static SYSTEMS: [System; 13] = [
     },
     System {
         marks: &["/etc/NIXOS"],
+        files: nixos_files,
         ..system("NixOS", &["nixos"], "nixos-rebuild generates /etc and the boot entries from configuration.nix", nixos)
     },
-    system(
-        "Guix System",
-        &["guix"],
-        "guix system reconfigure generates /etc and the boot entries from the operating-system declaration",
-        guix,
-    ),
+    System {
+        files: guix_files,
+        ..system(
+            "Guix System",
+            &["guix"],
+            "guix system reconfigure generates /etc and the boot entries from the operating-system declaration",
+            guix,
+        )
+    },
     system(
         "openSUSE MicroOS",
         &[
@@ -164,18 +176,17 @@ fn is_of_a_store(setup: &Setup) -> bool {
 
 /// On such a system nothing is written; the plan says instead what to add to the system's own configuration.
 pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Plan) {
-    let Some(System { name, made, lines, .. }) = found(&host.platform.distribution, setup) else { return };
+    let Some(System { name, made, lines, files, .. }) = found(&host.platform.distribution, setup) else { return };
     let needed = needed(host, setup, wanted, plan);
     let changes = !plan.is_empty();
-    let rules = plan.writes.iter().find(|write| write.path == RULES && !wanted.virtual_functions.is_empty());
-    let rules: Option<String> = rules.and_then(|write| write.after.as_deref()).map(only_rules);
+    let of_functions = plan.writes.iter().filter(|write| virtual_functions::is_own(&write.path) && !wanted.virtual_functions.is_empty());
+    let of_functions: Vec<File> = of_functions.filter_map(|write| File::of(&write.path, write.after.as_deref()?)).collect();
     // The finding below replaces those about files that do not exist here.
     plan.findings.retain(|finding| !["initramfs", "boot-loader"].contains(&finding.code));
     *plan = Plan { parameters: take(&mut plan.parameters), findings: take(&mut plan.findings), ..Plan::default() };
-    if let Some(rules) = rules {
-        let message =
-            format!("{name}: {made}, so a rule of udev for virtual functions that vgapt would write is lost or cannot be written");
-        plan.findings.push(Finding::error("generated-rule", message, format!("add this rule of udev to its configuration: {rules}")));
+    if !of_functions.is_empty() {
+        let message = format!("{name}: {made}, so the files for virtual functions that vgapt would write are lost or cannot be written");
+        plan.findings.push(Finding::error("generated-files", message, files(&of_functions)));
     }
     if !needed.parameters.is_empty() || !needed.removed.is_empty() || !needed.bound.is_empty() {
         let lines = lines(&needed);
@@ -191,9 +202,49 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     }
 }
 
-/// The lines that are no comments.
-fn only_rules(text: &str) -> String {
-    text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("; ")
+impl File {
+    fn of(path: &str, text: &str) -> Option<Self> {
+        let lines: Vec<String> = text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+        (!lines.is_empty()).then(|| Self { path: path.to_owned(), lines })
+    }
+
+    fn is_rule(&self) -> bool {
+        self.path == RULES
+    }
+}
+
+/// Each file as it is.
+fn by_path(files: &[File]) -> String {
+    let one = |file: &File| format!("{}:\n    {}", file.path, file.lines.join("\n    "));
+    let all: Vec<String> = files.iter().map(one).collect();
+    format!("add these files to its configuration, so that /etc has them:\n{}\nthen reboot", all.join("\n"))
+}
+
+/// Options of NixOS (its modules services/hardware/udev.nix and system/boot/systemd.nix); it has no /usr/bin/timeout.
+fn nixos_files(files: &[File]) -> String {
+    let mut lines = Vec::new();
+    for file in files {
+        if file.is_rule() {
+            lines.push(format!("services.udev.extraRules = ''\n      {}\n    '';", file.lines.join("\n      ")));
+        }
+        let daemon = file.path.rsplit('/').nth(1).and_then(|folder| folder.strip_suffix(".service.d")).unwrap_or_default();
+        for command in file.lines.iter().filter_map(|line| line.strip_prefix("ExecStartPre=")) {
+            let word = command.replace('\\', "\\\\").replace('"', "\\\"").replace("/usr/bin/timeout", "${pkgs.coreutils}/bin/timeout");
+            lines.push(format!("systemd.services.{daemon}.serviceConfig.ExecStartPre = [ \"{word}\" ];"));
+        }
+    }
+    format!("in configuration.nix:\n    {}\nthen: nixos-rebuild boot, and reboot", lines.join("\n    "))
+}
+
+/// `udev-rules-service` (Guix manual, "Base Services"). Its daemons are started by the Shepherd, which has no drop-in files.
+fn guix_files(files: &[File]) -> String {
+    let rule: Vec<String> =
+        files.iter().filter(|file| file.is_rule()).flat_map(|file| &file.lines).map(|line| line.replace('"', "\\\"")).collect();
+    let name = RULES.rsplit('/').next().unwrap_or(RULES);
+    format!(
+        "in the services of the operating-system declaration:\n    (udev-rules-service 'vgapt (udev-rule \"{name}\" \"{}\\n\"))\nthen: guix system reconfigure, and reboot; start domains that have them by hand, since libvirtd does not wait for them",
+        rule.join("\\n")
+    )
 }
 
 /// What this boot lacks, and what is not yet bound to vfio-pci.

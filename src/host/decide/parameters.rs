@@ -20,6 +20,9 @@ impl Needed {
 
 /// Parameters that the IOMMU needs, and those that disable it.
 pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
+    if wanted.passes_none {
+        return Vec::new();
+    }
     let without = |name: &str| Needed::new(ParameterChange::Without(name.into(), "off".into()), "it disables the IOMMU");
     let intel = host.cpu.is_intel() || host.platform.iommu_tables.iter().any(|table| table == "DMAR");
     if !intel {

@@ -18,7 +18,7 @@ use crate::passthrough::record_groups;
 pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     let groups = record_groups(host, &wanted.functions);
     let mut plan = Plan { groups, findings: refusals::of(host, setup, wanted), ..Plan::default() };
-    plan.findings.extend(parameters::firmware(host));
+    plan.findings.extend(parameters::firmware(host).filter(|_| !wanted.passes_none));
     if wanted.bind == Bind::Start {
         plan.findings.extend(refusals::of_bind_start(host, setup, &wanted.functions));
     }

@@ -4,7 +4,7 @@
 
 use super::bound::{Bound, bound};
 use super::refusals;
-use crate::host::plan::{Command, Edits};
+use crate::host::plan::{Command, Edits, text_of};
 use crate::host::request::{VirtualFunctions, Wanted};
 use crate::model::{Finding, Host, PciAddress, PciDevice, PciId, Setup};
 
@@ -18,6 +18,11 @@ const DAEMONS: [(&str, &str); 2] = [
     ("libvirtd", "/etc/systemd/system/libvirtd.service.d/vgapt-virtual-functions.conf"),
     ("virtqemud", "/etc/systemd/system/virtqemud.service.d/vgapt-virtual-functions.conf"),
 ];
+/// Whether vgapt writes this file for virtual functions.
+pub(super) fn is_own(path: &str) -> bool {
+    path == RULES || DAEMONS.iter().any(|(_, own)| *own == path)
+}
+
 /// How long a daemon waits at most, in seconds: a card that was removed must not keep libvirt from starting.
 const PATIENCE: u32 = 30;
 
@@ -31,9 +36,19 @@ pub struct MadeAtBoot {
 }
 
 /// What vgapt has set up, from its own rule.
-pub fn made_at_boot(setup: &Setup) -> Vec<MadeAtBoot> {
-    let text = setup.files.text(RULES).unwrap_or_default();
-    text.lines().filter_map(made_by).collect()
+///
+/// # Errors
+/// Where that is unknown: the file, or a line in it, cannot be read. Rewriting the file would lose it.
+pub fn made_at_boot(setup: &Setup) -> Result<Vec<MadeAtBoot>, Finding> {
+    let Some(file) = setup.files.0.get(RULES) else { return Ok(Vec::new()) };
+    let lines = text_of(RULES, file)?.lines().enumerate().filter(|(_, line)| line.starts_with(MARK));
+    let made = lines.map(|(index, line)| {
+        made_by(line).ok_or_else(|| {
+            let message = format!("{RULES}, line {} cannot be parsed, so its virtual functions are unknown: {line}", index + 1);
+            Finding::error("made-line", message, "use the vgapt that wrote it, or remove that line and name the card again with --vfs")
+        })
+    });
+    made.collect()
 }
 
 fn made_by(line: &str) -> Option<MadeAtBoot> {
@@ -46,8 +61,7 @@ fn made_by(line: &str) -> Option<MadeAtBoot> {
 /// The files, and the commands that make and remove functions now; what prevents that is added to the findings.
 pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted, findings: &mut Vec<Finding>) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
-    not_understood(setup)?;
-    let known = made_at_boot(setup);
+    let known = made_at_boot(setup)?;
     let is_asked = |address: PciAddress| wanted.virtual_functions.iter().any(|asked| asked.parent == address);
     let mut all: Vec<MadeAtBoot> = known.iter().copied().filter(|made| !is_asked(made.parent.address)).collect();
     for (at, asked) in wanted.virtual_functions.iter().enumerate() {
@@ -96,16 +110,6 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted, findings: &mut 
         }
     }
     Ok(edits)
-}
-
-/// A line of vgapt's own file that cannot be parsed: rewriting the file would lose it.
-fn not_understood(setup: &Setup) -> Result<(), Finding> {
-    let text = setup.files.text(RULES).unwrap_or_default();
-    let Some((index, line)) = text.lines().enumerate().find(|(_, line)| line.starts_with(MARK) && made_by(line).is_none()) else {
-        return Ok(());
-    };
-    let message = format!("{RULES}, line {} cannot be parsed, so its virtual functions would be lost: {line}", index + 1);
-    Err(Finding::error("made-line", message, "use the vgapt that wrote it, or remove that line and name the card again with --vfs"))
 }
 
 /// The physical function, if it can have so many.

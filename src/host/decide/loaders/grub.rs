@@ -40,7 +40,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
         bls::edit_entries(setup, ENTRIES, wants, &mut edits)?;
         bls::edit_new_kernels(host, setup, ENTRIES, wants, &mut edits)?;
         grub_cfg::edit_kernelopts(setup, wants, &mut edits)?;
-    } else if changed || next(setup).iter().any(|entry| !tokens::has_all(&entry.cmdline, wants)) {
+    } else if changed || next(setup).iter().any(|entry| entry.lacks(wants)) {
         edits.commands.push(regenerate(setup, grub_cfg::read_one(setup)?));
     }
     Ok(edits)

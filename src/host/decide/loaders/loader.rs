@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::host::plan::Edits;
-use crate::host::text::tokens::ParameterChange;
+use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 /// How vgapt handles a boot loader.
@@ -67,6 +67,11 @@ pub(in crate::host::decide) fn is_rescue<'a>(mut words: impl Iterator<Item = &'a
 }
 
 impl Entry {
+    /// Whether it would boot without what is needed; a rescue or fallback entry does so on purpose.
+    pub(super) fn lacks(&self, wants: &[ParameterChange]) -> bool {
+        !self.is_recovery() && !tokens::has_all(&self.cmdline, wants)
+    }
+
     /// Whether it is a rescue or fallback entry, which has fewer parameters on purpose.
     pub fn is_recovery(&self) -> bool {
         is_rescue(self.cmdline.split_whitespace()) || self.source.contains("rescue") || self.source.contains(FALLBACK)

@@ -3,7 +3,7 @@
 use super::loader::{Entry, Loader};
 use super::{bls, cmdline, unified};
 use crate::host::plan::{Command, Edits};
-use crate::host::text::tokens::{self, ParameterChange};
+use crate::host::text::tokens::ParameterChange;
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static SYSTEMD_BOOT: Loader =
@@ -50,7 +50,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
     if copies(setup) && !edits.writes.is_empty() {
         edits.commands.push(refresh());
     }
-    if edits.writes.is_empty() && next(setup).iter().any(|entry| !tokens::has_all(&entry.cmdline, wants)) {
+    if edits.writes.is_empty() && next(setup).iter().any(|entry| entry.lacks(wants)) {
         return Err(Finding::error(
             "boot-loader",
             "the kernel parameters cannot be added to an entry of systemd-boot",
@@ -72,7 +72,7 @@ fn owned(setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let why = "kernel parameters of the entries that sdbootutil writes";
     edits.change(setup, bls::NEW_KERNELS, why, |text| cmdline::with(text, wants))?;
-    if !edits.writes.is_empty() || entries(setup).iter().any(|entry| !tokens::has_all(&entry.cmdline, wants)) {
+    if !edits.writes.is_empty() || entries(setup).iter().any(|entry| entry.lacks(wants)) {
         let mut command = Command::of(&["sdbootutil", "update-all-entries"], why);
         command.undo = Some(command.argv.clone());
         edits.commands.push(command);
