@@ -411,5 +411,6 @@ fn unset(name: &str, line: Option<usize>) -> Finding {
         None => format!("{place}${{{name}}} is not known, and QEMU's options need it"),
     };
     let setting = shell_word(&format!("{}=VALUE", command.unwrap_or(name)));
-    Finding::error("unset", message, format!("set it: --set {setting}"))
+    let what = if command.is_some() { "give what it prints in a terminal" } else { "set it" };
+    Finding::error("unset", message, format!("{what}: --set {setting}"))
 }

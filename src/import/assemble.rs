@@ -1,6 +1,9 @@
 //! The domain's XML: its elements in libvirt's order, and what QEMU gets unchanged.
 
+use serde_json::Value;
+
 use super::draft::Draft;
+use super::props::typed;
 use crate::xml::Fragment;
 
 /// libvirt's namespace for QEMU's own options.
@@ -61,21 +64,15 @@ fn for_qemu(draft: &Draft) -> String {
     text
 }
 
-/// Properties that take `on`, `off` or `auto`: strings to QEMU, not booleans
-/// (`DEFINE_PROP_ON_OFF_AUTO` in `hw/vfio/pci.c`).
-const WORDS: [&str; 4] = ["display", "enable-migration", "x-migration-load-config-after-iter", "x-migration-multifd-transfer"];
-
 fn property(name: &str, value: &str) -> Fragment {
-    let hexadecimal = value.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    let number = hexadecimal.or_else(|| value.parse().ok()).map(|number: u64| number.to_string());
-    let (kind, value) = match value {
-        _ if WORDS.contains(&name.replace('_', "-").as_str()) => ("string", value),
-        "on" | "yes" | "true" => ("bool", "true"),
-        "off" | "no" | "false" => ("bool", "false"),
-        _ if number.is_some() => ("unsigned", number.as_deref().unwrap_or_default()),
-        _ => ("string", value),
+    let value = typed(name, value);
+    let kind = match value {
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "unsigned",
+        _ => "string",
     };
-    Fragment::new("qemu:property").with("name", name).with("type", kind).with("value", value)
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Fragment::new("qemu:property").with("name", name).with("type", kind).with("value", text)
 }
 
 #[cfg(test)]

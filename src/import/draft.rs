@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::copied::Copied;
 use super::options::{Conversion, QemuOption};
-use super::props::Props;
+use super::props::{Props, in_json};
 use super::table::{self, Converted, PROPERTIES};
 use crate::model::Descriptor;
 use crate::xml::Fragment;
@@ -248,15 +248,15 @@ impl Draft {
     /// The value of an option passed to QEMU: its bus gets libvirt's name, or is left out with the address, which has no meaning
     /// without it.
     pub(super) fn value_for_qemu(&self, option: &QemuOption) -> Option<String> {
-        let option = &self.renamed_ids(option);
-        let bus = option.driver().and_then(|_| option.peek("bus"));
-        let Some(bus) = bus.and_then(|bus| self.renamed_bus(bus)) else { return option.value.clone() };
-        let mut moved = option.clone();
-        moved.set("bus", Some(bus.as_str()).filter(|bus| !bus.is_empty()));
-        if bus.is_empty() {
-            moved.set("addr", None);
+        let mut moved = self.renamed_ids(option);
+        if let Some(bus) = moved.driver().and_then(|_| moved.peek("bus")).and_then(|bus| self.renamed_bus(bus)) {
+            moved.set("bus", Some(bus.as_str()).filter(|bus| !bus.is_empty()));
+            if bus.is_empty() {
+                moved.set("addr", None);
+            }
         }
-        moved.value
+        let is_on_bus = moved.driver().is_some_and(|driver| ON_BUS.split(' ').any(|begin| driver.starts_with(begin)));
+        if is_on_bus { Some(in_json(moved.value(), "driver")) } else { moved.value }
     }
 
     /// Whether this is the name of something that is passed to QEMU unchanged, and that libvirt may give to a device of its own,
@@ -361,6 +361,9 @@ impl Controller {
     }
 }
 
+/// Devices on a bus of a controller. QEMU creates those that are written as JSON after all others, in their order: as words they would
+/// not find a controller of libvirt's, which it writes as JSON.
+const ON_BUS: &str = "usb- scsi- ide- virtserialport virtconsole ccid-card- u2f- floppy";
 /// The beginning of a name that libvirt gives to nothing.
 pub(super) const OWN: &str = "import-";
 /// PCI devices whose driver names do not show it (`-device help`), as beginnings.

@@ -98,6 +98,10 @@ fn machine(draft: &mut Draft) {
         accelerator(draft, index);
         has_acpi = draft.flag(index, "acpi").unwrap_or(has_acpi);
         draft.fill_domain(index, "machine", "");
+        // libvirt sets it beside <memory model='nvdimm'>.
+        if draft.options.iter().any(|option| option.driver() == Some("nvdimm")) {
+            draft.take(index, "nvdimm");
+        }
         let left = draft.options[index].props.left();
         if !left.is_empty() {
             let words: Vec<String> = left.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -25,6 +25,7 @@ pub(super) fn translate(draft: &mut Draft) {
     let machines = draft.options.iter().filter(|option| option.name == "machine");
     backends.extend(machines.filter_map(|machine| machine.peek("memory-backend").map(str::to_owned)));
     numa(draft, &mut backends);
+    modules(draft);
     backends.sort();
     let mut backing = Backing::default();
     for index in draft.named(&["mem-path"]) {
@@ -53,6 +54,26 @@ pub(super) fn translate(draft: &mut Draft) {
         }
     }
     write(draft, backing);
+}
+
+/// Modules beside the memory of `-m`, which has to leave room for them (`maxmem=`): without it QEMU refuses them.
+fn modules(draft: &mut Draft) {
+    for index in draft.devices(&["memory"]) {
+        let has_room = draft.domain.at("maxMemory").is_some();
+        let Some(object) = draft.behind(index, "memdev", "object").filter(|_| has_room) else { continue };
+        let mut module = draft.element(index, "memory");
+        draft.fill(object, "memory module", &mut module);
+        if module.at("target/node").is_none() {
+            module.set("target/node", 0);
+        }
+        match draft.take(object, "mem-path") {
+            Some(path) if module.attribute("model") == Some("nvdimm") => module.set("source/path", path),
+            Some(path) => draft.notes.push(directory(&path)),
+            None => {}
+        }
+        draft.native(object, "<memory model=…>");
+        draft.finish(index, module);
+    }
 }
 
 fn backend(draft: &mut Draft, index: usize, backing: &mut Backing) {
@@ -159,8 +180,18 @@ fn amount(draft: &mut Draft) {
 fn numa(draft: &mut Draft, backends: &mut Vec<String>) {
     let (nodes, others): (Vec<usize>, Vec<usize>) =
         draft.named(&["numa"]).into_iter().partition(|index| draft.peek(*index, "type") == Some("node"));
-    for index in others {
-        draft.keep(index, "libvirt's distances and caches of nodes are not written by import");
+    for index in &others {
+        let (why, remedy) = match draft.peek(*index, "type") {
+            Some("dist") => continue,
+            Some("cpu") => {
+                ("libvirt needs the CPUs of each node by number", "write them into each node in its place: -numa node,nodeid=0,cpus=0-3")
+            }
+            _ => (
+                "import does not convert the latencies and caches of nodes (HMAT)",
+                "remove them, initiator= and hmat=on from the script, and write <interconnects> and <cache> into <numa> by hand",
+            ),
+        };
+        draft.refuse(*index, why, remedy);
     }
     if let [index] = nodes[..] {
         backends.extend(draft.take(index, "memdev"));
@@ -193,6 +224,13 @@ fn numa(draft: &mut Draft, backends: &mut Vec<String>) {
         draft.domain.push("cpu/numa", cell);
         draft.options[index].props.ignore(&["type", "mem"]);
         draft.native(index, "<numa><cell>");
+    }
+    for index in others {
+        if let [Some(from), Some(to), Some(distance)] = ["src", "dst", "val"].map(|name| draft.take(index, name)) {
+            draft.domain.set(&format!("cpu/numa/cell[id={from}]/distances/sibling[id={to}]@value"), distance);
+            draft.take(index, "type");
+            draft.native(index, "<distances>");
+        }
     }
 }
 

@@ -96,6 +96,10 @@ fn address(draft: &mut Draft, mac: &str) -> Option<String> {
         draft.notes.push(format!("mac={mac} is not a MAC address, and QEMU refuses it: it is left out, and libvirt generates one"));
         return None;
     };
+    // To QEMU as none.
+    if parts.iter().all(|part| *part == 0) {
+        return None;
+    }
     let is_multicast = parts[0] & 1 == 1;
     parts[0] &= !1;
     let unicast = parts.iter().map(|part| format!("{part:02x}")).collect::<Vec<_>>().join(":");

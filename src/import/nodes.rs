@@ -19,6 +19,8 @@ pub(super) struct File {
     pub(super) discard: Option<String>,
     pub(super) detect_zeroes: Option<String>,
     pub(super) copy_on_read: bool,
+    /// The group of its limits.
+    pub(super) limits: Option<usize>,
     /// The options that it was read from.
     pub(super) options: Vec<usize>,
 }
@@ -32,52 +34,60 @@ pub(super) fn take(draft: &mut Draft, node: &str) -> Option<File> {
 fn take_below(draft: &mut Draft, node: &str, above: &mut Vec<usize>) -> Option<File> {
     let index = draft.with("blockdev", "node-name", node).filter(|index| !above.contains(index))?;
     above.push(index);
-    let driver = draft.peek(index, "driver")?.to_owned();
-    if ENCRYPTED.iter().any(|name| draft.peek(index, name).is_some()) {
+    backing(draft, index);
+    let mut file = take_within(draft, index, "", above)?;
+    file.options.push(index);
+    file.options.extend(file.limits.filter(|limits| !file.options.contains(limits)));
+    Some(file)
+}
+
+/// The same for a node that is written within the one above it, as `file.…`.
+fn take_within(draft: &mut Draft, index: usize, prefix: &str, above: &mut Vec<usize>) -> Option<File> {
+    let own = |name: &str| format!("{prefix}{name}");
+    let driver = draft.take(index, &own("driver")).unwrap_or_else(|| "file".to_owned());
+    if ENCRYPTED.iter().any(|name| draft.peek(index, &own(name)).is_some()) {
         let remedy = "make a libvirt secret of its key (virsh secret-define), and write the disk by hand: <encryption> with <secret>";
         draft.refuse(index, "the image is encrypted, and libvirt gets the key from a <secret> of its own", remedy);
         return None;
     }
-    let mut file = if ["file", "host_device", "host_cdrom"].contains(&driver.as_str()) {
-        File { path: draft.take(index, "filename")?, format: "raw".into(), ..File::default() }
-    } else if driver == "copy-on-read" {
-        let below = draft.take(index, "file")?;
-        File { copy_on_read: true, ..take_below(draft, &below, above)? }
-    } else if !table::has(FORMATS, &driver) {
-        return None;
-    } else {
-        let below = draft.take(index, "file");
-        let mut file = match below {
+    let is_format = table::has(FORMATS, &driver);
+    let mut file = match driver.as_str() {
+        "file" | "host_device" | "host_cdrom" => {
+            File { path: draft.take(index, &own("filename"))?, format: "raw".into(), ..File::default() }
+        }
+        "nvme" => {
+            let [device, namespace] = ["device", "namespace"].map(|name| draft.take(index, &own(name)));
+            File { path: format!("nvme://{}/{}", device?, namespace?), format: "raw".into(), ..File::default() }
+        }
+        _ if !is_format && !["copy-on-read", "throttle"].contains(&driver.as_str()) => return None,
+        _ => match draft.take(index, &own("file")) {
             Some(below) => take_below(draft, &below, above)?,
-            None => {
-                draft.take(index, "file.driver");
-                File { path: draft.take(index, "file.filename")?, ..File::default() }
-            }
-        };
-        file.format.clone_from(&driver);
-        file
+            None => take_within(draft, index, &own("file."), above)?,
+        },
     };
-    backing(draft, index);
+    if is_format {
+        file.format.clone_from(&driver);
+    }
+    if let Some(group) = draft.take(index, &own("throttle-group")) {
+        file.limits = draft.with("object", "id", &group);
+    }
+    file.copy_on_read |= driver == "copy-on-read";
     // Of the nodes of an image the uppermost decides whether the guest's discards are passed on (`bdrv_co_pdiscard`).
-    let discard = draft.take(index, "discard");
+    let discard = draft.take(index, &own("discard"));
     if driver != "copy-on-read" {
         file.discard = discard;
     }
-    file.detect_zeroes = draft.take(index, "detect-zeroes").or(file.detect_zeroes).filter(|mode| mode != "off");
-    for prefix in ["", "file."] {
-        let mut taken = |name: &str| draft.take(index, &format!("{prefix}{name}"));
-        file.aio = taken("aio").or(file.aio);
-        file.read_only |= taken("read-only").as_deref() == Some("on");
-        taken("auto-read-only");
-        taken("node-name");
-        match (taken("cache.direct").as_deref(), taken("cache.no-flush").as_deref()) {
-            (Some("on"), _) => file.cache = Some("none"),
-            (_, Some("on")) => file.cache = file.cache.or(Some("unsafe")),
-            _ => {}
-        }
+    let mut taken = |name: &str| draft.take(index, &own(name));
+    file.detect_zeroes = taken("detect-zeroes").or(file.detect_zeroes).filter(|mode| mode != "off");
+    file.aio = taken("aio").or(file.aio);
+    file.read_only |= taken("read-only").as_deref() == Some("on");
+    match (taken("cache.direct").as_deref(), taken("cache.no-flush").as_deref()) {
+        (Some("on"), _) => file.cache = Some("none"),
+        (_, Some("on")) => file.cache = file.cache.or(Some("unsafe")),
+        _ => {}
     }
-    draft.take(index, "driver");
-    file.options.push(index);
+    taken("auto-read-only");
+    taken("node-name");
     Some(file)
 }
 

@@ -44,6 +44,9 @@ pub(super) fn absolute(options: &mut [QemuOption], script: &Script, around: &Imp
         for name in table::of(PATH_PROPERTIES, &option.name).into_iter().flat_map(|names| names.split(' ')) {
             found.extend(option.peek(name).map(|path| (Some(name), path.to_owned())));
         }
+        if option.name == "spice" && option.peek("unix").is_some_and(table::is_on) {
+            found.extend(option.peek("addr").map(|path| (Some("addr"), path.to_owned())));
+        }
         if table::has(PATHS, &option.name) {
             found.extend(option.value.clone().map(|path| (None, path)));
         }

@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use super::table::{has, number};
+
 /// The properties of an option.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Props {
@@ -120,6 +122,27 @@ impl Props {
 /// The members of a value in JSON.
 pub(super) fn members(value: &str) -> Option<serde_json::Map<String, Value>> {
     if value.trim_start().starts_with('{') { serde_json::from_str(value).ok() } else { None }
+}
+
+/// Properties that are strings to QEMU whatever their value is: names, and what takes `on`, `off` or `auto` (`DEFINE_PROP_ON_OFF_AUTO`).
+const STRINGS: &str = "display enable-migration x-migration-load-config-after-iter x-migration-multifd-transfer write-cache driver id bus \
+                       addr port drive chardev audiodev netdev mac name serial vendor product ver device-id hostdevice";
+
+/// A value with QEMU's type.
+pub(super) fn typed(name: &str, value: &str) -> Value {
+    match value {
+        _ if has(STRINGS, &name.replace('_', "-")) => value.into(),
+        "on" | "yes" | "true" => true.into(),
+        "off" | "no" | "false" => false.into(),
+        _ => number(value).map_or_else(|| value.into(), Value::from),
+    }
+}
+
+/// A value in JSON; a first part without a name is the property `first`.
+pub(super) fn in_json(value: &str, first: &str) -> String {
+    let typed = |(name, value): (String, String)| (name.clone(), typed(&name, &value));
+    let members = members(value).unwrap_or_else(|| Props::read(value, first).left().into_iter().map(typed).collect());
+    Value::Object(members).to_string()
 }
 
 /// Older QEMU versions have `_` in names instead of `-`.

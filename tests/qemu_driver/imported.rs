@@ -247,3 +247,38 @@ fn a_qemu_that_runs_is_imported() {
     assert!(ran.stdout.contains(&format!("<source file='{}/a b.img'/>", folder.path().display())), "{}{}", ran.stderr, ran.stdout);
     assert!(ran.stdout.contains(&format!("<name>{name}</name>")), "{}", ran.stdout);
 }
+
+#[test]
+fn what_qemu_gets_as_it_is_finds_libvirts_controllers() {
+    if !have("devices on libvirt's controllers", &["qemu-system-x86_64"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("start.sh");
+    fs::write(
+        &script,
+        "qemu-system-x86_64 -M q35 -m 256 -vga none -nodefaults -device qemu-xhci,id=x -device usb-bot,id=b,bus=x.0 \
+         -drive file=null-co://,if=none,format=raw,id=a -device scsi-hd,bus=b.0,drive=a,logical_block_size=4096,serial=12 \
+         -device virtio-serial-pci -chardev ringbuf,id=r -device virtserialport,chardev=r,name=a\n",
+    )
+    .unwrap();
+    let mut import = vgapt(["import", "--print-xml"]);
+    let xml = run(import.arg(&script)).with(0).stdout;
+    let kept = xml.lines().filter_map(|line| line.trim().strip_prefix("<qemu:arg value='")?.strip_suffix("'/>"));
+    let kept: Vec<String> = kept.map(|word| word.replace("&quot;", "\"").replace("&amp;", "&")).collect();
+    assert!(kept.iter().filter(|word| *word == "-device").count() == 3, "{xml}");
+    // As libvirt writes its own.
+    let own = [r#"{"driver":"qemu-xhci","id":"usb"}"#, r#"{"driver":"virtio-serial-pci","id":"virtio-serial0"}"#];
+    let mut qemu = std::process::Command::new("qemu-system-x86_64")
+        .args(["-machine", "q35,accel=tcg", "-nodefaults", "-display", "none", "-S", "-monitor", "stdio"])
+        .args(own.iter().flat_map(|device| ["-device", device]))
+        .args(&kept)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut qemu.stdin.take().unwrap(), b"quit\n").unwrap_or_default();
+    let ended = qemu.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}\n{kept:?}", String::from_utf8_lossy(&ended.stderr));
+}

@@ -81,6 +81,9 @@ const MORE: &[(&str, &str, &str)] = &[
     ("vhost-vsock-pci*", "vhostfd", "libvirt opens it"),
     ("m", "slots", "libvirt requires them beside maxmem"),
     ("memory numa", "memory.hugetlb* memdev.hugetlb*", "<hugepages>"),
+    ("memory", "memory.host-nodes* memory.policy memory.prealloc-context", "numactl before QEMU is <numatune>"),
+    ("name", "guest", "a domain has a name"),
+    ("nvdimm pc-dimm", "node memdev.prealloc", "libvirt places the module and allocates it"),
     ("memory numa", "memory.prealloc memdev.prealloc", "libvirt allocates huge pages before the guest starts"),
 ];
 
@@ -228,7 +231,7 @@ fn is_said(item: &Item, name: &str, value: &str, imported: &Imported) -> bool {
     let parts = || item.options.iter().filter_map(|index| imported.parts.get(*index));
     let is_left = |left: &String| {
         let left = left.replace('_', "-");
-        [bare, name].iter().any(|name| left.starts_with(&format!("{name}=")))
+        [bare, name].iter().any(|name| left.starts_with(&format!("{name}=")) || left.contains(&format!(".{name}=")))
     };
     imported.notes.iter().any(is_named) || parts().flat_map(|part| &part.left).any(is_left)
 }

@@ -56,7 +56,7 @@ const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off d
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
                         acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
                         disable-legacy=auto disable-modern=off migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
-                        graphics=on guest-reset=on period=65536 manufacturer= backend=nss-emulated";
+                        graphics=on display=off password=off mac=00:00:00:00:00:00 guest-reset=on period=65536 manufacturer= backend=nss-emulated";
 /// Settings that several options make together.
 const TOGETHER: &str = "machine cpu smp m rtc boot overcommit name memory";
 
@@ -173,7 +173,10 @@ impl Line<'_> {
         let value = option.value();
         match option.name.as_str() {
             "enable-kvm" => self.with("machine", index, &[("accel", "kvm")]),
+            // Of several QEMU takes the first that works.
+            "accel" if self.options[..index].iter().any(|other| other.name == "accel") => {}
             "accel" => self.all("machine", index),
+            "uuid" => self.with("uuid", index, &[("value", &value.to_lowercase())]),
             "no-acpi" => self.with("machine", index, &[("acpi", "off")]),
             "no-hpet" => self.with("machine", index, &[("hpet", "off")]),
             "machine" => self.machine(index),
@@ -188,7 +191,7 @@ impl Line<'_> {
             "localtime" => self.with("rtc", index, &[("base", "localtime")]),
             "realtime" => self.with("overcommit", index, &[("mem-lock", option.peek("mlock").unwrap_or("off"))]),
             "overcommit" | "rtc" | "boot" => self.all(&option.name, index),
-            "name" => self.with("name", index, &[("guest", option.peek("guest").unwrap_or_default())]),
+            "name" => self.with("name", index, option.peek("guest").map(|name| ("guest", name)).as_slice()),
             "hda" | "hdb" | "hdc" | "hdd" => self.with("ide-hd", index, &[("drive.file", value)]),
             "cdrom" => self.with("ide-cd", index, &[("drive.file", value), ("drive.readonly", "on")]),
             "fda" | "fdb" => self.with("floppy", index, &[("drive.file", value)]),
@@ -226,7 +229,11 @@ impl Line<'_> {
     fn all(&mut self, kind: &str, index: usize) {
         let mut item = Item::default();
         self.collect(&mut item, index, "", &mut BTreeSet::new());
-        item.in_bytes(&["memdev.size", "memdev.hugetlbsize"]);
+        item.in_bytes(&["memdev.size", "memdev.hugetlbsize", "memdev.align", "label-size"]);
+        // The older form of a node's memory.
+        if let Some(size) = item.props.remove("mem").and_then(|size| read(&size)).filter(|_| kind == "numa") {
+            item.props.insert("memdev.size".into(), size.bytes().to_string());
+        }
         let made = self.item(kind, index);
         made.props.extend(item.props);
         made.options.extend(item.options);
@@ -294,21 +301,28 @@ impl Line<'_> {
             let node = &options[at];
             let mut put = |of: &str, value: &str| drop(item.props.insert(format!("drive.{of}"), value.to_owned()));
             for (name, value) in node.props.left() {
-                let name = name.strip_prefix("file.").unwrap_or(&name);
+                let name = name.trim_start_matches("file.");
                 let name = NODE.iter().find(|(node, _)| *node == name).map_or(name, |(_, drive)| drive);
                 // Of the nodes of an image the uppermost decides.
                 let is_lower =
                     (!is_top || node.peek("driver") == Some("copy-on-read")) && ["discard", "detect-zeroes", "readonly"].contains(&name);
                 if name == "file name" {
                     put("file", &value);
-                } else if !["file", "auto-read-only", "driver", "node-name"].contains(&name) && !is_lower {
+                } else if !["file", "auto-read-only", "driver", "node-name", "throttle-group", "device", "namespace"].contains(&name)
+                    && !is_lower
+                {
                     put(name, &value);
                 }
             }
             is_top &= node.peek("driver") == Some("copy-on-read");
             match node.peek("driver") {
                 Some("file" | "host_device" | "host_cdrom") | None => {}
-                Some(filter @ ("copy-on-read" | "throttle")) => put(filter, "on"),
+                Some("copy-on-read") => put("copy-on-read", "on"),
+                Some("throttle") => {}
+                Some("nvme") => {
+                    let [device, namespace] = ["device", "namespace"].map(|name| node.peek(name).unwrap_or_default());
+                    put("file", &format!("nvme://{device}/{namespace}"));
+                }
                 Some(format) => put("format", format),
             }
             match node.peek("file") {

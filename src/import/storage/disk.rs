@@ -5,8 +5,8 @@ use std::path::Path;
 use super::super::draft::Draft;
 use super::super::nodes::File;
 use super::super::paths::ImportContext;
-use crate::domain::target_letters;
-use crate::model::format_by_name;
+use crate::domain::{pci_hostdev, target_letters};
+use crate::model::{PciAddress, format_by_name};
 use crate::xml::Fragment;
 
 /// The address of a disk, as far as the script sets it: `<address type='drive'>`.
@@ -100,7 +100,15 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
                 element.set(&format!("driver@{name}"), value);
             }
         }
-        if !disk.file.path.is_empty() {
+        if let Some((address, namespace)) = nvme(&disk.file.path) {
+            element.set("@type", "nvme");
+            element.set("source@type", "pci");
+            element.set("source@managed", "yes");
+            element.set("source@namespace", namespace);
+            let source = pci_hostdev(address);
+            element.push("source", source.at("source/address").cloned().unwrap_or_default());
+            draft.notes.push(format!("{address}: libvirt takes this SSD from the host while the guest runs (managed='yes')"));
+        } else if !disk.file.path.is_empty() {
             element.set(source, &disk.file.path);
         }
         element.set("target@dev", format!("{prefix}{}", target_letters(u32::try_from(number).unwrap_or(0))));
@@ -127,6 +135,12 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
             draft.native(index, "<disk>");
         }
     }
+}
+
+/// The controller and the namespace of `nvme://ADDRESS/NAMESPACE`.
+pub(super) fn nvme(path: &str) -> Option<(PciAddress, u32)> {
+    let (address, namespace) = path.strip_prefix("nvme://")?.split_once('/')?;
+    Some((address.parse().ok()?, namespace.parse().ok()?))
 }
 
 /// QEMU probes a file without a stated format; libvirt does not, and takes it for raw. The guest of a raw disk

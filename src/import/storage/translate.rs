@@ -4,7 +4,7 @@ use super::super::draft::Draft;
 use super::super::nodes::{self, File};
 use super::super::paths::ImportContext;
 use super::super::table;
-use super::disk::{Disk, DiskAddress, write};
+use super::disk::{Disk, DiskAddress, nvme, write};
 use super::place::place;
 use crate::xml::Fragment;
 
@@ -65,7 +65,16 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>
             draft.keep(index, "libvirt has no element for its block node");
             continue;
         };
+        let limits = file.limits;
         let mut disk = Disk::new(file, "", "", index);
+        if let Some(limits) = limits {
+            draft.take(limits, "qom-type");
+            limit(draft, limits, &mut disk.element);
+            // A group without limits is none.
+            if disk.element.at("iotune").is_some() {
+                disk.element.set("iotune/group_name", draft.peek(limits, "id").unwrap_or_default().to_owned());
+            }
+        }
         disk.transient = draft.has_option("snapshot");
         of_device(draft, index, &mut disk, &controllers);
         disks.push(disk);
@@ -120,7 +129,7 @@ fn protect(draft: &mut Draft, disks: &mut [Disk]) {
         if disk.transient && disk.kind == "floppy" {
             let remedy = format!("copy it, and name the copy in the script without snapshot: cp {path} COPY");
             draft.refuse(disk.order, "the script discards writes to this floppy (snapshot); libvirt can do that for disks only", remedy);
-        } else if disk.transient && (path.starts_with("/dev/") || disk.kind == "lun") {
+        } else if disk.transient && (path.starts_with("/dev/") || nvme(path).is_some() || disk.kind == "lun") {
             let format = if disk.file.format.is_empty() { "raw" } else { &disk.file.format };
             let remedy = format!(
                 "create an overlay and name it in the script without snapshot: qemu-img create -f qcow2 -b {path} -F {format} OVERLAY.qcow2"
@@ -214,7 +223,7 @@ fn is_on_unknown(draft: &Draft, device: usize) -> bool {
 
 fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<Disk> {
     let device = draft.peek(index, "id").filter(|id| !id.is_empty()).and_then(|id| draft.with("device", "drive", id));
-    let scheme = draft.peek(index, "file").is_some_and(has_scheme);
+    let scheme = draft.peek(index, "file").is_some_and(|path| has_scheme(path) && nvme(path).is_none());
     let is_disk = |device: usize| {
         draft.options[device].driver().is_some_and(|driver| table::group(driver, &["disk"]).is_some()) && !is_on_unknown(draft, device)
     };
@@ -250,6 +259,7 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<D
     disk.transient = draft.flag(index, "snapshot").unwrap_or(draft.has_option("snapshot"));
     cache_by_parts(draft, index, &mut disk);
     draft.fill(index, "drive", &mut disk.element);
+    limit(draft, index, &mut disk.element);
     disk.place.index = draft.number(index, "index");
     (disk.place.bus, disk.place.unit) = (draft.number(index, "bus"), draft.number(index, "unit"));
     if let Some(device) = device {
@@ -304,6 +314,26 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
     draft.ignore_address(index);
     disk.file.options.push(index);
     draft.native(index, "<disk>");
+}
+
+/// The limits of a drive (`bps_rd_max=`, `throttling.bps-read-max=`) or of a group (`x-bps-read-max=`, in JSON below `limits`): `<iotune>`.
+fn limit(draft: &mut Draft, index: usize, element: &mut Fragment) {
+    for (of, unit) in [("bps", "bytes_sec"), ("iops", "iops_sec")] {
+        for (short, long) in [("", "total"), ("_rd", "read"), ("_wr", "write")] {
+            for end in ["", "_max", "_max_length"] {
+                let names = [format!("{of}{short}{end}"), format!("throttling.{of}-{long}{end}"), format!("x-{of}-{long}{end}")];
+                let value = names.iter().chain([&format!("limits.{of}-{long}{end}")]).find_map(|name| draft.take(index, name));
+                if let Some(value) = value.filter(|value| value != "0") {
+                    element.set(&format!("iotune/{long}_{unit}{end}"), value);
+                }
+            }
+        }
+    }
+    for name in ["iops_size", "throttling.iops-size", "x-iops-size", "limits.iops-size"] {
+        if let Some(size) = draft.take(index, name) {
+            element.set("iotune/size_iops_sec", size);
+        }
+    }
 }
 
 /// `cache.direct=` and its like in place of `cache=` (the table in `qemu-options.hx`).

@@ -1,5 +1,7 @@
 //! How a value of QEMU becomes one of libvirt, and where it is written.
 
+use crate::import::memory::read_bytes;
+use crate::model::Size;
 use crate::xml::Fragment;
 
 /// How a value of QEMU becomes one of libvirt.
@@ -53,7 +55,7 @@ impl Convert {
             Convert::Number => kib(number()),
             Convert::Hex => number().map_or(Left, |number| Written(format!("{number:#x}"))),
             Convert::Wwn => number().map_or(Left, |number| Written(format!("{number:016x}"))),
-            Convert::Bytes => kib(number().map(|bytes| bytes >> 10)),
+            Convert::Bytes => kib(read_bytes(value).map(Size::kib)),
             Convert::Mib => kib(number().and_then(|mib| mib.checked_mul(1 << 10))),
             Convert::On if is_on(value) => Written(String::new()),
             Convert::Off if !is_on(value) => Written(String::new()),

@@ -77,6 +77,8 @@ pub(in crate::import) const NAMES: &[(&str, &str, &str)] = &[
     ("itco-wdt", "watchdog", "@model=itco"),
     ("vhost-vsock-pci vhost-vsock-pci-non-transitional vhost-vsock-pci-transitional", "vsock", "@model=virtio cid@auto=no"),
     ("pvpanic", "panic", "@model=isa"),
+    ("pc-dimm", "memory", "@model=dimm"),
+    ("nvdimm", "memory", "@model"),
     ("vmcoreinfo", "domain", "features/vmcoreinfo@state=on"),
     ("vmgenid", "domain", "genid"),
     ("intel-iommu", "iommu", "@model=intel"),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::budget::{Budget, WORD};
 use super::lexer::{Kind, Token, tokens};
 use super::marks::{has_unknown, one_line, unknown, unknowns};
-use super::word::{Piece, Word};
+use super::word::{Piece, Word, is_name};
 use super::{arithmetic, pattern};
 
 /// The longest value: one that doubles itself must not fill the memory.
@@ -156,11 +156,14 @@ impl Variables<'_> {
     }
 
     fn tilde(&self, text: &str, may: bool) -> String {
-        let Some(rest) = text.strip_prefix('~').filter(|_| may) else { return text.to_owned() };
+        // At the start, and after `NAME=` (bash: "words satisfying the conditions of variable assignments").
+        let at = if text.starts_with('~') { Some(0) } else { text.find("=~").filter(|at| is_name(&text[..*at])).map(|at| at + 1) };
+        let Some(at) = at.filter(|_| may) else { return text.to_owned() };
+        let (before, rest) = (&text[..at], &text[at + 1..]);
         let (user, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         // `~USER` is another user's home; only the host knows it.
         let name = if user.is_empty() { "HOME".to_owned() } else { format!("~{user}") };
-        format!("{}{path}", self.value(&name).unwrap_or_else(|| unknown(&name)))
+        format!("{before}{}{path}", self.value(&name).unwrap_or_else(|| unknown(&name)))
     }
 
     /// The value of a name, if it is set.

@@ -7,10 +7,11 @@ use super::super::command::{Command, Joined, Part, Statement, each};
 use super::super::condition::{self, Operand, Truth};
 use super::super::marks::{filled, shown};
 use super::super::pattern;
-use super::super::programs::starts_qemu;
+use super::super::programs::{is_qemu, starts_qemu};
 use super::super::word::{Piece, Word, is_name};
 use super::commands::copied;
 use super::{DECLARERS, Flow, Reader};
+use crate::import::copied::Copied;
 use crate::import::table::has;
 
 /// Variables that a shell or a session always sets.
@@ -85,14 +86,17 @@ impl Reader<'_> {
         each(steps, &mut |step| copies.extend(step.parts().filter(|(first, _)| *first == "cp").map(|(_, parts)| parts)));
         for parts in copies {
             let argv: Vec<String> = parts.iter().filter_map(Part::word).flat_map(|word| self.variables.words(word)).collect();
-            self.script.copies.extend(copied(&argv, true));
+            // `cp FROM TO || cp OTHER TO`: the first is what is done.
+            let is_new = |copy: &Copied| self.script.copies.iter().all(|known| known.to != copy.to);
+            let copy = copied(&argv, true).filter(is_new);
+            self.script.copies.extend(copy);
         }
     }
 
     /// Skips commands, and remembers the QEMU commands among them.
     pub(super) fn leave(&mut self, steps: &[Statement], why: &str, told: bool) {
         each(steps, &mut |step| {
-            if self.variables.budget.take_text(&step.text) && starts_qemu(step) && self.variables.budget.take_text(why) {
+            if self.variables.budget.take_text(&step.text) && self.starts_qemu(step) && self.variables.budget.take_text(why) {
                 self.unread.entry(step.line).or_insert_with(|| (why.to_owned(), told));
             }
         });
@@ -103,13 +107,27 @@ impl Reader<'_> {
         self.functions.get(name).filter(|_| depth < MAX_CALL_DEPTH).map(|body| body.as_slice())
     }
 
+    /// Whether a command starts QEMU, as it is written or by the value of a variable that it begins with.
+    fn starts_qemu(&self, step: &Statement) -> bool {
+        let by_value = || match &step.parts()?.1.first()?.word()?.pieces[..] {
+            [Piece::Parameter { inside, .. }] => {
+                let values = self.variables.set.get(inside.split('[').next()?)?;
+                let mut words =
+                    values.iter().take_while(|value| self.variables.budget.take_text(value)).flat_map(|value| value.split_whitespace());
+                Some(words.any(is_qemu))
+            }
+            _ => None,
+        };
+        starts_qemu(step) || by_value() == Some(true)
+    }
+
     /// How many of these commands start QEMU, including those of called functions.
     pub(super) fn qemu_commands(&self, steps: &[Statement], depth: usize) -> usize {
         let mut count = 0;
         each(steps, &mut |step| {
             if let Some((first, _)) = step.parts().filter(|_| self.variables.budget.take(WORD)) {
                 let called = self.called(first, depth);
-                count += called.map_or(usize::from(starts_qemu(step)), |body| self.qemu_commands(body, depth + 1));
+                count += called.map_or_else(|| usize::from(self.starts_qemu(step)), |body| self.qemu_commands(body, depth + 1));
             }
         });
         count
@@ -145,7 +163,7 @@ impl Reader<'_> {
                 // A loop that searches ends with what it has found.
                 let finds = || first == "break" && !self.effects(steps, depth).is_empty();
                 (matches!(first, "exit" | "return" | "break" | "continue") && !finds())
-                    || (first == "exec" && parts.len() > 1 && !starts_qemu(step))
+                    || (first == "exec" && parts.len() > 1 && !self.starts_qemu(step))
                     || self.called(first, depth).is_some_and(|body| self.ends(body, depth + 1))
             }
             _ => false,

@@ -260,7 +260,9 @@ impl Reader<'_> {
             return self.qemu(step, argv);
         }
         if let Some(name) = unknowns(first).next().filter(|_| has_options_of_qemu(argv)) {
-            let setting = format!("{}=/usr/bin/qemu-system-x86_64", setting_of(&name));
+            // What comes before QEMU may be nothing.
+            let program = if argv[1..].iter().any(|word| is_qemu(word)) { "" } else { "/usr/bin/qemu-system-x86_64" };
+            let setting = format!("{}={program}", setting_of(&name));
             let why = format!("its program is {}, whose value is not known here; --set {} gives it", shown(first), shell_word(&setting));
             self.unread.entry(step.line).or_insert((why, false));
             return;
