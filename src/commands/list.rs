@@ -83,8 +83,10 @@ impl Arguments {
     fn scope(&self, context: &Context) -> Scope {
         match () {
             () if self.env => Scope::Cards,
-            // The next step depends on the whole configuration.
-            () if context.global.json || self.shows_next() => Scope::All,
+            () if context.global.json => Scope::All,
+            // Details name functions.
+            () if self.shows_next() && (context.global.verbose || self.gpu.is_some()) => Scope::All,
+            () if self.shows_next() => Scope::NextStep,
             () => Scope::Devices,
         }
     }

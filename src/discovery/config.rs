@@ -138,14 +138,17 @@ fn directories() -> impl Iterator<Item = (&'static str, &'static str)> {
     DIRECTORIES.iter().copied().chain(MODPROBE_FOLDERS.map(|folder| (folder, ".conf")))
 }
 
-pub(super) fn read(root: &Root) -> ConfigFiles {
+/// The files, and which of them are out of reach.
+pub(super) fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
     let mut files = ConfigFiles::default();
+    // Most of these files are on other distributions only.
+    let there: Vec<&str> = FILES.iter().copied().filter(|path| root.is_named(path) != Some(false)).collect();
     let mut add = |path: String| {
         if let Some(file) = file(root, &path) {
             files.0.insert(path, file);
         }
     };
-    for path in FILES {
+    for path in &there {
         add((*path).to_owned());
     }
     for (directory, ending) in directories() {
@@ -162,7 +165,9 @@ pub(super) fn read(root: &Root) -> ConfigFiles {
             files.0.insert(path, file);
         }
     }
-    files
+    let closed = there.iter().filter(|path| !root.is_capture() && !files.exists(path) && root.presence(path).is_none());
+    let closed = closed.map(|path| format!("cannot read {path}: a parent folder is not accessible")).collect();
+    (files, closed)
 }
 
 /// The GRUB configurations on the EFI system partition.
@@ -233,10 +238,6 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
     let mut unread: Vec<String> = Vec::new();
     let folders = directories().map(|(directory, _)| directory).chain(EFI_FOLDERS).chain(["/etc/libvirt/qemu"]);
     unread.extend(folders.filter_map(|directory| root.entries(directory).unknown().map(str::to_owned)));
-    if !root.is_capture() {
-        let closed = FILES.iter().filter(|path| !files.exists(path) && root.presence(path).is_none());
-        unread.extend(closed.map(|path| format!("cannot read {path}: a parent folder is not accessible")));
-    }
     // The kernel command line, the use of devices, and whether kernel images must be signed.
     let texts = ["/proc/cmdline"].into_iter().chain(uses::TABLES).chain([SECURE_BOOT]);
     unread.extend(texts.filter_map(|path| root.reading(path).unknown().map(str::to_owned)));
@@ -267,7 +268,6 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
 
 fn file(root: &Root, path: &str) -> Option<ConfigFile> {
     let place = || root.real_path(path).unwrap_or_else(|| path.to_owned());
-    // Most of these files are on other distributions only.
     let Some(status) = root.status(path) else {
         let target = root.link(path)?;
         return Some(ConfigFile { place: place(), mode: 0, text: Err(NoText::DanglingLink(target)) });

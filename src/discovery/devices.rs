@@ -2,7 +2,7 @@
 
 use super::hangs;
 use super::scope::Scope;
-use crate::model::{Bar, Class, PciAddress, PciDevice, PciId, Reading, Size, Sriov, UsbDevice, UsbId};
+use crate::model::{Bar, Card, Class, Host, PciAddress, PciDevice, PciId, Reading, Size, Sriov, UsbDevice, UsbId};
 use crate::root::Root;
 
 const BUSES: &str = "/sys/bus";
@@ -26,13 +26,25 @@ pub(super) fn pci(root: &Root, scope: Scope) -> (Vec<PciDevice>, Vec<String>) {
     // One of them is enough to say so.
     unread.extend(of_drivers.into_iter().next());
     devices.sort_by_key(|device| device.address);
-    if scope == Scope::Devices {
+    if matches!(scope, Scope::Devices | Scope::NextStep) {
         of_parents(root, &mut devices, &mut unread);
     }
     if !devices.is_empty() && devices.iter().all(|device| device.group.is_none()) {
         groups_by_listing(root, &mut devices, &mut unread);
     }
     (devices, unread)
+}
+
+/// The details of all functions of the graphics cards; those of their display functions are read already.
+pub(super) fn of_cards(root: &Root, host: &mut Host) {
+    let functions = functions_of_cards(host);
+    for device in host.pci.iter_mut().filter(|device| !device.class.is_display() && functions.contains(&device.address)) {
+        details(root, &format!("{DEVICES}/{}", device.address), device);
+    }
+}
+
+fn functions_of_cards(host: &Host) -> Vec<PciAddress> {
+    Card::all(host).into_iter().flat_map(|card| card.functions).collect()
 }
 
 /// How many virtual functions those can have that have some now.
@@ -245,9 +257,14 @@ const LISTS: [&str; 4] = ["/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids"
 /// The pci-ids crate's table in the same format; see build.rs.
 const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/pci.ids"));
 
-pub(super) fn name(root: &Root, devices: &mut [PciDevice], scope: Scope) {
-    let wanted = |device: &&mut PciDevice| scope != Scope::Cards || device.class.is_display();
-    let mut ids: Vec<PciId> = devices.iter_mut().filter(wanted).map(|device| device.id).collect();
+pub(super) fn name(root: &Root, host: &mut Host, scope: Scope) {
+    let of_cards = if scope == Scope::NextStep { functions_of_cards(host) } else { Vec::new() };
+    let wanted = |device: &&mut PciDevice| match scope {
+        Scope::Cards => device.class.is_display(),
+        Scope::NextStep => of_cards.contains(&device.address),
+        Scope::Devices | Scope::All => true,
+    };
+    let mut ids: Vec<PciId> = host.pci.iter_mut().filter(wanted).map(|device| device.id).collect();
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {
@@ -256,7 +273,7 @@ pub(super) fn name(root: &Root, devices: &mut [PciDevice], scope: Scope) {
     let own = LISTS.iter().find_map(|path| root.part(path, |list| names_excerpt(list, &ids))).unwrap_or_default();
     let missing: Vec<PciId> = ids.into_iter().filter(|id| device_name(&own, *id).is_none()).collect();
     let built_in = names_excerpt(BUILT_IN.as_bytes(), &missing);
-    for device in devices.iter_mut().filter(wanted) {
+    for device in host.pci.iter_mut().filter(wanted) {
         device.name = name_of([&own, &built_in], device.id);
     }
 }

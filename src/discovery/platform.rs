@@ -81,14 +81,20 @@ pub(super) fn topology(root: &Root) -> Topology {
             max_khz: root.attribute(&format!("{home}/cpufreq/cpuinfo_max_freq")).and_then(|text| text.parse().ok()),
         }
     });
-    let isolated = set(&format!("{CPUS}/isolated")).unwrap_or_default();
+    let cpus = cpus.collect();
+    Topology { cpus, caches: caches(root, &online), ..isolation(root) }
+}
+
+/// The online CPUs, and those that the kernel isolates or does not interrupt.
+pub(super) fn isolation(root: &Root) -> Topology {
+    let isolated = root.attribute(&format!("{CPUS}/isolated")).and_then(|text| text.parse().ok()).unwrap_or_default();
     // Without the option of the kernel there is no such attribute, and its neighbour is always there (drivers/base/cpu.c); older
     // kernels say (null) for none.
     let nohz_full = match root.reading(&format!("{CPUS}/nohz_full")) {
         Reading::Absent if !root.exists(&format!("{CPUS}/isolated")) => Reading::default(),
         read => read.and_then(|text| text.replace("(null)", "").trim().parse()),
     };
-    Topology { cpus: cpus.collect(), caches: caches(root, &online), online, isolated, nohz_full }
+    Topology { online: online(root), isolated, nohz_full, ..Topology::default() }
 }
 
 /// The caches of level 2 and 3, without duplicates: sysfs lists each under every CPU that shares it.
@@ -174,7 +180,8 @@ const INITRAMFS_TOOLS: [(InitramfsTool, &[&str]); 4] = [
 pub(super) fn platform(root: &Root, scope: Scope, host: &Host) -> Platform {
     let mut platform = Platform::default();
     let groups = host.has_groups();
-    if !groups || scope == Scope::All {
+    let is_whole = matches!(scope, Scope::NextStep | Scope::All);
+    if !groups || is_whole {
         platform.iommu_tables =
             IOMMU_TABLES.iter().filter(|table| root.exists(&format!("{TABLES}/{table}"))).map(|table| (*table).to_owned()).collect();
         platform.cmdline = root.attribute("/proc/cmdline").map(Cmdline);
@@ -193,7 +200,7 @@ pub(super) fn platform(root: &Root, scope: Scope, host: &Host) -> Platform {
     platform.kernel = root.attribute("/proc/sys/kernel/osrelease");
     platform.has_hook = root.exists(HOOK);
     platform.board = root.attribute("/sys/class/dmi/id/board_name");
-    if scope == Scope::All {
+    if is_whole {
         platform.iommu_bits = iommu_bits(root);
         platform.distribution = distribution(root, platform.kernel.as_deref());
         platform.initramfs_tools = present(root, &INITRAMFS_TOOLS);

@@ -70,8 +70,10 @@ const IMAGES: [&str; 4] = ["booster", "initrd", "initramfs", "vmlinuz"];
 /// Reads the setup of a host; `host` is needed to select the relevant modules.
 pub fn setup(root: &Root, host: &Host) -> Setup {
     let kernels = kernels(root, host);
-    let files = config::read(root);
+    let (files, closed) = config::read(root);
     let mut unread = config::unread(root, &files);
+    unread.extend(closed);
+    let folders = program_folders(root);
     unread.extend(unread_kernels(root, &kernels));
     Setup {
         unread,
@@ -81,7 +83,7 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         has_sources: ostree::has_sources(root),
         claimants: claimants(root, host, &kernels),
         kernels,
-        programs: PROGRAMS.iter().filter(|name| is_program(root, name)).map(|name| (*name).to_owned()).collect(),
+        programs: PROGRAMS.iter().filter(|name| is_program(root, &folders, name)).map(|name| (*name).to_owned()).collect(),
         uses: uses::read(root),
         room: WRITTEN.iter().filter_map(|path| Some(((*path).to_owned(), Size::from_bytes(root.free_bytes(path)?)))).collect(),
         images: images(root),
@@ -93,9 +95,18 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
     }
 }
 
-fn is_program(root: &Root, name: &str) -> bool {
+/// The folders of programs that this host has, each once: on most, /bin is a link to /usr/bin.
+fn program_folders(root: &Root) -> Vec<String> {
+    let mut folders: Vec<String> = PROGRAM_DIRECTORIES.iter().filter_map(|folder| root.real_path(folder)).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    folders.retain(|folder| root.exists(folder));
+    folders
+}
+
+fn is_program(root: &Root, folders: &[String], name: &str) -> bool {
     let helper = HELPERS.iter().any(|(known, path)| *known == name && root.exists(path));
-    helper || PROGRAM_DIRECTORIES.iter().any(|directory| root.exists(&format!("{directory}/{name}")))
+    helper || folders.iter().any(|directory| root.exists(&format!("{directory}/{name}")))
 }
 
 fn images(root: &Root) -> Vec<(String, Size)> {

@@ -125,6 +125,10 @@ impl Directory {
         unread.filter(|_| links.is_empty()).map_or(Ok(links), |error| Err(error.into()))
     }
 
+    pub(super) fn is_named(&self, path: &str) -> io::Result<()> {
+        self.at(path, OFlags::PATH | OFlags::NOFOLLOW).map(drop)
+    }
+
     pub(super) fn status(&self, path: &str) -> io::Result<Status> {
         let file = self.at(path, OFlags::PATH)?;
         let stat = fs::statat(&file, "", AtFlags::EMPTY_PATH)?;

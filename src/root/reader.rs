@@ -233,6 +233,18 @@ impl Root {
         }
     }
 
+    /// Whether there is a path of this name, whatever it leads to; `None` if unknown.
+    pub fn is_named(&self, path: &str) -> Option<bool> {
+        match &self.source {
+            Source::Directory(directory) => match Reading::of(directory.is_named(path), path) {
+                Reading::Known(()) => Some(true),
+                Reading::Absent => Some(false),
+                Reading::Unknown(_) => None,
+            },
+            Source::Capture(capture) => Some(capture.status(path).is_some() || capture.link(path).is_some()),
+        }
+    }
+
     /// The POSIX access control list of a path, in the kernel's encoding; `None` if it has none.
     pub fn access_list(&self, path: &str) -> Option<Vec<u8>> {
         self.directory()?.access_list(path)

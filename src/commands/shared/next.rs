@@ -14,9 +14,9 @@ use crate::readiness::{self, DomainState, Input, NextKernel, Report, Stage};
 use crate::root::Root;
 use crate::run;
 
-/// What was read of a host to tell whether it is ready; the host itself was read with [`Scope::All`].
+/// What was read of a host to tell whether it is ready; the host itself was read with [`Scope::NextStep`].
 ///
-/// [`Scope::All`]: crate::discovery::Scope::All
+/// [`Scope::NextStep`]: crate::discovery::Scope::NextStep
 pub(in crate::commands) struct Seen<'a> {
     root: &'a Root,
     host: &'a Host,
