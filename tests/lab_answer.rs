@@ -15,10 +15,6 @@ fn an_answer_cut_at_its_space_is_read_whole() {
         { exec 3<>"$power/lab.out"; printf '13 ' >&3; sleep 3; echo 0 >&3; sleep 1; } &
         answer 20
     "#;
-    let output = Command::new("bash")
-        .args(["-c", script])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("bash runs");
+    let output = Command::new("bash").args(["-c", script]).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("bash runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "13 0\n");
 }
