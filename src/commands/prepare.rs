@@ -162,7 +162,7 @@ impl Arguments {
         };
         drop(lock);
         let next = next_step(context, &root, (&host, &setup), &wanted, outcome, &plan)?;
-        let outcome = self.report(context, &root, outcome, &plan, unbound.as_ref());
+        let outcome = report(context, &root, outcome, &plan, unbound.as_ref());
         context.next(&next);
         let prepared = Prepared { bound: binding, plan: Planned::of(&plan, target.is_live()) };
         let findings = plan.findings.into_iter().chain(warnings).chain(unbound).collect();
@@ -255,39 +255,39 @@ impl Arguments {
         context.note(&note);
         Bind::Start
     }
+}
 
-    /// Reports what became of the plan, which is not all that was wanted where no card is bound.
-    fn report(&self, context: &Context, root: &Root, outcome: Outcome, plan: &Plan, unbound: Option<&Finding>) -> Outcome {
-        const TREE: &str = "the tree was changed; run the commands above in that system";
-        if let Some(Finding { message, remedy, .. }) = unbound {
-            let why = context.repeated(format!("{message}; {remedy}"));
-            let done = match outcome {
-                Outcome::Unchanged => Some("nothing to do"),
-                Outcome::Done if root.is_live() => Some("the changes above were made"),
-                Outcome::Done => Some(TREE),
-                _ => None,
-            };
-            if let Some(done) = done {
-                context.say(&format!("{done}; {why}\n"));
-                return Outcome::Incomplete;
-            }
-            context.note(&format!("note: {why}"));
+/// Reports what became of the plan, which is not all that was wanted where no card is bound.
+fn report(context: &Context, root: &Root, outcome: Outcome, plan: &Plan, unbound: Option<&Finding>) -> Outcome {
+    const TREE: &str = "the tree was changed; run the commands above in that system";
+    if let Some(Finding { message, remedy, .. }) = unbound {
+        let why = context.repeated(format!("{message}; {remedy}"));
+        let done = match outcome {
+            Outcome::Unchanged => Some("nothing to do"),
+            Outcome::Done if root.is_live() => Some("the changes above were made"),
+            Outcome::Done => Some(TREE),
+            _ => None,
+        };
+        if let Some(done) = done {
+            context.say(&format!("{done}; {why}\n"));
+            return Outcome::Incomplete;
         }
-        match outcome {
-            Outcome::Refused => context.say("nothing was changed: see above\n"),
-            Outcome::Unchanged if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
-                context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above");
-            }
-            Outcome::Unchanged => context.note("the host is prepared; already up to date"),
-            Outcome::Planned if root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
-            Outcome::Planned => context.note("nothing was changed"),
-            Outcome::Unconfirmed => context.say("nothing was changed\n"),
-            _ if !root.is_live() => context.note(TREE),
-            _ if plan.reboot.is_empty() => context.note("the host is prepared"),
-            _ => context.note("the host is prepared; reboot it"),
-        }
-        outcome
+        context.note(&format!("note: {why}"));
     }
+    match outcome {
+        Outcome::Refused => context.say("nothing was changed: see above\n"),
+        Outcome::Unchanged if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
+            context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above");
+        }
+        Outcome::Unchanged => context.note("the host is prepared; already up to date"),
+        Outcome::Planned if root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
+        Outcome::Planned => context.note("nothing was changed"),
+        Outcome::Unconfirmed => context.say("nothing was changed\n"),
+        _ if !root.is_live() => context.note(TREE),
+        _ if plan.reboot.is_empty() => context.note("the host is prepared"),
+        _ => context.note("the host is prepared; reboot it"),
+    }
+    outcome
 }
 
 /// What comes next on the host, as it is now.

@@ -39,7 +39,7 @@ pub(super) fn take(functions: &[Bound], ledger: &Ledger, root: &Root, target: &T
     for function in functions {
         let unbind = format!("{DRIVERS}/{}/unbind", function.driver);
         // A few drivers have no such file; libvirt says so itself.
-        if !root.exists(&unbind) {
+        if root.presence(&unbind) == Some(false) {
             continue;
         }
         if !claim(function, ledger, root, target, end)? {
