@@ -126,7 +126,7 @@ pub(super) fn members(value: &str) -> Option<serde_json::Map<String, Value>> {
 
 /// Properties that are strings to QEMU whatever their value is: names, and what takes `on`, `off` or `auto` (`DEFINE_PROP_ON_OFF_AUTO`).
 const STRINGS: &str = "display enable-migration x-migration-load-config-after-iter x-migration-multifd-transfer write-cache driver id bus \
-                       addr port drive chardev audiodev netdev mac name serial vendor product ver device-id hostdevice";
+                       addr port drive chardev audiodev netdev mac name serial vendor product ver device-id hostdevice hostport";
 
 /// A value with QEMU's type.
 pub(super) fn typed(name: &str, value: &str) -> Value {

@@ -258,7 +258,7 @@ fn what_qemu_gets_as_it_is_finds_libvirts_controllers() {
     fs::write(
         &script,
         "qemu-system-x86_64 -M q35 -m 256 -vga none -nodefaults -device qemu-xhci,id=x -device usb-bot,id=b,bus=x.0 \
-         -drive file=null-co://,if=none,format=raw,id=a -device scsi-hd,bus=b.0,drive=a,logical_block_size=4096,serial=12 \
+         -drive file=null-co://,if=none,format=raw,id=a -device scsi-hd,bus=b.0,drive=a,logical_block_size=4096,physical_block_size=4096,serial=12 \
          -device virtio-serial-pci -chardev ringbuf,id=r -device virtserialport,chardev=r,name=a\n",
     )
     .unwrap();

@@ -316,9 +316,8 @@ impl Line<'_> {
             }
             is_top &= node.peek("driver") == Some("copy-on-read");
             match node.peek("driver") {
-                Some("file" | "host_device" | "host_cdrom") | None => {}
+                Some("file" | "host_device" | "host_cdrom" | "throttle") | None => {}
                 Some("copy-on-read") => put("copy-on-read", "on"),
-                Some("throttle") => {}
                 Some("nvme") => {
                     let [device, namespace] = ["device", "namespace"].map(|name| node.peek(name).unwrap_or_default());
                     put("file", &format!("nvme://{device}/{namespace}"));
