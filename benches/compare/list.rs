@@ -94,14 +94,17 @@ fn system_calls(trees: &Trees, goals: &mut Goals) -> Result<()> {
     let (mut twice, mut untouched, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for tree in &trees.recorded {
         let trace = calls::trace(&Program::list(&tree.path))?;
-        let place = |path: &String| format!("{}: {}", tree.name, path.replace(&*tree.path.to_string_lossy(), ""));
+        let place = |path: &String| path.replace(&*tree.path.to_string_lossy(), "");
         twice.extend(trace.twice().iter().map(place));
         untouched.extend(trace.untouched().iter().map(place));
         missing.extend(trace.missing.iter().map(|path| kind(path)));
     }
     let unneeded = calls::unneeded(&trees.recorded)?;
-    missing.sort_unstable();
-    missing.dedup();
+    // Machines have most of them in common.
+    for paths in [&mut twice, &mut untouched, &mut missing] {
+        paths.sort_unstable();
+        paths.dedup();
+    }
     list("Opened twice", &twice);
     list("Opened and not read", &untouched);
     list("Read, but on no recorded machine is the output another without (or something else stands in)", &unneeded);

@@ -52,13 +52,17 @@ fn parse(cpuinfo: &str) -> Cpu {
     }
 }
 
+fn cpu_set(root: &Root, path: &str) -> Option<CpuSet> {
+    root.attribute(path).and_then(|text| text.parse().ok())
+}
+
 /// Only the online logical CPUs.
 pub(super) fn online(root: &Root) -> CpuSet {
     root.attribute(&format!("{CPUS}/online")).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 pub(super) fn topology(root: &Root) -> Topology {
-    let set = |path: &str| root.attribute(path).and_then(|text| text.parse::<CpuSet>().ok());
+    let set = |path: &str| cpu_set(root, path);
     let online = online(root);
     let kinds: Vec<(&str, CpuSet)> =
         KINDS.iter().filter_map(|kind| Some((*kind, set(&format!("/sys/devices/cpu_{kind}/cpus"))?))).collect();
@@ -87,7 +91,7 @@ pub(super) fn topology(root: &Root) -> Topology {
 
 /// The online CPUs, and those that the kernel isolates or does not interrupt.
 pub(super) fn isolation(root: &Root) -> Topology {
-    let isolated = root.attribute(&format!("{CPUS}/isolated")).and_then(|text| text.parse().ok()).unwrap_or_default();
+    let isolated = cpu_set(root, &format!("{CPUS}/isolated")).unwrap_or_default();
     // Without the option of the kernel there is no such attribute, and its neighbour is always there (drivers/base/cpu.c); older
     // kernels say (null) for none.
     let nohz_full = match root.reading(&format!("{CPUS}/nohz_full")) {
