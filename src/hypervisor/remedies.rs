@@ -7,7 +7,7 @@ use crate::problem::Problem;
 const NO_DOMAIN: u32 = 42;
 
 /// Parts of messages of libvirt or QEMU, and the remedy. The first match is used.
-const REMEDIES: [(&[&str], &str); 27] = [
+const REMEDIES: [(&[&str], &str); 28] = [
     (
         &["ssh: ", "Host key verification failed", "Permission denied (publickey", "Permission denied, please try again"],
         "ssh fails before it reaches libvirt: check that `ssh HOST true` works from here, with the user and the port of the URI",
@@ -44,6 +44,10 @@ const REMEDIES: [(&[&str], &str); 27] = [
     (
         &["Cannot check QEMU binary", "Cannot find suitable emulator", "does not support virt type"],
         "install QEMU (apt install qemu-system-x86, dnf install qemu-kvm, pacman -S qemu-desktop), or name it with --emulator",
+    ),
+    (
+        &["/dev/kvmfr"],
+        "see `vgapt check` for what Looking Glass's module lacks; or use shared memory: vgapt define NAME --no-looking-glass, then the same with --looking-glass 1920x1080",
     ),
     (
         &["KVM is not available", "Could not access KVM", "failed to initialize kvm", "/dev/kvm"],

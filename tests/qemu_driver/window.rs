@@ -47,6 +47,26 @@ fn a_window_on_this_host_comes_and_goes() {
     }
 }
 
+/// To a domain that is new with SPICE, libvirt adds SPICE's sound.
+#[test]
+fn a_new_domain_can_lose_its_window() {
+    if !have("a window on the embedded QEMU driver", &QEMU) {
+        return;
+    }
+    let libvirt = Libvirt::embedded();
+    let new = ["--gpu", "01:00.0", "--memory", "2G", "--cpus", "4", "--disk", "/vm/a.qcow2", "--force"];
+    for (name, with, without) in [
+        ("a", ["--display", "spice"], &["--display", "none"][..]),
+        ("b", ["--display", "spice"], &["--display", "vnc"]),
+        ("c", ["--looking-glass", "1920x1080"], &["--no-looking-glass"]),
+    ] {
+        libvirt.define_new(&[&[name], &new[..], &with].concat()).with(0);
+        assert!(libvirt.xml(name).contains("<audio id='1' type='spice'/>"), "{}", libvirt.xml(name));
+        libvirt.vgapt(&[&["define", name], without].concat()).with(0);
+        assert!(libvirt.xml(name).contains("<audio id='1' type='none'/>"), "{}", libvirt.xml(name));
+    }
+}
+
 #[test]
 fn looking_glass_brings_the_input_that_it_needs() {
     if !have("Looking Glass on the embedded QEMU driver", &QEMU) {

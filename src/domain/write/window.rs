@@ -17,6 +17,7 @@ const VIDEO: &str = "devices/video[#=0]";
 const MODEL: &str = "vga";
 /// Other hosts cannot connect. libvirt's default can be changed in qemu.conf.
 const HERE: &str = "127.0.0.1";
+const SPICE_SOUND: &str = "devices/audio[type=spice]";
 /// The port of SPICE's agent in the guest (libvirt formatdomain, `spicevmc`).
 const AGENT: &str = "com.redhat.spice.0";
 
@@ -26,8 +27,14 @@ pub(crate) fn window(draft: &mut Draft, base: &Base, wanted: &Request) {
         return;
     }
     let window = wanted.extras.window();
+    let had_spice = has_spice(draft);
     for kind in Window::ALL {
         graphics(draft, kind, window == Some(kind));
+    }
+    // libvirt adds SPICE's sound to a new domain that has SPICE, and refuses it in one that has not
+    // (qemuDomainDefAddDefaultAudioBackend, qemuValidateDomainDeviceDefAudio); it adds what else is its default.
+    if had_spice && !has_spice(draft) && find(draft.root(), SPICE_SOUND).is_some() {
+        draft.apply(Edit { change: Change::Remove, ..Edit::put(Part::Display, SPICE_SOUND) }.policy(Policy::Helper));
     }
     if window.is_some() {
         add_video(draft);
@@ -40,6 +47,10 @@ pub(crate) fn window(draft: &mut Draft, base: &Base, wanted: &Request) {
     for (name, device) in devices {
         draft.apply(Edit::insert(Part::Devices, device.child(alias::element(&format!("{}{name}", alias::WINDOW)))));
     }
+}
+
+fn has_spice(draft: &Draft) -> bool {
+    find(draft.root(), "devices/graphics[type=spice]").is_some()
 }
 
 /// `<graphics>` has no alias: it is vgapt's as long as it says what vgapt wrote.
