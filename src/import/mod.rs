@@ -24,6 +24,7 @@ mod request;
 mod running;
 mod sets;
 mod shell;
+mod size;
 mod small;
 mod sound;
 mod storage;

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::machine::watchdog_action;
-use super::memory::read_bytes;
+use super::size::read_bytes;
 use super::table;
 use crate::xml::Fragment;
 

@@ -1,6 +1,6 @@
 //! What a domain takes from the host, and how it is taken: by libvirt's hook, or by the command that starts the domain.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::hangs::{evidence, hangs};
 use super::holders::held;
@@ -25,6 +25,14 @@ pub(in crate::commands) fn before_start(
     (root, target): (&Root, &Target),
 ) -> Result<()> {
     let share = share(name, needs, host, root)?;
+    // Without its driver a function would not be taken from it, and libvirt would wait for a driver that hangs.
+    let is_missed = |address: &&PciAddress| {
+        host.device(**address).is_none() && root.presence(&format!("/sys/bus/pci/devices/{address}")) != Some(false)
+    };
+    if let Some(address) = needs.managed.iter().find(is_missed) {
+        let because = host.unknown.first().map_or("it is not in the list of PCI devices", String::as_str);
+        bail!("the driver of {} is unknown ({because}); start the domain again", address.short());
+    }
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
     let holders = || {
         let held = held(root, host, &functions)?;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::cpu;
 use super::super::draft::OWN;
-use super::super::memory::{read, read_bytes};
 use super::super::options::{QemuOption, options};
+use super::super::size::{read, read_bytes};
 use super::super::table::{NAMES, VGA, group, has, is_on, number};
 use crate::model::PciAddress;
 

@@ -1,6 +1,6 @@
 //! How a value of QEMU becomes one of libvirt, and where it is written.
 
-use crate::import::memory::read_bytes;
+use crate::import::size::read_bytes;
 use crate::model::Size;
 use crate::xml::Fragment;
 
