@@ -239,7 +239,7 @@ fn what_is_said_in_an_update() {
     fs::write(root.join(format!("lib/modules/{release}/modules.dep")), "kernel/drivers/vfio/pci/vfio-pci.ko.xz:\n").unwrap();
     let said = |code: i32| on(root, &["check", "--after-update", "--next", release]).with(code).stdout;
     let lacking = said(1);
-    assert!(lacking.contains("missing command line: ") && lacking.contains("prepare --gpu 01:00.0 --bind start\n"), "{lacking}");
+    assert!(lacking.contains("missing command line: ") && lacking.contains("remedy: update-grub\n"), "{lacking}");
     assert!(lacking.contains(&format!("kernel {release}: not ready: 1 thing")) && !lacking.contains("  ok "), "{lacking}");
     let menu = root.join("boot/grub/grub.cfg");
     let text = fs::read_to_string(&menu).unwrap();

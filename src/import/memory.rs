@@ -62,15 +62,30 @@ fn modules(draft: &mut Draft) {
     for index in draft.devices(&["memory"]) {
         let has_room = draft.domain.at("maxMemory").is_some();
         let Some(object) = draft.behind(index, "memdev", "object").filter(|_| has_room) else { continue };
+        let is_nvdimm = draft.peek(index, "driver") == Some("nvdimm");
+        let path = draft.peek(object, "mem-path").filter(|_| !is_nvdimm).map(str::to_owned);
+        // libvirt has no file of one's own behind a plain module, only huge pages.
+        if path.as_deref().is_some_and(|path| !path.contains("huge")) {
+            continue;
+        }
         let mut module = draft.element(index, "memory");
         draft.fill(object, "memory module", &mut module);
         if module.at("target/node").is_none() {
             module.set("target/node", 0);
         }
-        match draft.take(object, "mem-path") {
-            Some(path) if module.attribute("model") == Some("nvdimm") => module.set("source/path", path),
-            Some(path) => draft.notes.push(directory(&path)),
-            None => {}
+        if let Some(path) = draft.take(object, "mem-path").filter(|_| is_nvdimm) {
+            module.set("source/path", path);
+        }
+        if let Some(path) = path {
+            // Without a size in its name it is the directory of x86-64's default size.
+            let page = draft.take(object, "hugetlbsize").as_deref().and_then(read_bytes).or_else(|| page_of(&path));
+            module.set("source/pagesize@unit", "KiB");
+            module.set("source/pagesize", page.unwrap_or(Size::from_bytes(2 << 20)).kib());
+            draft.notes.push(directory(&path));
+        }
+        if draft.peek(object, "policy") == Some("bind") {
+            draft.take(object, "policy");
+            module.set("source/nodemask", host_nodes(draft, object));
         }
         draft.native(object, "<memory model=…>");
         draft.finish(index, module);
@@ -98,6 +113,11 @@ fn backend(draft: &mut Draft, index: usize, backing: &mut Backing) {
     draft.native(index, "<memoryBacking>");
 }
 
+/// The size of pages that is not the default and stands in the name of their directory: `/dev/hugepages1G`.
+fn page_of(path: &str) -> Option<Size> {
+    if path.contains("1G") { read_bytes("1G") } else { None }
+}
+
 fn directory(path: &str) -> String {
     format!("memory in {path}: libvirt chooses the directory of memory files itself (memory_backing_dir in qemu.conf)")
 }
@@ -106,8 +126,7 @@ fn write(draft: &mut Draft, mut backing: Backing) {
     if let Some(path) = &backing.path {
         if path.contains("huge") {
             let pages = draft.domain.below("memoryBacking/hugepages");
-            let of_path = || if path.contains("1G") { read_bytes("1G") } else { None };
-            if let Some(page) = backing.page.or_else(of_path) {
+            if let Some(page) = backing.page.or_else(|| page_of(path)) {
                 pages.push("", Fragment::new("page").with("size", page.bytes() >> 10).with("unit", "KiB"));
             }
         } else {
@@ -136,9 +155,7 @@ fn write(draft: &mut Draft, mut backing: Backing) {
 fn nodes(draft: &mut Draft, index: usize) {
     let id = draft.peek(index, "id").map(str::to_owned);
     let policy = draft.take(index, "policy");
-    // As name=value, host-nodes= is given once per node; in JSON it is a list.
-    let mut nodes = draft.options[index].props.take_all("host-nodes");
-    nodes.extend((0..64).map_while(|number| draft.take(index, &format!("host-nodes.{number}"))));
+    let nodes = host_nodes(draft, index);
     let mode = match policy.as_deref() {
         Some("bind") => "strict",
         Some(mode @ ("interleave" | "preferred")) => mode,
@@ -150,7 +167,14 @@ fn nodes(draft: &mut Draft, index: usize) {
         Some(cell) => Fragment::new("memnode").with("cellid", draft.peek(*cell, "nodeid").unwrap_or("0")),
         None => Fragment::new("memory"),
     };
-    draft.domain.push("numatune", element.with("mode", mode).with("nodeset", nodes.join(",")));
+    draft.domain.push("numatune", element.with("mode", mode).with("nodeset", nodes));
+}
+
+/// As name=value, host-nodes= is given once per node; in JSON it is a list.
+fn host_nodes(draft: &mut Draft, index: usize) -> String {
+    let mut nodes = draft.options[index].props.take_all("host-nodes");
+    nodes.extend((0..64).map_while(|number| draft.take(index, &format!("host-nodes.{number}"))));
+    nodes.join(",")
 }
 
 /// Sets the amount of memory.
@@ -221,6 +245,9 @@ fn numa(draft: &mut Draft, backends: &mut Vec<String>) {
         let object = draft.with("object", "id", backends.last().map_or("", String::as_str));
         if let Some(share) = object.and_then(|object| draft.peek(object, "share")) {
             cell = cell.with("memAccess", if table::is_on(share) { "shared" } else { "private" });
+        }
+        if let Some(discards) = object.and_then(|object| draft.flag(object, "discard-data")) {
+            cell = cell.with("discard", if discards { "yes" } else { "no" });
         }
         draft.domain.push("cpu/numa", cell);
         draft.options[index].props.ignore(&["type", "mem"]);

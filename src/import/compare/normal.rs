@@ -54,7 +54,7 @@ const PLACES: &str = "id bus addr port chassis slot multifunction node-name driv
 /// Properties at QEMU's default.
 const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off drive.writeback=on drive.aio=threads drive.format=raw \
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
-                        acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off vmport=auto dump-guest-core=on mem-merge=on \
+                        acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off memdev.pmem=off vmport=auto dump-guest-core=on mem-merge=on \
                         disable-legacy=auto disable-modern=off migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
                         graphics=on display=off password=off mac=00:00:00:00:00:00 guest-reset=on period=65536 manufacturer= backend=nss-emulated";
 /// Settings that several options make together.
