@@ -19,8 +19,8 @@ pub(super) fn read(root: &Root, pci: &[PciDevice], kernel: Option<&str>) -> Iomm
 
 /// The node of a function that VFIO has; `None` for one that it does not have.
 fn node_of(root: &Root, device: &PciDevice) -> Option<Reading<String>> {
-    // Its driver is none of VFIO's: all of these have it in their name.
-    if device.driver.as_ref().is_some_and(|driver| !driver.contains("vfio")) {
+    // Another driver's function has no such device node; where the driver is unknown, it is looked for.
+    if device.driver.is_some() && !device.on_vfio() {
         return None;
     }
     // Made by `vfio_init_device` of drivers/vfio/vfio_main.c, with or without the option.

@@ -26,12 +26,8 @@ pub(in crate::commands) fn before_start(
 ) -> Result<()> {
     let share = share(name, needs, host, root)?;
     // Without its driver a function would not be taken from it, and libvirt would wait for a driver that hangs.
-    let is_missed = |address: &&PciAddress| {
-        host.device(**address).is_none() && root.presence(&format!("/sys/bus/pci/devices/{address}")) != Some(false)
-    };
-    if let Some(address) = needs.managed.iter().find(is_missed) {
-        let because = host.unknown.first().map_or("it is not in the list of PCI devices", String::as_str);
-        bail!("the driver of {} is unknown ({because}); start the domain again", address.short());
+    if let Some(because) = host.pci_is_unknown().filter(|_| !needs.managed.is_empty()) {
+        bail!("the drivers of its devices are unknown: {because}; start the domain again");
     }
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
     let holders = || {

@@ -227,7 +227,7 @@ fn nixos_files(files: &[File]) -> String {
         if file.is_rule() {
             lines.push(format!("services.udev.extraRules = ''\n      {}\n    '';", file.lines.join("\n      ")));
         }
-        let daemon = file.path.rsplit('/').nth(1).and_then(|folder| folder.strip_suffix(".service.d")).unwrap_or_default();
+        let Some(daemon) = virtual_functions::daemon_of(&file.path) else { continue };
         for command in file.lines.iter().filter_map(|line| line.strip_prefix("ExecStartPre=")) {
             let word = command.replace('\\', "\\\\").replace('"', "\\\"").replace("/usr/bin/timeout", "${pkgs.coreutils}/bin/timeout");
             lines.push(format!("systemd.services.{daemon}.serviceConfig.ExecStartPre = [ \"{word}\" ];"));

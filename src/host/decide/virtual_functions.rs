@@ -18,11 +18,6 @@ const DAEMONS: [(&str, &str); 2] = [
     ("libvirtd", "/etc/systemd/system/libvirtd.service.d/vgapt-virtual-functions.conf"),
     ("virtqemud", "/etc/systemd/system/virtqemud.service.d/vgapt-virtual-functions.conf"),
 ];
-/// Whether vgapt writes this file for virtual functions.
-pub(super) fn is_own(path: &str) -> bool {
-    path == RULES || DAEMONS.iter().any(|(_, own)| *own == path)
-}
-
 /// How long a daemon waits at most, in seconds: a card that was removed must not keep libvirt from starting.
 const PATIENCE: u32 = 30;
 
@@ -33,6 +28,16 @@ pub struct MadeAtBoot {
     pub parent: Bound,
     /// How many.
     pub count: u32,
+}
+
+/// Whether vgapt writes this file for virtual functions.
+pub(super) fn is_own(path: &str) -> bool {
+    path == RULES || daemon_of(path).is_some()
+}
+
+/// The daemon whose drop-in file this is.
+pub(super) fn daemon_of(path: &str) -> Option<&'static str> {
+    DAEMONS.iter().find(|(_, own)| *own == path).map(|(daemon, _)| *daemon)
 }
 
 /// What vgapt has set up, from its own rule.
