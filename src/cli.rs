@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::commands::{
     Color, Context, Global, attach, capture, check, completions, define, detach, disk, exit_code, explain, export, hangs, help, hook,
@@ -37,36 +37,53 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// The subcommands.
-#[allow(missing_docs)] // The help of each stands with its arguments.
-#[derive(Debug, clap::Subcommand)]
-pub enum Command {
-    List(list::Arguments),
-    Check(check::Arguments),
-    Setup(Box<setup::Arguments>),
-    Prepare(Box<prepare::Arguments>),
-    Undo(undo::Arguments),
-    Reset(reset::Arguments),
-    Define(Box<define::Arguments>),
-    Attach(attach::Arguments),
-    Detach(detach::Arguments),
-    Show(show::Arguments),
-    Explain(explain::Arguments),
-    Start(start::Arguments),
-    Stop(stop::Arguments),
-    Status(status::Arguments),
-    Measure(measure::Arguments),
-    Why(why::Arguments),
-    Undefine(undefine::Arguments),
+/// Defines the subcommands.
+macro_rules! commands {
+    ($($(#[$attribute:meta])* $name:literal $variant:ident($arguments:ty),)*) => {
+        /// The subcommands.
+        #[allow(missing_docs)] // The help of each stands with its arguments.
+        #[derive(Debug, clap::Subcommand)]
+        pub enum Command {
+            $($(#[$attribute])* $variant($arguments),)*
+        }
+
+        /// The command line without its texts, of which only the subcommand that is named is built: to build all takes as long
+        /// as many of them run.
+        fn quick() -> clap::Command {
+            let command = clap::Command::new("vgapt").disable_help_flag(true).disable_version_flag(true);
+            Global::augment_args(command)
+                $(.subcommand(clap::Command::new($name).defer(<$arguments>::augment_args)))*
+        }
+    };
+}
+
+commands! {
+    "list" List(list::Arguments),
+    "check" Check(check::Arguments),
+    "setup" Setup(Box<setup::Arguments>),
+    "prepare" Prepare(Box<prepare::Arguments>),
+    "undo" Undo(undo::Arguments),
+    "reset" Reset(reset::Arguments),
+    "define" Define(Box<define::Arguments>),
+    "attach" Attach(attach::Arguments),
+    "detach" Detach(detach::Arguments),
+    "show" Show(show::Arguments),
+    "explain" Explain(explain::Arguments),
+    "start" Start(start::Arguments),
+    "stop" Stop(stop::Arguments),
+    "status" Status(status::Arguments),
+    "measure" Measure(measure::Arguments),
+    "why" Why(why::Arguments),
+    "undefine" Undefine(undefine::Arguments),
     #[command(hide = true)]
-    Hook(hook::Arguments),
-    Import(import::Arguments),
-    Export(export::Arguments),
-    Disk(disk::Arguments),
-    Topology(topology::Arguments),
-    Capture(capture::Arguments),
-    Completions(completions::Arguments),
-    Man(man::Arguments),
+    "hook" Hook(hook::Arguments),
+    "import" Import(import::Arguments),
+    "export" Export(export::Arguments),
+    "disk" Disk(disk::Arguments),
+    "topology" Topology(topology::Arguments),
+    "capture" Capture(capture::Arguments),
+    "completions" Completions(completions::Arguments),
+    "man" Man(man::Arguments),
 }
 
 impl Command {
@@ -153,7 +170,8 @@ pub fn main() -> ExitCode {
 
 /// The command line, and the name of its command.
 fn parsed() -> Result<(Cli, String), clap::Error> {
-    let matches = Cli::command().try_get_matches()?;
+    // What the quick one does not know, as a request for help, is answered by the whole one.
+    let matches = quick().try_get_matches().or_else(|_| Cli::command().try_get_matches())?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))?;
     if cli.global.connect.len() > 1 && !matches!(cli.command, Some(Command::List(_))) {
         return Err(Cli::command().error(ErrorKind::TooManyValues, "only 'list' takes more than one --connect"));
@@ -229,6 +247,12 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         command
+    }
+
+    #[test]
+    fn the_quick_command_line_has_each_subcommand() {
+        let names = |command: clap::Command| command.get_subcommands().map(|one| one.get_name().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(quick()), names(Cli::command()));
     }
 
     #[test]

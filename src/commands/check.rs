@@ -70,6 +70,7 @@ impl Arguments {
             let message = format!("the host of {} cannot be checked: its files cannot be read from here", context.uri());
             Refused::from(Finding::error("not-this-host", message, "run vgapt on that host itself, without --connect"))
         })?;
+        let root = root.at_one_moment();
         let host = context.host(Some(&root), Scope::All)?;
         let report = match &self.next {
             Some(release) => self.of_next(context, &root, &host, Some(release.as_str()).filter(|release| !release.is_empty()))?,

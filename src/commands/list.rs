@@ -53,7 +53,7 @@ impl Arguments {
             }
             return list_hosts(context);
         }
-        let root = context.root()?;
+        let root = context.root()?.map(Root::at_one_moment);
         let host = context.host(root.as_ref(), self.scope(context))?;
         let mut cards = passthrough::assess(&host);
         if let Some(address) = self.gpu {

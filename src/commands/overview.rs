@@ -15,7 +15,7 @@ use crate::root::Root;
 
 /// Prints the state of this host and of its domains in a few lines, and the next step.
 pub(crate) fn run(context: &Context) -> Result<Answer> {
-    let root = context.root()?;
+    let root = context.root()?.map(Root::at_one_moment);
     let host = context.host(root.as_ref(), Scope::All)?;
     let cards = context.repeated(passthrough::assess(&host));
     let asks = root.as_ref().is_none_or(Root::is_live) || !context.global.connect.is_empty();

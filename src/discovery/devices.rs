@@ -1,4 +1,4 @@
-//! PCI functions with their groups and names, and USB devices: `/sys/bus`, and `pci.ids` of the host, then of the pci-ids crate.
+//! PCI functions with their groups, and USB devices: `/sys/bus`.
 
 use super::hangs;
 use super::scope::Scope;
@@ -37,14 +37,10 @@ pub(super) fn pci(root: &Root, scope: Scope) -> (Vec<PciDevice>, Vec<String>) {
 
 /// The details of all functions of the graphics cards; those of their display functions are read already.
 pub(super) fn of_cards(root: &Root, host: &mut Host) {
-    let functions = functions_of_cards(host);
+    let functions = Card::functions_of_all(host);
     for device in host.pci.iter_mut().filter(|device| !device.class.is_display() && functions.contains(&device.address)) {
         details(root, &format!("{DEVICES}/{}", device.address), device);
     }
-}
-
-fn functions_of_cards(host: &Host) -> Vec<PciAddress> {
-    Card::all(host).into_iter().flat_map(|card| card.functions).collect()
 }
 
 /// How many virtual functions those can have that have some now.
@@ -251,100 +247,6 @@ fn usb_device(root: &Root, port: &str, names: &[String]) -> Option<UsbDevice> {
     })
 }
 
-/// The paths of the list on different distributions.
-const LISTS: [&str; 4] = ["/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids", "/var/lib/pciutils/pci.ids"];
-
-/// The pci-ids crate's table in the same format; see build.rs.
-const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/pci.ids"));
-
-pub(super) fn name(root: &Root, host: &mut Host, scope: Scope) {
-    let of_cards = if scope == Scope::NextStep { functions_of_cards(host) } else { Vec::new() };
-    let wanted = |device: &&mut PciDevice| match scope {
-        Scope::Cards => device.class.is_display(),
-        Scope::NextStep => of_cards.contains(&device.address),
-        Scope::Devices | Scope::All => true,
-    };
-    let mut ids: Vec<PciId> = host.pci.iter_mut().filter(wanted).map(|device| device.id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
-        return;
-    }
-    let own = LISTS.iter().find_map(|path| root.part(path, |list| names_excerpt(list, &ids))).unwrap_or_default();
-    let missing: Vec<PciId> = ids.into_iter().filter(|id| device_name(&own, *id).is_none()).collect();
-    let built_in = names_excerpt(BUILT_IN.as_bytes(), &missing);
-    for device in host.pci.iter_mut().filter(wanted) {
-        device.name = name_of([&own, &built_in], device.id);
-    }
-}
-
-/// `Vendor Device`, or only the vendor; both from the first list that has them.
-fn name_of(lists: [&[u8]; 2], id: PciId) -> Option<String> {
-    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-    let vendor = lists.iter().find_map(|list| vendor_block(list, id.vendor)).map(|(name, _)| text(name))?;
-    let device = lists.iter().find_map(|list| device_name(list, id)).map(text);
-    Some(device.map_or_else(|| vendor.clone(), |device| format!("{vendor} {device}")))
-}
-
-/// The lines of a list that name these devices, which are sorted. The list has more than a megabyte, and is gone over once.
-fn names_excerpt(list: &[u8], ids: &[PciId]) -> Vec<u8> {
-    let (mut lines, mut rest) = (Vec::new(), list);
-    for of_vendor in ids.chunk_by(|a, b| a.vendor == b.vendor) {
-        let vendor = of_vendor[0].vendor;
-        // A list is sorted; one that is not is searched from its beginning.
-        let Some((name, block)) = vendor_block(rest, vendor).or_else(|| vendor_block(list, vendor)) else { continue };
-        lines.extend_from_slice(format!("{vendor:04x}  ").as_bytes());
-        lines.extend_from_slice(name);
-        lines.push(b'\n');
-        let mut unnamed: Vec<u16> = of_vendor.iter().map(|id| id.device).collect();
-        for (device, name) in devices_in(block) {
-            let Ok(at) = unnamed.binary_search(&device) else { continue };
-            unnamed.remove(at);
-            lines.extend_from_slice(format!("\t{device:04x}  ").as_bytes());
-            lines.extend_from_slice(line(name));
-            lines.push(b'\n');
-            if unnamed.is_empty() {
-                break;
-            }
-        }
-        rest = block;
-    }
-    lines
-}
-
-/// A vendor's name, and the list after its line.
-fn vendor_block(list: &[u8], vendor: u16) -> Option<(&[u8], &[u8])> {
-    let key = format!("\n{vendor:04x}  ");
-    let rest = match list.strip_prefix(&key.as_bytes()[1..]) {
-        Some(rest) => rest,
-        None => &list[memchr::memmem::find(list, key.as_bytes())? + key.len()..],
-    };
-    Some((line(rest), memchr::memchr(b'\n', rest).map_or(&[], |end| &rest[end + 1..])))
-}
-
-/// The devices of a vendor, each with what follows its id.
-fn devices_in(block: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', block).map(|end| end + 1));
-    // Up to the next vendor; below a device, after two tabs, are its subsystems.
-    starts.take_while(|start| matches!(block.get(*start), Some(b'\t' | b'#'))).filter_map(|start| match &block[start..] {
-        [b'\t', a, b, c, d, b' ', b' ', name @ ..] if *a != b'\t' => {
-            let digits = [*a, *b, *c, *d];
-            Some((u16::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?, name))
-        }
-        _ => None,
-    })
-}
-
-fn device_name(list: &[u8], id: PciId) -> Option<&[u8]> {
-    let (_, block) = vendor_block(list, id.vendor)?;
-    devices_in(block).find(|(device, _)| *device == id.device).map(|(_, name)| line(name))
-}
-
-/// The rest of the line.
-fn line(text: &[u8]) -> &[u8] {
-    text[..memchr::memchr(b'\n', text).unwrap_or(text.len())].trim_ascii()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,37 +258,5 @@ mod tests {
         assert_eq!(bars.len(), 2);
         assert_eq!(bars[0].size, Size::from_mib(16));
         assert_eq!(bars[1].resizable, [64, 128, 256].map(Size::from_mib));
-    }
-
-    const LIST: &str = "# comment\n10de  NVIDIA Corporation\n\t1401  GM206 [GeForce GTX 960]\n\t\t1043 8520  a subsystem\n8086  Intel Corporation\n\t1401  decoy\nC 03  Display controller\n";
-
-    #[test]
-    fn own_list_then_crate_then_hex() {
-        let named =
-            |list: &str, id: PciId| name_of([&names_excerpt(list.as_bytes(), &[id]), &names_excerpt(BUILT_IN.as_bytes(), &[id])], id);
-        let name = |id: &str| named(LIST, id.parse().unwrap());
-        assert_eq!(name("10de:1401").unwrap(), "NVIDIA Corporation GM206 [GeForce GTX 960]");
-        assert_eq!(
-            name("1002:67df").unwrap(),
-            "Advanced Micro Devices, Inc. [AMD/ATI] Ellesmere [Radeon RX 470/480/570/570X/580/580X/590]"
-        );
-        assert_eq!(name("10de:fffe").unwrap(), "NVIDIA Corporation");
-        assert_eq!(name("0bad:0001"), None);
-    }
-
-    #[test]
-    fn an_excerpt_is_what_is_asked_for_in_any_order() {
-        let ids = ["10de:1401", "10de:1402", "8086:1401"].map(|id| id.parse().unwrap());
-        let vendors = |part: Vec<u8>| String::from_utf8(part).unwrap();
-        let part = "10de  NVIDIA Corporation\n\t1401  GM206 [GeForce GTX 960]\n8086  Intel Corporation\n\t1401  decoy\n";
-        assert_eq!(vendors(names_excerpt(LIST.as_bytes(), &ids)), part);
-        let (first, second) = (&LIST[..LIST.find("8086").unwrap()], &LIST[LIST.find("8086").unwrap()..]);
-        assert_eq!(vendors(names_excerpt(format!("{second}{first}").as_bytes(), &ids)), part);
-    }
-
-    #[test]
-    fn the_built_in_table_is_whole() {
-        assert!(BUILT_IN.lines().count() > 15_000, "{}", BUILT_IN.lines().count());
-        assert!(vendor_block(BUILT_IN.as_bytes(), 0x10de).is_some());
     }
 }

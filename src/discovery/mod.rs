@@ -19,6 +19,7 @@ mod kernel_log;
 mod kvmfr;
 mod libvirt;
 mod logs;
+mod names;
 mod node_devices;
 mod observed;
 mod ostree;

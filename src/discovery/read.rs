@@ -1,7 +1,7 @@
 //! Reads a host from its file tree.
 
 use super::scope::Scope;
-use super::{devices, iommufd, kvmfr, platform};
+use super::{devices, iommufd, kvmfr, names, platform};
 use crate::model::Host;
 use crate::root::Root;
 
@@ -12,7 +12,7 @@ pub fn read(root: &Root, scope: Scope) -> Host {
         devices::of_cards(root, &mut host);
     }
     host.platform = platform::platform(root, scope, &host);
-    devices::name(root, &mut host, scope);
+    names::name(root, &mut host, scope);
     if scope != Scope::Cards {
         host.usb = devices::usb(root);
         host.memory = platform::memory(root);

@@ -42,6 +42,11 @@ impl Card {
         cards
     }
 
+    /// The functions of all graphics cards.
+    pub fn functions_of_all(host: &Host) -> Vec<PciAddress> {
+        Self::all(host).into_iter().flat_map(|card| card.functions).collect()
+    }
+
     pub fn with(host: &Host, function: PciAddress) -> Option<Card> {
         Self::all(host).into_iter().find(|card| card.functions.contains(&function))
     }
@@ -64,7 +69,8 @@ impl Card {
 
 /// The functions of the same slot, including the given one.
 fn siblings<'a>(host: &'a Host, display: &'a PciDevice) -> impl Iterator<Item = &'a PciDevice> {
-    host.pci.iter().filter(|other| other.address.same_slot(display.address))
+    let first = host.pci.partition_point(|other| other.address < PciAddress { function: 0, ..display.address });
+    host.pci[first..].iter().take_while(|other| other.address.same_slot(display.address))
 }
 
 /// Functions of the same slot and vendor belong to the card; other functions of an APU or a management controller do not.

@@ -51,6 +51,13 @@ impl Host {
         groups.into_iter().map(|(number, devices)| IommuGroup { number, devices }).collect()
     }
 
+    pub fn number_of_groups(&self) -> usize {
+        let mut numbers: Vec<u32> = self.pci.iter().filter_map(|device| device.group).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.len()
+    }
+
     /// Whether it is a laptop or another machine without PCIe slots, judging by the names of its board and its
     /// processor: Apple's boards, and processors that are always soldered (`i7-8750H`, `5600U`).
     pub fn is_portable(&self) -> bool {

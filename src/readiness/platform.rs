@@ -70,7 +70,7 @@ pub(super) fn iommu(facts: &Facts) -> Check {
         Iommu::On => {
             let units = &facts.observed.iommus;
             let units = if units.len() > 4 { format!(" ({} units)", units.len()) } else { format!(" ({})", units.join(", ")) };
-            check(format!("on, {} groups{}", host.groups().len(), if units == " ()" { String::new() } else { units }))
+            check(format!("on, {} groups{}", host.number_of_groups(), if units == " ()" { String::new() } else { units }))
         }
         Iommu::Unknown => check(String::new()).unknown(&facts.because("ACPI tables and IOMMU groups")),
         Iommu::Off if !needs.lacks_now.is_empty() => {

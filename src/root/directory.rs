@@ -3,13 +3,16 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{self, AtFlags, Dir, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
+use super::once::Once;
 use super::resolve::LONGEST;
 use crate::model::{Identity, file_of_loop};
 
@@ -20,20 +23,38 @@ pub(super) const ATTRIBUTE_BYTES: usize = 4096;
 pub(super) struct Directory {
     fd: OwnedFd,
     is_slash: bool,
+    /// `None` where each read is a new one.
+    once: Option<Once>,
 }
 
 impl Directory {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let fd = fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let is_slash = std::fs::canonicalize(path)? == Path::new("/");
-        Ok(Self { fd, is_slash })
+        Ok(Self { fd, is_slash, once: None })
+    }
+
+    /// The same directory, of which each path is read once.
+    pub(super) fn at_one_moment(self) -> Self {
+        Self { once: Some(Once::default()), ..self }
     }
 
     pub(super) fn is_slash(&self) -> bool {
         self.is_slash
     }
 
-    pub(super) fn read(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&self, path: &str, limit: usize) -> io::Result<Rc<Vec<u8>>> {
+        let read = || Ok((Rc::new(self.read_now(path, limit)?), limit));
+        // What was read as an attribute may be the beginning of a file.
+        let serves = |(_, read): &(_, usize)| limit <= *read;
+        let (bytes, _) = match &self.once {
+            Some(once) => once.files.or_ask(path, serves, read),
+            None => read(),
+        }?;
+        if bytes.len() <= limit { Ok(bytes) } else { Ok(Rc::new(bytes[..limit].to_vec())) }
+    }
+
+    fn read_now(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         // O_NONBLOCK: do not block on a named pipe in a tree.
         let file = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         // Most files are short.
@@ -53,6 +74,33 @@ impl Directory {
         }
         bytes.truncate(limit);
         Ok(bytes)
+    }
+
+    /// Gives a file to `look` in pieces of whole lines, as far as it wants more. The memory of a piece serves for the next.
+    pub(super) fn pieces(&self, path: &str, limit: usize, mut look: impl FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
+        const PIECE: usize = 64 << 10;
+        let mut file = File::from(self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?).take(limit as u64);
+        let (mut piece, mut kept) = (vec![0; PIECE], 0);
+        loop {
+            if kept == piece.len() {
+                piece.resize(2 * kept, 0);
+            }
+            let length = match file.read(&mut piece[kept..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(0) if kept == 0 => return Ok(()),
+                Ok(0) => {
+                    let _ = look(&piece[..kept]);
+                    return Ok(());
+                }
+                read => kept + read?,
+            };
+            let whole = memchr::memrchr(b'\n', &piece[..length]).map_or(0, |end| end + 1);
+            if whole > 0 && look(&piece[..whole]).is_break() {
+                return Ok(());
+            }
+            piece.copy_within(whole..length, 0);
+            kept = length - whole;
+        }
     }
 
     /// The last bytes of a file, and whether there are more before them.
@@ -83,12 +131,26 @@ impl Directory {
     }
 
     pub(super) fn link(&self, path: &str) -> io::Result<String> {
+        match &self.once {
+            Some(once) => once.links.or_ask(path, |_| true, || self.link_now(path)),
+            None => self.link_now(path),
+        }
+    }
+
+    fn link_now(&self, path: &str) -> io::Result<String> {
         let link = self.at(path, OFlags::PATH | OFlags::NOFOLLOW)?;
         let target = fs::readlinkat(&link, "", Vec::new())?;
         Ok(target.to_string_lossy().into_owned())
     }
 
     pub(super) fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        match &self.once {
+            Some(once) => once.names.or_ask(path, |_| true, || self.names_now(path)),
+            None => self.names_now(path),
+        }
+    }
+
+    fn names_now(&self, path: &str) -> io::Result<Vec<String>> {
         let directory = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut names = Vec::new();
         for entry in Dir::new(directory)? {
@@ -130,6 +192,13 @@ impl Directory {
     }
 
     pub(super) fn status(&self, path: &str) -> io::Result<Status> {
+        match &self.once {
+            Some(once) => once.statuses.or_ask(path, |_| true, || self.status_now(path)),
+            None => self.status_now(path),
+        }
+    }
+
+    fn status_now(&self, path: &str) -> io::Result<Status> {
         let file = self.at(path, OFlags::PATH)?;
         let stat = fs::statat(&file, "", AtFlags::EMPTY_PATH)?;
         let kind = fs::FileType::from_raw_mode(stat.st_mode);
@@ -209,4 +278,56 @@ pub struct Status {
     pub uid: u32,
     pub gid: u32,
     pub size: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_one_moment_each_path_is_read_once() {
+        let place = tempfile::tempdir().unwrap();
+        let write = |text: &str| std::fs::write(place.path().join("file"), text).unwrap();
+        let open = || Directory::open(place.path()).unwrap();
+        let (now, moment) = (open(), open().at_one_moment());
+        write("first, and more");
+        // An attribute is the beginning of a file.
+        assert_eq!(*moment.read("/file", 5).unwrap(), b"first");
+        assert_eq!(*moment.read("/file", 100).unwrap(), b"first, and more");
+        assert!(moment.names("/folder").is_err());
+        write("second");
+        std::fs::create_dir(place.path().join("folder")).unwrap();
+        assert_eq!(*moment.read("/file", 100).unwrap(), b"first, and more");
+        assert_eq!(*moment.read("/file", 5).unwrap(), b"first");
+        assert_eq!(moment.names("/folder").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(*now.read("/file", 100).unwrap(), b"second");
+        assert!(now.names("/folder").is_ok());
+    }
+
+    #[test]
+    fn pieces_are_whole_lines_and_together_the_file() {
+        let place = tempfile::tempdir().unwrap();
+        let line = |length: usize| "x".repeat(length) + "\n";
+        let text = line(3) + &line(200_000) + &line(70_000) + &line(10).repeat(20_000) + "no newline";
+        std::fs::write(place.path().join("file"), &text).unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        let mut pieces: Vec<Vec<u8>> = Vec::new();
+        let mut add = |piece: &[u8]| {
+            pieces.push(piece.to_vec());
+            ControlFlow::Continue(())
+        };
+        directory.pieces("/file", usize::MAX, &mut add).unwrap();
+        assert_eq!(pieces.concat(), text.as_bytes());
+        let (last, others) = pieces.split_last().unwrap();
+        assert!(others.len() > 2 && others.iter().all(|piece| piece.ends_with(b"\n")));
+        assert!(last.ends_with(b"no newline"));
+        let mut looks = 0;
+        directory
+            .pieces("/file", usize::MAX, |_| {
+                looks += 1;
+                ControlFlow::Break(())
+            })
+            .unwrap();
+        assert_eq!(looks, 1, "no more is read than is wanted");
+    }
 }

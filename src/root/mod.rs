@@ -5,6 +5,7 @@ mod boot_option;
 mod capture;
 mod capture_text;
 mod directory;
+mod once;
 mod reader;
 mod redact;
 mod resolve;

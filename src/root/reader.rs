@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::rc::Rc;
 
 use rustix::io::Errno;
 
@@ -41,6 +43,15 @@ impl Root {
     #[must_use]
     pub fn recording(self) -> Self {
         Self { recording: Some(RefCell::default()), ..self }
+    }
+
+    /// The same root at one moment, for who only looks: each path is read once, however often it is asked for.
+    #[must_use]
+    pub fn at_one_moment(self) -> Self {
+        match self.source {
+            Source::Directory(directory) => Self { source: Source::Directory(directory.at_one_moment()), ..self },
+            Source::Capture(_) => self,
+        }
     }
 
     /// What was read since [`Root::recording`], without personal data, and a list of it.
@@ -131,22 +142,30 @@ impl Root {
     /// The first bytes of a file, at most `limit`.
     pub fn first_bytes(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         let bytes = self.read_unrecorded(path, limit)?;
-        self.record(path, || Node::File(bytes.clone()));
-        Ok(bytes)
+        self.record(path, || Node::File(bytes.to_vec()));
+        Ok(Rc::unwrap_or_clone(bytes))
     }
 
     /// The relevant part of a long text file; only this part is recorded.
     /// `None` if the file is missing or unreadable.
     pub fn excerpt(&self, path: &str, pick: impl FnOnce(&str) -> String) -> Option<String> {
-        let part = self.part(path, |bytes| pick(&String::from_utf8_lossy(bytes)).into_bytes())?;
-        Some(String::from_utf8_lossy(&part).into_owned())
+        let part = pick(&String::from_utf8_lossy(&self.read_unrecorded(path, FILE_BYTES).ok()?));
+        self.record(path, || Node::File(part.clone().into_bytes()));
+        Some(part)
     }
 
-    /// The same of a file that is too long to be checked for text.
-    pub fn part(&self, path: &str, pick: impl FnOnce(&[u8]) -> Vec<u8>) -> Option<Vec<u8>> {
-        let part = pick(&self.read_unrecorded(path, FILE_BYTES).ok()?);
-        self.record(path, || Node::File(part.clone()));
-        Some(part)
+    /// The relevant lines of a very long text file; only these are recorded. `pick` is given the file in pieces of whole lines,
+    /// adds those that matter, and says when it has them all.
+    pub fn lines(&self, path: &str, mut pick: impl FnMut(&[u8], &mut Vec<u8>) -> ControlFlow<()>) -> Option<String> {
+        let mut found = Vec::new();
+        match &self.source {
+            Source::Directory(directory) => directory.pieces(path, FILE_BYTES, |piece| pick(piece, &mut found)).ok()?,
+            Source::Capture(capture) => {
+                let _ = pick(capture.read(path).ok()?, &mut found);
+            }
+        }
+        self.record(path, || Node::File(found.clone()));
+        Some(String::from_utf8_lossy(&found).into_owned())
     }
 
     /// The relevant part of a log; only this part is recorded. `/dev/kmsg` is read up to its present end, without
@@ -258,10 +277,10 @@ impl Root {
         }
     }
 
-    fn read_unrecorded(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+    fn read_unrecorded(&self, path: &str, limit: usize) -> io::Result<Rc<Vec<u8>>> {
         match &self.source {
             Source::Directory(directory) => directory.read(path, limit),
-            Source::Capture(capture) => capture.read(path).map(|bytes| bytes[..bytes.len().min(limit)].to_vec()),
+            Source::Capture(capture) => capture.read(path).map(|bytes| Rc::new(bytes[..bytes.len().min(limit)].to_vec())),
         }
     }
 
