@@ -25,9 +25,9 @@ use std::io;
 use std::path::Path;
 
 use super::capture_text::{escape, from_hex, octal, unescape, unpacked};
-use super::directory::Status;
 use super::redact::Redaction;
 use super::resolve;
+use super::status::Status;
 
 const HEADER: &str = "vgapt capture 1";
 const FILE_MODE: u32 = 0o644;

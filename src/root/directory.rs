@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::once::Once;
 use super::resolve::LONGEST;
+use super::status::Status;
 use crate::model::{Identity, file_of_loop};
 
 /// The maximum length of a sysfs attribute: one page.
@@ -265,19 +266,6 @@ pub fn open_beneath(root: impl AsFd, path: &str, flags: OFlags) -> rustix::io::R
     let open = || fs::openat2(&root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
     let opened = (0..128).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN)));
     opened.unwrap_or(Err(Errno::AGAIN))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status {
-    pub is_dir: bool,
-    /// Whether it is a named pipe, a socket or a character device, which have no length.
-    pub is_stream: bool,
-    /// In a capture, whether it is a node below /dev without a length.
-    pub is_character_device: bool,
-    pub mode: u32,
-    pub uid: u32,
-    pub gid: u32,
-    pub size: u64,
 }
 
 #[cfg(test)]

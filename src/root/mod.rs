@@ -9,7 +9,9 @@ mod once;
 mod reader;
 mod redact;
 mod resolve;
+mod status;
 
 pub use capture::{Capture, CapturedPath, Entry, Node};
-pub use directory::{Status, open_beneath};
+pub use directory::open_beneath;
 pub use reader::Root;
+pub use status::Status;

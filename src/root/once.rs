@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 
-use super::directory::Status;
+use super::status::Status;
 
 /// The answers so far.
 #[derive(Default)]

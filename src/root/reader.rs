@@ -9,8 +9,9 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use super::capture::{Capture, CapturedPath, Node};
-use super::directory::{ATTRIBUTE_BYTES, Directory, Status};
+use super::directory::{ATTRIBUTE_BYTES, Directory};
 use super::resolve;
+use super::status::Status;
 use crate::model::Reading;
 
 /// The longest file that is read: ten times the largest real one (`pci.ids`, `/proc/cpuinfo` of 2,000 CPUs).
