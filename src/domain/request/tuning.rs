@@ -41,6 +41,11 @@ pub struct Tuning {
     #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub move_interrupts: Option<bool>,
+    /// Whether a pinned guest whose processors or memory are on several NUMA nodes of the host sees them as NUMA nodes of its own
+    /// [default: yes]
+    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest_numa: Option<bool>,
 }
 
 /// A kind of cores of a hybrid processor.
@@ -74,6 +79,7 @@ impl Tuning {
             hugepage_size: given.hugepage_size.or(self.hugepage_size),
             hide_kvm: given.hide_kvm.or(self.hide_kvm),
             move_interrupts: given.move_interrupts.or(self.move_interrupts),
+            guest_numa: given.guest_numa.or(self.guest_numa),
         }
     }
 

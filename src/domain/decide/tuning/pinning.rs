@@ -114,13 +114,7 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
             "use fewer with --cpus, or only one kind with --core-kind",
         ));
     }
-    if pinning.nodes.0.len() > 1 {
-        findings.push(Finding::warning(
-            "spans-nodes",
-            format!("{count} vCPUs do not fit on one NUMA node: they are on the nodes {}", pinning.nodes),
-            "use fewer with --cpus: memory of another node is slower",
-        ));
-    } else if pinning.caches > 1 {
+    if pinning.nodes.0.len() < 2 && pinning.caches > 1 {
         findings.push(Finding::warning(
             "spans-caches",
             format!("{count} vCPUs do not fit on one L3 cache: they are spread over {}", pinning.caches),

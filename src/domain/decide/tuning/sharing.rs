@@ -2,7 +2,7 @@
 
 use super::question::TuningInput;
 use crate::domain::edit::{Edit, Part};
-use crate::domain::request::extras::Sound;
+use crate::domain::request::extras::{DiskDiscard, Sound};
 use crate::domain::request::network::Network;
 use crate::model::Finding;
 
@@ -23,6 +23,12 @@ pub(super) fn too_old(question: &TuningInput<'_>) -> Vec<Finding> {
             (9, 1),
             "--network passt",
             "--network user",
+        ),
+        (
+            extras.disk_discard == Some(DiskDiscard::KeepReserved) && base.differs(|request| request.extras.disk_discard),
+            (9, 5),
+            "--disk-discard keep-reserved",
+            "--disk-discard unmap",
         ),
     ];
     let told = asks.into_iter().filter(|(asked, (major, minor), ..)| *asked && !libvirt.at_least(*major, *minor));
