@@ -165,14 +165,15 @@ fn a_guest_on_several_nodes_sees_them() {
     assert!(cells_of(&xml).is_empty(), "how much memory a node has is unknown");
 }
 
-/// AMD's quadrants: four nodes in a package, two caches in a node.
+/// AMD's small caches: the guest has twelve on two nodes, and the nodes have different parts of them.
 #[test]
 fn caches_of_a_guest_are_each_on_one_node() {
-    let mut host = with_processor("epyc-7451-x2", Some(2));
-    host.memory.nodes = (0..8).map(|node| (node, Size::from_mib(16 << 10))).collect();
-    let request = request(Request { cpus: Some(Cpus::Count(24)), memory: "8G".parse().ok(), ..Request::default() });
+    let mut host = with_processor("epyc-7451-x2", Some(1));
+    host.memory.nodes = (0..2).map(|node| (node, Size::from_mib(64 << 10))).collect();
+    let request = request(Request { cpus: Some(Cpus::Count(72)), memory: "9G".parse().ok(), ..Request::default() });
     let (xml, _) = new(&host, &request, &NEW);
-    assert_eq!(cells_of(&xml), ["0: vCPUs 0-11, 4 GiB of node 2", "1: vCPUs 12-23, 4 GiB of node 3"], "{xml}");
+    assert_eq!(cells_of(&xml), ["0: vCPUs 0-23, 3 GiB of node 0", "1: vCPUs 24-71, 6 GiB of node 1"], "{xml}");
+    has(&xml, &["<topology sockets='1' dies='12' cores='3' threads='2'/>"]);
 }
 
 #[test]

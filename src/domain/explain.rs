@@ -187,7 +187,11 @@ const REASONS: &[(&str, &str, &str)] = &[
         "the memory of Looking Glass in its kernel module (kvmfr), from which the host's card reads the guest's screen without a copy; libvirt has no element for it",
         "--looking-glass; looking-glass.io, IVSHMEM with the KVMFR module",
     ),
-    ("iothreads", "a separate thread for disk I/O, instead of QEMU's main thread", "libvirt formatdomain, IOThreads allocation"),
+    (
+        "iothreads",
+        "a separate thread for disk I/O, instead of QEMU's main thread; several share the queues of the disks' controller",
+        "libvirt formatdomain, IOThreads allocation; --io-threads",
+    ),
     ("cpu/topology", "exposes threads as threads and cores as cores, as on the host", "libvirt formatdomain, CPU model and topology"),
     ("cpu", "the host's CPU with all its features, the guide's -cpu host", "the guide; libvirt formatdomain, CPU model and topology"),
     (
@@ -296,7 +300,11 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
         }
     }
     if !record.attached && record.template.is_some() {
-        let is_replaced = |path: &str| path == "devices/video" && record.written.has(Part::Display);
+        let is_replaced = |path: &str| match path {
+            "devices/video" => record.written.has(Part::Display),
+            "iothreads" => record.written.has(Part::IoThreads),
+            _ => false,
+        };
         let there = OF_TEMPLATE.iter().filter(|path| !is_replaced(path)).filter_map(|path| Some((path, edit::find(root, path)?)));
         reasons.extend(there.filter_map(|(path, element)| because(path, words(element), false)));
     }

@@ -151,6 +151,9 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec, host: &Host) -> (Draft, V
     if let Some(is_hidden) = wanted.tuning.hide_kvm.filter(|_| base.differs(|request| request.tuning.hide_kvm)) {
         basics::hide_kvm(&mut draft, is_hidden);
     }
+    if let Some(number) = wanted.tuning.io_threads.filter(|_| base.differs(|request| request.tuning.io_threads)) {
+        basics::io_threads(&mut draft, number);
+    }
     if base.differs(|request| request.title.clone()) {
         basics::words(&mut draft, Part::Title, "title", wanted.title.as_deref());
     }

@@ -65,6 +65,7 @@ fn policy(part: Part) -> Kept {
         Part::Memory => Kept::Until("memory"),
         Part::Cpus => Kept::Until("cpus"),
         Part::Emulator => Kept::Until("emulator"),
+        Part::IoThreads => Kept::Until("io-threads"),
         Part::Title => Kept::Until("title"),
         Part::Description => Kept::Until("description"),
         Part::Firmware => Kept::Until("loader"),

@@ -206,7 +206,7 @@ pub enum DiskDiscard {
     /// The host may use them for other files.
     #[default]
     Unmap,
-    /// So does the host, but they stay reserved in a qcow2 image, which so does not become fragmented, nor longer than the disk (libvirt 9.5 and later).
+    /// As unmap, but they keep their place in a qcow2 image, which is then not fragmented by discards (libvirt 9.5 and QEMU 8.1, or later).
     KeepReserved,
     /// Nothing: the image does not shrink.
     Ignore,

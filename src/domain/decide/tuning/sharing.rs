@@ -30,6 +30,13 @@ pub(super) fn too_old(question: &TuningInput<'_>) -> Vec<Finding> {
             "--disk-discard keep-reserved",
             "--disk-discard unmap",
         ),
+        // Of virtio-blk it could since 10.0 (libvirt's NEWS).
+        (
+            wanted.tuning.io_threads.is_some_and(|number| number > 1) && base.differs(|request| request.tuning.io_threads),
+            (11, 2),
+            "--io-threads with more than one",
+            "--io-threads 1",
+        ),
     ];
     let told = asks.into_iter().filter(|(asked, (major, minor), ..)| *asked && !libvirt.at_least(*major, *minor));
     let finding = |(_, (major, minor), what, instead): (bool, (u64, u64), &str, &str)| {
