@@ -173,7 +173,7 @@ fn caches_of_a_guest_are_each_on_one_node() {
     let request = request(Request { cpus: Some(Cpus::Count(72)), memory: "9G".parse().ok(), ..Request::default() });
     let (xml, _) = new(&host, &request, &NEW);
     assert_eq!(cells_of(&xml), ["0: vCPUs 0-23, 3 GiB of node 0", "1: vCPUs 24-71, 6 GiB of node 1"], "{xml}");
-    has(&xml, &["<topology sockets='1' dies='12' cores='3' threads='2'/>"]);
+    has(&xml, &["<topology sockets='1' cores='3' threads='2' dies='12'/>"]);
 }
 
 #[test]

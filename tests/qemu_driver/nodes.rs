@@ -64,7 +64,7 @@ fn libvirt_takes_the_options_of_disks_and_network() {
         return;
     }
     let libvirt = Libvirt::daemon();
-    let disk = ["fast", "--disk", "/vm/disk.qcow2", "--cpus", "2", "--force"];
+    let disk = ["fast", "--disk", "/vm/disk.qcow2", "--cpus", "2"];
     libvirt.define_new(&[&disk[..], &["--network-queues", "2"]].concat()).with(1).saying(&["2 queues need a network card"]);
     libvirt.define_new(&[&disk[..], &["--network", "bridge=br7", "--network-queues", "2", "--detect-zeroes", "yes"]].concat()).with(0);
     let xml = libvirt.xml("fast");

@@ -5,7 +5,7 @@ use super::apply::Draft;
 use super::kvmfr;
 use crate::domain::alias;
 use crate::domain::base::Base;
-use crate::domain::edit::{Edit, Part};
+use crate::domain::edit::{Change, Edit, Part};
 use crate::domain::request::Request;
 use crate::domain::request::extras::{Extras, Toggle};
 use crate::domain::request::files::folder;
@@ -53,11 +53,16 @@ fn set(draft: &mut Draft, prefix: &'static str, devices: &[Fragment]) {
 /// libvirt gives a network card that is connected through the kernel to its vhost by itself, where there is one.
 fn set_queues(draft: &mut Draft, card: &str, queues: Option<u32>) {
     let queues = queues.filter(|queues| *queues > 1);
-    let has_some = device_with_alias(draft.root(), card)
-        .is_some_and(|card| card.at("driver").is_some_and(|driver| driver.attribute("queues").is_some()));
-    if queues.is_some() || has_some {
-        draft.apply(Edit::device(Part::Devices, card, "driver").with_or_without("queues", queues));
-    }
+    let put = Edit::device(Part::Devices, card, "driver");
+    let now = device_with_alias(draft.root(), card).and_then(|card| card.child("driver"));
+    let has_more = now.is_some_and(|driver| driver.children().next().is_some() || driver.attribute_names().any(|name| name != "queues"));
+    let edit = match (queues, now) {
+        (None, None) => return,
+        // libvirt drops an empty one.
+        (None, Some(_)) if !has_more => Edit { change: Change::Remove, ..put },
+        (queues, _) => put.with_or_without("queues", queues),
+    };
+    draft.apply(edit);
 }
 
 fn named(prefix: &str, rest: &str) -> Fragment {

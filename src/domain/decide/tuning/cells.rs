@@ -17,15 +17,19 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// `None` where the node of a CPU is unknown.
-    pub(super) fn of(topology: &Topology, cpus: Vec<u32>, per_cache: usize) -> Option<Self> {
-        let node = |cpu: u32| topology.cpus.iter().find(|known| known.cpu == cpu)?.node;
-        Some(Self { nodes: cpus.into_iter().map(node).collect::<Option<_>>()?, per_cache })
+    /// By the host CPUs of each vCPU; `None` where these are on several nodes, or one's node is unknown.
+    pub(super) fn of<'c>(topology: &Topology, vcpus: impl IntoIterator<Item = &'c [u32]>, per_cache: usize) -> Option<Self> {
+        let node = |cpu: &u32| topology.cpus.iter().find(|known| known.cpu == *cpu)?.node;
+        let of_all = |cpus: &[u32]| {
+            let first = node(cpus.first()?)?;
+            cpus.iter().all(|cpu| node(cpu) == Some(first)).then_some(first)
+        };
+        Some(Self { nodes: vcpus.into_iter().map(of_all).collect::<Option<_>>()?, per_cache })
     }
 
     pub(super) fn of_pinning(topology: &Topology, pinning: &Pinning) -> Option<Self> {
         let per_cache = pinning.guest.cores.saturating_mul(pinning.guest.threads);
-        Self::of(topology, pinning.vcpus.clone(), usize::try_from(per_cache).unwrap_or(usize::MAX))
+        Self::of(topology, pinning.vcpus.chunks(1), usize::try_from(per_cache).unwrap_or(usize::MAX))
     }
 }
 

@@ -148,8 +148,8 @@ fn placed_before(question: &TuningInput<'_>) -> Option<Placement> {
     }
     let root = base.domain.root();
     let (pins, _) = pins(root).ok()?;
-    let cpus = pins.iter().map(|(_, cpus)| cpus.0.first().copied());
+    let cpus: Vec<Vec<u32>> = pins.iter().map(|(_, cpus)| cpus.0.iter().copied().collect()).collect();
     let seen = |name: &str| root.at("cpu/topology")?.attribute(name)?.parse::<usize>().ok();
     let per_cache = seen("cores").and_then(|cores| cores.checked_mul(seen("threads").unwrap_or(1)));
-    Placement::of(&host.topology, cpus.collect::<Option<Vec<u32>>>()?, per_cache?)
+    Placement::of(&host.topology, cpus.iter().map(Vec::as_slice), per_cache?)
 }
