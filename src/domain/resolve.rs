@@ -131,7 +131,9 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec, host: &Host) -> (Draft, V
     // What goes of the guest's nodes is gone before memory and processors are divided among those that stay.
     let is_gone = |edit: &Edit| edit.part == Part::Numa && edit.change == Change::Withdraw;
     let (gone, tuned): (Vec<Edit>, Vec<Edit>) = spec.edits.drain(..).partition(is_gone);
-    gone.into_iter().for_each(|edit| draft.apply(edit));
+    for edit in gone {
+        draft.apply(edit);
+    }
     basics::name(&mut draft, &base.name, base.uuid.as_deref());
     if let Some(memory) = spec.memory {
         findings.extend(basics::memory(&mut draft, memory).err().map(|why| memory_does_not_fit(memory, &why)));
@@ -181,7 +183,9 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec, host: &Host) -> (Draft, V
     }
     devices::devices(&mut draft, base, wanted, host);
     window::window(&mut draft, base, wanted);
-    tuned.into_iter().for_each(|edit| draft.apply(edit));
+    for edit in tuned {
+        draft.apply(edit);
+    }
     balloon::balloon(&mut draft, base, !record.passed.is_empty());
     (draft, findings)
 }
