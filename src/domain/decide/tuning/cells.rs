@@ -1,6 +1,6 @@
 //! The guest's own NUMA nodes (cells): a guest whose virtual CPUs or memory are on several nodes of the host, and that does not
 //! know, takes memory of any of them for a task on any processor. Windows and Linux both know nodes without processors
-//! (GetNumaNodeProcessorMaskEx; Documentation/mm/numa.rst).
+//! (`GetNumaNodeProcessorMaskEx`; Documentation/mm/numa.rst).
 
 use std::collections::BTreeSet;
 
