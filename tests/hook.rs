@@ -690,6 +690,34 @@ fn pages_of_any_node_and_of_one_are_promised_once() {
     assert_eq!(get(root, &format!("{NODE}/nr_hugepages")), "160");
 }
 
+/// A guest on two nodes: 100 pages of one, 50 of the other.
+#[test]
+fn each_node_of_a_guest_has_its_own_pages() {
+    const OTHER: &str = "sys/devices/system/node/node1/hugepages/hugepages-2048kB";
+    let cells = "<cpu><numa><cell id='0' memory='200' unit='MiB'/><cell id='1' memory='100' unit='MiB'/></numa></cpu>";
+    let tune = "<numatune><memory nodeset='0-1'/><memnode cellid='0' nodeset='1'/><memnode cellid='1' nodeset='0'/></numatune>";
+    let xml = in_pages("it", 300).replace("<devices>", &format!("{cells}{tune}<devices>"));
+    let root = machine();
+    let root = root.path();
+    let pools = |all: [(&str, u64, u64); 3]| {
+        for (pool, total, free) in all {
+            set(root, &format!("{pool}/nr_hugepages"), &format!("{total}\n"));
+            set(root, &format!("{pool}/free_hugepages"), &format!("{free}\n"));
+        }
+    };
+    let totals = || [POOL, NODE, OTHER].map(|pool| get(root, &format!("{pool}/nr_hugepages")));
+    pools([(POOL, 300, 300), (NODE, 20, 5), (OTHER, 10, 10)]);
+    assert_eq!(hook(root, &["prepare", "begin"], &xml), (Some(0), String::new()));
+    assert_eq!(totals(), ["300", "65", "100"]);
+    assert_eq!(hook(root, &["release", "end"], &xml), (Some(0), String::new()));
+    assert_eq!(totals(), ["300", "20", "10"]);
+    // Reserved pages of others may be from any node, but those that it takes from one node are not on the other.
+    pools([(POOL, 200, 200), (NODE, 100, 100), (OTHER, 100, 100)]);
+    set(root, &format!("{POOL}/resv_hugepages"), "100\n");
+    assert_eq!(hook(root, &["prepare", "begin"], &xml), (Some(0), String::new()));
+    assert_eq!(totals(), ["200", "100", "150"]);
+}
+
 /// Any user can open these folders, and lock what they can open.
 #[test]
 fn locks_of_other_users_hold_nothing_up() {

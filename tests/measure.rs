@@ -33,6 +33,10 @@ struct Machine {
     pins: Option<[u64; 2]>,
     /// Those that their threads may use.
     allowed: [&'static str; 2],
+    /// The NUMA node of host CPUs, where there are several.
+    nodes: &'static [(u32, u32)],
+    /// How many the guest sees.
+    cells: usize,
     waited: u64,
     /// Of a process on host CPU 2.
     load: u64,
@@ -63,6 +67,8 @@ struct Machine {
 const GOOD: Machine = Machine {
     pins: Some([2, 3]),
     allowed: ["2", "3"],
+    nodes: &[],
+    cells: 1,
     waited: 0,
     load: 0,
     kernel_load: 0,
@@ -252,7 +258,8 @@ impl Place {
             name: "it",
             pins: Ok(self.machine.pins.iter().flatten().zip(0..).map(|(cpu, vcpu)| (vcpu, cpu.to_string().parse().unwrap())).collect()),
             online: "0-3".parse().unwrap(),
-            nodes: BTreeMap::new(),
+            nodes: self.machine.nodes.iter().copied().collect(),
+            cells: self.machine.cells,
             can_be_pinned: true,
             moves_interrupts: self.machine.moves_interrupts,
             fixed: self.machine.fixed.iter().map(|&number| number.to_owned()).collect(),
@@ -299,6 +306,26 @@ fn worst(machine: Machine, code: &str, seen: &str, remedy: &str) {
     let is_in = |key: &str, text: &str| first[key].as_str().unwrap().contains(text);
     assert!(is_in("seen", seen), "{first:#}");
     assert!(is_in("remedy", remedy) && remedy.is_empty() == first["remedy"].as_str().unwrap().is_empty(), "{first:#}");
+}
+
+#[test]
+fn nodes_that_the_guest_does_not_see() {
+    const APART: &[(u32, u32)] = &[(2, 0), (3, 1)];
+    worst(
+        Machine { nodes: APART, ..GOOD },
+        "node",
+        "on the 2 nodes of the virtual CPUs, and the guest does not see them",
+        "--guest-numa yes",
+    );
+    // The memory is on node 0.
+    worst(Machine { nodes: &[(2, 1), (3, 1)], ..GOOD }, "node", "0 % of the memory is on the node", "--pin");
+    for (nodes, seen) in
+        [(APART, "on the 2 nodes of the virtual CPUs"), (&[(2, 1), (3, 1)], "the guest sees the rest as NUMA nodes of its own")]
+    {
+        let document = Place::new(Machine { nodes, cells: 2, ..GOOD }).document();
+        let node = document["judgements"].as_array().unwrap().iter().find(|one| one["code"] == "node").unwrap();
+        assert!(node["verdict"] == "good" && node["seen"].as_str().unwrap().ends_with(seen), "{node}");
+    }
 }
 
 #[test]

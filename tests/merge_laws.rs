@@ -45,6 +45,9 @@ fn everything() -> Request {
             evdev: vec!["/dev/input/by-id/a-event-kbd".into(), "/dev/input/by-id/b-event-mouse".into()],
             looking_glass: "2560x1440".parse().ok(),
             network: "nat".parse().ok(),
+            network_queues: Some(4),
+            disk_discard: Some(domain::DiskDiscard::KeepReserved),
+            detect_zeroes: Some(true),
             share: vec!["/srv/games".into(), "/srv/x=stuff".into()],
             sound: Some(domain::Sound::PipeWire),
             ..Extras::default()

@@ -8,7 +8,7 @@ use vgapt::domain::{self, Base, CoreKind, Cpus, Display, Extras, NewDomain, Orig
 use vgapt::domain_xml;
 use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size, Uri};
 use vgapt::root::Root;
-use vgapt::xml::Document;
+use vgapt::xml::{Document, Element};
 
 const NEW: Libvirt = Libvirt { version: Some(11_003_000), enlightenments: None, tpms: None, graphics: None, iommufd: None };
 
@@ -85,14 +85,95 @@ fn memory_that_no_longer_fits_its_node_is_let_go_of() {
     host.memory.nodes = vec![(0, Size::from_mib(64 << 10)), (1, Size::from_mib(64 << 10))];
     let (xml, _) = new(&host, &request(Request { cpus: Some(Cpus::Count(8)), ..Request::default() }), &NEW);
     has(&xml, &["<memory mode='strict' nodeset='1'/>"]);
-    let (larger, _) = again(&xml, &host, &Request { memory: "100G".parse().ok(), ..Request::default() });
-    assert!(!larger.contains("numatune") && larger.contains("<vcpupin vcpu='0' cpuset='1'/>"), "{larger}");
+    let (larger, _) = again(&xml, &host, &Request { memory: "120G".parse().ok(), ..Request::default() });
+    assert!(!larger.contains("numa") && larger.contains("<vcpupin vcpu='0' cpuset='1'/>"), "{larger}");
     let (smaller, _) = again(&larger, &host, &Request { memory: "8G".parse().ok(), ..Request::default() });
     has(&smaller, &["<memory mode='strict' nodeset='1'/>"]);
     // A node may have processors and no memory.
     host.memory.nodes = vec![(0, Size::from_mib(64 << 10)), (1, Size::default())];
     let (xml, resolved) = new(&host, &request(Request::default()), &NEW);
     assert!(!xml.contains("numatune") && !codes(&resolved).contains(&"node-too-small"), "{xml}");
+}
+
+/// Its cells, and where their memory is from, in one line each.
+fn cells_of(xml: &str) -> Vec<String> {
+    let domain = Document::parse(xml).unwrap();
+    let memnode = |id: &str| {
+        let all = domain.root().child("numatune").into_iter().flat_map(|tune| tune.children_named("memnode"));
+        let own = all.filter(|memnode| memnode.attribute("cellid").as_deref() == Some(id)).map(|memnode| {
+            assert_eq!(memnode.attribute("mode").as_deref(), Some("strict"));
+            memnode.attribute("nodeset").unwrap().into_owned()
+        });
+        own.collect::<Vec<_>>().join("+")
+    };
+    let line = |cell: Element<'_>| {
+        let (vcpus, id) = (cell.attribute("cpus").unwrap_or_default(), cell.attribute("id").unwrap());
+        format!("{id}: vCPUs {vcpus}, {} of node {}", domain_xml::cell_size(cell).unwrap(), memnode(&id))
+    };
+    domain_xml::cells(domain.root()).map(line).collect()
+}
+
+#[test]
+fn a_guest_on_several_nodes_sees_them() {
+    let mut host = with_processor("xeon-6140-x2", Some(1));
+    host.memory.nodes = vec![(0, Size::from_mib(64 << 10)), (1, Size::from_mib(64 << 10))];
+    let of = |cpus: u32, memory: &str, tuning: Tuning| {
+        request(Request { cpus: Some(Cpus::Count(cpus)), memory: memory.parse().ok(), tuning, ..Request::default() })
+    };
+    // 17 of 18 cores are free on the first node.
+    let (xml, resolved) = new(&host, &of(64, "16G", Tuning::default()), &NEW);
+    assert_eq!(cells_of(&xml), ["0: vCPUs 0-31, 8 GiB of node 0", "1: vCPUs 32-63, 8 GiB of node 1"]);
+    has(
+        &xml,
+        &["<memory mode='strict' nodeset='0-1'/>", "<topology sockets='2' cores='16' threads='2'/>", "<vcpupin vcpu='32' cpuset='1'/>"],
+    );
+    let said = resolved.findings.iter().find(|finding| finding.code == "spans-nodes").unwrap();
+    assert!(said.message.ends_with("they are on the nodes 0-1, which the guest sees as its own"), "{said:?}");
+    // More memory is divided again; fewer processors are on one node, and the guest has one again.
+    let (more, by_hand) = again(&xml, &host, &Request { memory: "40G".parse().ok(), ..Request::default() });
+    assert_eq!(cells_of(&more), ["0: vCPUs 0-31, 20 GiB of node 0", "1: vCPUs 32-63, 20 GiB of node 1"]);
+    assert!(by_hand.is_empty(), "{by_hand:?}");
+    let (fewer, _) = again(&more, &host, &Request { cpus: Some(Cpus::Count(1)), ..Request::default() });
+    assert!(cells_of(&fewer).is_empty() && !fewer.contains("<numa>"), "{fewer}");
+    has(&fewer, &["<memory mode='strict' nodeset='1'/>", "<memory unit='KiB'>41943040</memory>"]);
+    let (off, _) = again(&more, &host, &Request { tuning: Tuning { guest_numa: Some(false), ..Tuning::default() }, ..Request::default() });
+    assert!(cells_of(&off).is_empty() && !off.contains("numatune"), "{off}");
+    // What somebody changed stays.
+    let (kept, by_hand) = again(
+        &xml.replace("cellid='1' mode='strict'", "cellid='1' mode='preferred'"),
+        &host,
+        &Request { memory: "40G".parse().ok(), ..Request::default() },
+    );
+    assert!(kept.contains("cellid='1' mode='preferred'") && by_hand.concat().contains("NUMA nodes"), "{by_hand:?}");
+
+    // A card's node is too small: the rest is from the other, on which the guest has no processors.
+    let (xml, resolved) = new(&host, &of(8, "80G", Tuning::default()), &NEW);
+    assert_eq!(cells_of(&xml), ["0: vCPUs 0-7, 56 GiB of node 1", "1: vCPUs , 24 GiB of node 0"]);
+    assert!(!codes(&resolved).contains(&"node-too-small"));
+    // Whole pages of 1 GiB, in proportion to the processors.
+    host.memory.hugetlbfs = vec![("/dev/hugepages1G".into(), Some(Size::from_mib(1024)))];
+    host.memory.hugepages = vec![HugepagePool { page: Size::from_mib(1024), total: 64, free: 64 }];
+    let huge = Request { hugepages: true, ..of(64, "17G", Tuning::default()) };
+    assert_eq!(cells_of(&new(&host, &huge, &NEW).0), ["0: vCPUs 0-31, 9 GiB of node 0", "1: vCPUs 32-63, 8 GiB of node 1"]);
+
+    // Parts that are not equal would share a cache across nodes.
+    let uneven = of(67, "16G", Tuning { guest_numa: Some(true), ..Tuning::default() });
+    let (xml, resolved) = new(&host, &uneven, &NEW);
+    assert!(cells_of(&xml).is_empty() && codes(&resolved).contains(&"no-guest-numa"), "{xml}");
+    host.memory.nodes.clear();
+    let (xml, _) = new(&host, &of(64, "16G", Tuning::default()), &NEW);
+    assert!(cells_of(&xml).is_empty(), "how much memory a node has is unknown");
+}
+
+/// AMD's small caches: the guest has twelve on two nodes, and the nodes have different parts of them.
+#[test]
+fn caches_of_a_guest_are_each_on_one_node() {
+    let mut host = with_processor("epyc-7451-x2", Some(1));
+    host.memory.nodes = (0..2).map(|node| (node, Size::from_mib(64 << 10))).collect();
+    let request = request(Request { cpus: Some(Cpus::Count(72)), memory: "9G".parse().ok(), ..Request::default() });
+    let (xml, _) = new(&host, &request, &NEW);
+    assert_eq!(cells_of(&xml), ["0: vCPUs 0-23, 3 GiB of node 0", "1: vCPUs 24-71, 6 GiB of node 1"], "{xml}");
+    has(&xml, &["<topology sockets='1' cores='3' threads='2' dies='12'/>"]);
 }
 
 #[test]

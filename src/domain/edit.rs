@@ -24,6 +24,8 @@ pub(crate) enum Part {
     Emulator,
     /// Whether the guest sees KVM.
     Hypervisor,
+    /// The threads of the disks' queues.
+    IoThreads,
     /// The title and the description that virt-manager shows.
     Title,
     Description,

@@ -45,6 +45,16 @@ const REASONS: &[(&str, &str, &str)] = &[
         "libvirt formatdomain, CPU tuning",
     ),
     (
+        "numatune/memnode",
+        "the memory of this NUMA node of the guest is on the same node of the host as its processors, or on the nearest with room",
+        "libvirt formatdomain, NUMA tuning",
+    ),
+    (
+        "cpu/numa",
+        "the guest's processors or memory are on several NUMA nodes of the host: it sees them, and gives a task memory of its own node",
+        "libvirt formatdomain, guest NUMA topology; --guest-numa",
+    ),
+    (
         "numatune/memory",
         "allocates memory on the NUMA node of the CPUs and the card; memory of other nodes is slower",
         "libvirt formatdomain, NUMA tuning",
@@ -177,7 +187,11 @@ const REASONS: &[(&str, &str, &str)] = &[
         "the memory of Looking Glass in its kernel module (kvmfr), from which the host's card reads the guest's screen without a copy; libvirt has no element for it",
         "--looking-glass; looking-glass.io, IVSHMEM with the KVMFR module",
     ),
-    ("iothreads", "a separate thread for disk I/O, instead of QEMU's main thread", "libvirt formatdomain, IOThreads allocation"),
+    (
+        "iothreads",
+        "a separate thread for disk I/O, instead of QEMU's main thread; several share the queues of the disks' controller",
+        "libvirt formatdomain, IOThreads allocation; --io-threads",
+    ),
     ("cpu/topology", "exposes threads as threads and cores as cores, as on the host", "libvirt formatdomain, CPU model and topology"),
     ("cpu", "the host's CPU with all its features, the guide's -cpu host", "the guide; libvirt formatdomain, CPU model and topology"),
     (
@@ -198,8 +212,8 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("clock", "the hardware clock as the guest expects it: local time for Windows, UTC for Linux", "the guide's -rtc base=localtime"),
     (
         "devices/controller[type=scsi]",
-        "the guide's virtio-scsi-pci: supports discard and many disks",
-        "the guide; libvirt formatdomain, controllers",
+        "the guide's virtio-scsi-pci: supports discard and many disks; QEMU gives it a queue for each processor by itself",
+        "the guide; libvirt formatdomain, controllers; QEMU virtio_pci_optimal_num_queues",
     ),
     ("devices/controller[type=usb]", "a USB controller that the guest system has a driver for", "libvirt formatdomain, controllers"),
     ("os/type", "QEMU's q35: PCI Express, as graphics cards expect", "the guide's -machine q35"),
@@ -229,6 +243,30 @@ const DEVICES: &[(&str, &str, &str)] = &[
     (alias::DISK, "a disk", "--disk"),
     (alias::CDROM, "a CD: the installer, or the drivers that the installer needs to access the disk", "--cdrom, --virtio-iso"),
     (alias::SCSI, "the controller of the disks", "the guide's virtio-scsi-pci"),
+];
+
+/// The same for what the `<driver>` of a device says: the beginning of its alias, the attribute, reason, source.
+const DRIVERS: [(&str, &str, &str, &str); 5] = [
+    (
+        alias::DISK,
+        "io",
+        "QEMU gives the disk's work to the kernel (AIO) in place of threads of its own; only where the host's cache is left out",
+        "libvirt formatdomain, hard drives; --disk-cache none",
+    ),
+    (alias::DISK, "discard", "what the guest deletes becomes free space of the host", "libvirt formatdomain, hard drives; --disk-discard"),
+    (alias::DISK, "detect_zeroes", "zeroes that the guest writes take no space", "libvirt formatdomain, hard drives; --detect-zeroes"),
+    (
+        alias::DISK,
+        "discard_no_unref",
+        "what the guest deletes stays reserved in the image, which is not fragmented by it",
+        "QEMU qapi/block-core.json, discard-no-unref; --disk-discard keep-reserved",
+    ),
+    (
+        alias::NETWORK,
+        "queues",
+        "so many processors of the guest send and receive at the same time, each queue with its own thread of the kernel",
+        "libvirt formatdomain, multiqueue virtio-net; --network-queues",
+    ),
 ];
 
 /// The elements that come from vgapt's templates and that not every domain has.
@@ -262,7 +300,11 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
         }
     }
     if !record.attached && record.template.is_some() {
-        let is_replaced = |path: &str| path == "devices/video" && record.written.has(Part::Display);
+        let is_replaced = |path: &str| match path {
+            "devices/video" => record.written.has(Part::Display),
+            "iothreads" => record.written.has(Part::IoThreads),
+            _ => false,
+        };
         let there = OF_TEMPLATE.iter().filter(|path| !is_replaced(path)).filter_map(|path| Some((path, edit::find(root, path)?)));
         reasons.extend(there.filter_map(|(path, element)| because(path, words(element), false)));
     }
@@ -288,6 +330,13 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
             source: "Linux Documentation/core-api/irq/irq-affinity.rst; --move-interrupts",
             changed: false,
         });
+    }
+    for (prefix, name, why, source) in DRIVERS {
+        let drivers = devices_with_alias(root, prefix).filter_map(|(device, _)| Some((device, device.child("driver")?)));
+        reasons.extend(drivers.filter_map(|(device, driver)| {
+            let says = format!("{name}='{}'", driver.attribute(name)?);
+            Some(Reason { element: format!("devices/{}/driver", device.name()), says, why, source, changed: false })
+        }));
     }
     for (prefix, why, source) in DEVICES {
         let devices = devices_with_alias(root, prefix);

@@ -51,7 +51,7 @@ pub use profile::name::Os;
 pub use record::{Passed, RECORD_FORMAT, RECORD_MARK, Record, unreadable};
 pub use request::Request;
 pub use request::cpus::Cpus;
-pub use request::extras::{DiskCache, DiskFormat, Display, Extras, IommufdMode, Sound, Toggle};
+pub use request::extras::{DiskCache, DiskDiscard, DiskFormat, Display, Extras, IommufdMode, Sound, Toggle};
 pub use request::files::{folder as shared_folder, matching_vars};
 pub use request::gpu::GpuChoice;
 pub use request::network::Network;

@@ -10,7 +10,7 @@ use super::decide::functions::{by_slot, cards, passed, ways};
 use super::decide::moved;
 use super::decide::tuning::decide::decide as tuning;
 use super::decide::tuning::question::TuningInput;
-use super::edit::Part;
+use super::edit::{Change, Edit, Part};
 use super::record::{Passed, Record, unreadable};
 use super::request::Request;
 use super::request::cpus::Cpus;
@@ -128,6 +128,12 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec, host: &Host) -> (Draft, V
     let wanted = &record.request;
     let mut draft = Draft::of(base.domain.clone(), record.written.clone());
     let mut findings = Vec::new();
+    // What goes of the guest's nodes is gone before memory and processors are divided among those that stay.
+    let is_gone = |edit: &Edit| edit.part == Part::Numa && edit.change == Change::Withdraw;
+    let (gone, tuned): (Vec<Edit>, Vec<Edit>) = spec.edits.drain(..).partition(is_gone);
+    for edit in gone {
+        draft.apply(edit);
+    }
     basics::name(&mut draft, &base.name, base.uuid.as_deref());
     if let Some(memory) = spec.memory {
         findings.extend(basics::memory(&mut draft, memory).err().map(|why| memory_does_not_fit(memory, &why)));
@@ -147,6 +153,9 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec, host: &Host) -> (Draft, V
     if let Some(is_hidden) = wanted.tuning.hide_kvm.filter(|_| base.differs(|request| request.tuning.hide_kvm)) {
         basics::hide_kvm(&mut draft, is_hidden);
     }
+    if let Some(number) = wanted.tuning.io_threads.filter(|_| base.differs(|request| request.tuning.io_threads)) {
+        basics::io_threads(&mut draft, number);
+    }
     if base.differs(|request| request.title.clone()) {
         basics::words(&mut draft, Part::Title, "title", wanted.title.as_deref());
     }
@@ -154,7 +163,7 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec, host: &Host) -> (Draft, V
         basics::words(&mut draft, Part::Description, "description", wanted.description.as_deref());
     }
     if let Some(disks) = &spec.disks {
-        disks::set(&mut draft, disks);
+        disks::set(&mut draft, disks, disks::Changed::of(base));
     }
     for cdrom in &spec.cdroms {
         disks::set_cdrom(&mut draft, cdrom);
@@ -174,7 +183,7 @@ fn edit(base: &Base, record: &Record, spec: &mut Spec, host: &Host) -> (Draft, V
     }
     devices::devices(&mut draft, base, wanted, host);
     window::window(&mut draft, base, wanted);
-    for edit in spec.edits.drain(..) {
+    for edit in tuned {
         draft.apply(edit);
     }
     balloon::balloon(&mut draft, base, !record.passed.is_empty());

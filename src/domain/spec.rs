@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::edit::Edit;
 use super::record::Record;
-use super::request::extras::DiskCache;
+use super::request::extras::{DiskCache, DiskDiscard};
 use crate::model::{Firmware, PciAddress, Size, UsbId};
 use crate::topology::{GuestTopology, Pinning};
 
@@ -74,6 +74,8 @@ pub(crate) struct Disk {
     /// Whether the user or the domain states the format; else it is derived from name and content.
     pub(crate) is_stated: bool,
     pub(crate) cache: DiskCache,
+    pub(crate) discard: DiskDiscard,
+    pub(crate) detect_zeroes: bool,
 }
 
 impl Disk {

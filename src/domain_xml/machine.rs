@@ -1,6 +1,7 @@
 //! The machine type of a domain, its memory, huge pages, NUMA cells and memory devices.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::devices::devices_named;
 use super::processors::cpu_set;
@@ -25,13 +26,13 @@ pub fn is_express(domain: Element<'_>) -> bool {
         || devices_named(domain, "controller").any(|controller| controller.attribute("model").as_deref() == Some("pcie-root"))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pages {
     pub memory: Size,
     /// The size of a page; `None`: the host's default.
     pub page: Option<Size>,
-    /// The NUMA node that they come from, if it is a single one.
-    pub node: Option<u32>,
+    /// How much of the memory is from which NUMA node of the host; without one: from several, or any.
+    pub nodes: BTreeMap<Option<u32>, Size>,
 }
 
 /// The memory; `None` if it is missing or cannot be read.
@@ -84,13 +85,39 @@ pub fn pages(domain: Element<'_>) -> Result<Option<Pages>, String> {
         let sizes: Vec<String> = sizes.iter().map(Size::to_string).collect();
         return Err(format!("its memory is in huge pages of several sizes ({}), and vgapt counts those of one", sizes.join(", ")));
     }
-    // Without a node set, libvirt allocates them from any node.
-    let nodes = domain.at("numatune/memory").filter(|memory| memory.attribute("nodeset").is_some());
-    let nodes = nodes.map(|memory| cpu_set(memory, "nodeset").ok_or("the NUMA nodes of its memory cannot be read"));
-    let nodes = nodes.transpose()?.unwrap_or_default();
-    let node = if nodes.0.len() == 1 { nodes.0.first().copied() } else { None };
     let memory = memory(domain).ok_or("the size of its memory cannot be read")?;
-    Ok(Some(Pages { memory, page: sizes.into_iter().next(), node }))
+    Ok(Some(Pages { memory, page: sizes.into_iter().next(), nodes: nodes(domain, memory)? }))
+}
+
+/// Where the memory is from: each cell's from its own nodes, else from those of all.
+fn nodes(domain: Element<'_>, all: Size) -> Result<BTreeMap<Option<u32>, Size>, String> {
+    // Without a node set, libvirt allocates it from any node.
+    let node = |element: Element<'_>| match element.attribute("nodeset") {
+        None => Ok(None),
+        Some(_) => match cpu_set(element, "nodeset") {
+            Some(nodes) if nodes.0.len() == 1 => Ok(nodes.0.first().copied()),
+            Some(_) => Ok(None),
+            None => Err("the NUMA nodes of its memory cannot be read"),
+        },
+    };
+    let tune = domain.child("numatune");
+    let common = tune.and_then(|tune| tune.child("memory")).map(node).transpose()?.flatten();
+    let (mut parts, mut left) = (BTreeMap::new(), all.bytes());
+    for (number, cell) in cells(domain).enumerate() {
+        let id = cell.attribute("id").map_or_else(|| number.to_string(), Cow::into_owned);
+        let own = tune.into_iter().flat_map(|tune| tune.children_named("memnode"));
+        let own = own.filter(|memnode| memnode.attribute("cellid").as_deref() == Some(&id)).map(node).next().transpose()?;
+        let size = cell_size(cell).ok_or("the size of one of its NUMA cells cannot be read")?.bytes().min(left);
+        let part: &mut Size = parts.entry(own.unwrap_or(common)).or_default();
+        *part = Size::from_bytes(part.bytes() + size);
+        left -= size;
+    }
+    if left > 0 {
+        // Memory devices, or all of it where there are no cells.
+        let part = parts.entry(common).or_default();
+        *part = Size::from_bytes(part.bytes() + left);
+    }
+    Ok(parts)
 }
 
 pub fn cells(domain: Element<'_>) -> impl Iterator<Item = Element<'_>> {

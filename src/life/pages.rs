@@ -49,7 +49,9 @@ pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &
         // The kernel counts reserved pages only for all nodes together, and all of them may come from this node. So no more
         // pages are free on this node than on all nodes together.
         Some(_) => {
-            let of_all = Others::of(&taken_by_others, &format!("{all}/nr_hugepages"), &pool);
+            // Those that this domain takes from other nodes are not touched yet either.
+            let taken_by_all: Vec<Taken> = taken_by_others.iter().cloned().chain(ledger.all()?).collect();
+            let of_all = Others::of(&taken_by_all, &format!("{all}/nr_hugepages"), &pool);
             let left = number(root, &format!("{all}/free_hugepages"))?.unwrap_or(free);
             free.saturating_sub(others.promised).min(left.saturating_sub(reserved).saturating_sub(of_all.promised))
         }

@@ -19,8 +19,8 @@ use crate::target::files::{LostAttributes, State};
 pub struct Share {
     /// The domain's name.
     pub name: String,
-    /// Its memory in huge pages.
-    pub pages: Option<PagesWanted>,
+    /// Its memory in huge pages, by NUMA node.
+    pub pages: Vec<PagesWanted>,
     /// The CPUs that its virtual ones are pinned to.
     pub cpus: CpuSet,
     /// Whether the host's interrupts are moved off these.
@@ -84,9 +84,7 @@ pub fn before_start(share: &Share, caller: Caller, root: &Root, target: &Target,
         {
             bail!("{held}");
         }
-        if caller == Caller::Hook
-            && let Some(wanted) = &share.pages
-        {
+        for wanted in share.pages.iter().filter(|_| caller == Caller::Hook) {
             pages::take(wanted, &ledger, root, target)?;
         }
         if share.handover {
@@ -124,7 +122,7 @@ fn is_freed(share: &Share, ledger: &Ledger, root: &Root) -> Result<bool> {
 /// If what is taken cannot be recorded.
 pub fn started(share: &Share, root: &Root, target: &Target) -> Result<()> {
     let ledger = Ledger::of(target, &share.name);
-    if share.pages.is_some() {
+    if !share.pages.is_empty() {
         let _turn = taken::turn(target)?;
         ledger.settle()?;
     }

@@ -17,6 +17,8 @@ pub struct Subject<'a> {
     pub online: CpuSet,
     /// The NUMA node of each host CPU, where the host has several nodes.
     pub nodes: BTreeMap<u32, u32>,
+    /// How many NUMA nodes the guest sees.
+    pub cells: usize,
     /// Whether the host has cores enough to pin it.
     pub can_be_pinned: bool,
     /// Whether vgapt's hook moves the host's interrupts off these; `None` where vgapt does not manage the domain, or that is unknown.

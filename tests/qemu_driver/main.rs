@@ -16,7 +16,9 @@ mod libvirt;
 mod life_cycle;
 #[path = "../support/lines.rs"]
 mod lines;
+mod nodes;
 mod profiles;
+mod queues;
 mod record;
 #[path = "../support/small_scripts.rs"]
 mod small_scripts;

@@ -97,6 +97,8 @@ pub(crate) fn promised(os: &str, &Told { is_intel, is_pinned }: &Told, argv: &[S
     // What is pinned for a device is allocated before, by several threads.
     let backend = argv.iter().find(|option| option.contains("memory-backend-")).map(String::as_str).unwrap_or_default();
     assert_eq!(backend.contains("\"prealloc\":true"), any("\"driver\":\"vfio-pci\""), "{os}: {backend}");
+    // Nothing is polled for a display that is not there.
+    assert!(!any("usb-tablet") && !any("virtio-tablet"), "{os}: {argv:#?}");
     // Windows 7 has no driver for USB 3.
     assert_eq!((any("ich9-usb-ehci1"), any("qemu-xhci")), (os == "win7", os != "win7"), "{os}: {argv:#?}");
     // A TPM, and Secure Boot with the pair that belongs together.

@@ -44,9 +44,11 @@ pub(crate) fn source(command: &str, argument: &str) -> Option<Source> {
         (_, "cdrom" | "virtio_iso") => Source::Files(Paths::Discs),
         (_, "disk" | "rom" | "loader" | "nvram_template" | "emulator") => Source::Files(Paths::Any),
         (_, "share" | "share_smb") => Source::Files(Paths::Folders),
-        (_, "memory" | "hugepages" | "size" | "disk_size" | "isolate" | "timeout" | "title" | "description" | "running" | "seconds") => {
-            Source::Free
-        }
+        (
+            _,
+            "memory" | "hugepages" | "size" | "disk_size" | "isolate" | "timeout" | "title" | "description" | "running" | "seconds"
+            | "io_threads" | "network_queues",
+        ) => Source::Free,
         _ => return None,
     })
 }

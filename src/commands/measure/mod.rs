@@ -305,6 +305,7 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         pins: domain_xml::pins(domain).map(|(vcpus, _)| vcpus.into_iter().collect()),
         online: host.topology.online.clone(),
         nodes: if has_several { nodes } else { BTreeMap::new() },
+        cells: domain_xml::cells(domain).count().max(1),
         can_be_pinned: vcpus.is_some_and(|vcpus| topology::pin(&host.topology, &demand(vcpus)).is_ok()),
         moves_interrupts: None,
         fixed: Vec::new(),

@@ -50,10 +50,11 @@ pub(in crate::commands) fn ended(name: &str, end: End, root: &Root, target: &Tar
 
 /// Uses the name that libvirt has for it, so that the stop finds it again: the XML may have spaces around the name.
 pub(in crate::commands) fn share(name: &str, needs: &HostResources, host: &Host, root: &Root) -> Result<Share> {
-    let pages = needs.pages.map(|Pages { memory, page, node }| {
+    let mut pages = Vec::new();
+    if let Some(Pages { page, nodes, .. }) = &needs.pages {
         let page = page.or(host.memory.default_hugepage).context("the size of the host's huge pages cannot be read from /proc/meminfo")?;
-        Ok::<_, anyhow::Error>(PagesWanted { memory, page, node, total: host.memory.total })
-    });
+        pages.extend(nodes.iter().map(|(node, memory)| PagesWanted { memory: *memory, page, node: *node, total: host.memory.total }));
+    }
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
     let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
     let handover = needs.handover && host.devices(&functions).any(|device| device.class.is_display() && !device.on_vfio());
@@ -65,7 +66,7 @@ pub(in crate::commands) fn share(name: &str, needs: &HostResources, host: &Host,
     });
     Ok(Share {
         name: name.to_owned(),
-        pages: pages.transpose()?,
+        pages,
         cpus: needs.cpus.clone(),
         moves_interrupts: needs.moves_interrupts,
         functions: functions.collect(),

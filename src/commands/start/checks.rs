@@ -194,7 +194,7 @@ impl<'a> Facts<'a> {
 /// What libvirt's hook does for the domain, where there is one.
 fn hook(needs: Option<&HostResources>, is_installed: bool) -> Option<String> {
     let needs = needs?;
-    let pages = needs.pages.map(|pages| format!("{} in huge pages", pages.memory));
+    let pages = needs.pages.as_ref().map(|pages| format!("{} in huge pages", pages.memory));
     let cpus = (!needs.cpus.0.is_empty()).then(|| format!("CPUs {} isolated", needs.cpus));
     let display = needs.handover.then(|| "the display manager stops until the domain ends".to_owned());
     let all: Vec<String> = [pages, cpus, display].into_iter().flatten().collect();

@@ -65,6 +65,7 @@ fn policy(part: Part) -> Kept {
         Part::Memory => Kept::Until("memory"),
         Part::Cpus => Kept::Until("cpus"),
         Part::Emulator => Kept::Until("emulator"),
+        Part::IoThreads => Kept::Until("io-threads"),
         Part::Title => Kept::Until("title"),
         Part::Description => Kept::Until("description"),
         Part::Firmware => Kept::Until("loader"),
@@ -74,7 +75,9 @@ fn policy(part: Part) -> Kept {
         Part::Hypervisor => {
             Kept::Whole("whether the guest sees KVM was changed by hand and stays as it is; use --hide-kvm yes or no to change it")
         }
-        Part::Numa => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: NUMA node of the memory"),
+        Part::Numa => Kept::Whole(
+            "these settings were changed by hand, so vgapt leaves them as they are: NUMA nodes of the memory, and the guest's own",
+        ),
         Part::Processor => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: processor features"),
         Part::Guest => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: features for the guest system"),
         Part::Pages => Kept::Whole("these settings were changed by hand, so vgapt leaves them as they are: huge page size"),

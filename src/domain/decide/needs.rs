@@ -75,7 +75,13 @@ mod tests {
         let read = |text: &str| needs(&Document::parse(text).unwrap());
         let found = read(text).known().unwrap();
         assert_eq!(found.cpus.to_string(), "2,6-7");
-        assert_eq!(found.pages, Some(Pages { memory: Size::from_mib(512), page: Some(Size::from_mib(2)), node: Some(1) }));
+        let nodes = [(Some(1), Size::from_mib(512))].into();
+        assert_eq!(found.pages, Some(Pages { memory: Size::from_mib(512), page: Some(Size::from_mib(2)), nodes }));
+        let cells = "<cpu><numa><cell id='0' memory='384' unit='MiB'/><cell id='1' memory='128' unit='MiB'/></numa></cpu>";
+        let memnodes = "<memory mode='strict' nodeset='1-2'/><memnode cellid='1' nodeset='2'/>";
+        let of_cells = text.replace("<memory mode='strict' nodeset='1'/>", memnodes).replace("<cputune>", &format!("{cells}<cputune>"));
+        let nodes = read(&of_cells).known().unwrap().pages.unwrap().nodes;
+        assert_eq!(nodes, [(None, Size::from_mib(384)), (Some(2), Size::from_mib(128))].into());
         let cpus = |record: &str| read(&text.replace("{}", record)).known().unwrap().cpus.to_string();
         assert_eq!(
             cpus("{&quot;wrote&quot;:{&quot;guest-cpus&quot;:&quot;2-3,6-7&quot;}}"),

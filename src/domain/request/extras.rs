@@ -3,6 +3,7 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +69,18 @@ pub struct Extras {
     #[arg(long, help_heading = heading::DISKS, hide_short_help = true, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_format: Option<DiskFormat>,
+    /// What becomes of the blocks that the guest discards [default: unmap]
+    #[arg(long, help_heading = heading::DISKS, hide_short_help = true, value_name = "MODE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_discard: Option<DiskDiscard>,
+    /// Whether the guest's writes of nothing but zeroes are made discards, which costs a look at each write [default: no]
+    #[arg(long, help_heading = heading::DISKS, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detect_zeroes: Option<bool>,
+    /// Queues of the network card, each with a thread of the kernel: for many connections at once; not for user and passt [default: 1]
+    #[arg(long, hide_short_help = true, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_queues: Option<u32>,
 }
 
 impl Extras {
@@ -186,6 +199,19 @@ pub enum DiskCache {
     Unsafe,
 }
 
+/// What becomes of the blocks that a guest discards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskDiscard {
+    /// The host may use them for other files.
+    #[default]
+    Unmap,
+    /// As unmap, but they keep their place in a qcow2 image, which is then not fragmented by discards (libvirt 9.5 and QEMU 8.1, or later).
+    KeepReserved,
+    /// Nothing: the image does not shrink.
+    Ignore,
+}
+
 /// The format of a disk; libvirt's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -242,6 +268,13 @@ impl Sound {
             Self::PipeWire => "pipewire",
             Self::PulseAudio => "pulseaudio",
         }
+    }
+}
+
+impl DiskDiscard {
+    /// Whether the host learns of them.
+    pub const fn is_passed_on(self) -> bool {
+        !matches!(self, Self::Ignore)
     }
 }
 

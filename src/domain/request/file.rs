@@ -93,10 +93,11 @@ mod tests {
     #[test]
     fn every_key_that_is_written_is_known() {
         let text = "gpu = \"01:00.0\"\ngpu-audio = \"01:00.1\"\nhandover = true\npci = \"03:00.0\"\nusb = \"1:2\"\nkeyboard = \"1:2\"\n\
-            mouse = \"1:2\"\nmemory = \"8G\"\ncpus = 4\npin = true\ncore-kind = \"any\"\nhide-kvm = false\nmove-interrupts = false\nhugepage-size = \"1G\"\nhugepages = true\n\
+            mouse = \"1:2\"\nmemory = \"8G\"\ncpus = 4\npin = true\ncore-kind = \"any\"\nhide-kvm = false\nmove-interrupts = false\nguest-numa = false\nio-threads = 2\nhugepage-size = \"1G\"\nhugepages = true\n\
             disk = \"/a\"\ncdrom = \"/a\"\nvirtio-iso = \"/a\"\nloader = \"/a\"\nnvram-template = \"/a\"\nemulator = \"/a\"\n\
             os = \"win11\"\ntitle = \"a\"\ndescription = \"a\"\nautostart = true\nrom = \"/a\"\nmdev = \"a\"\nevdev = \"/a\"\nevdev-toggle = \"alt-alt\"\n\
-            looking-glass = \"1920x1080\"\ndisplay = \"spice\"\niommufd = \"auto\"\nnetwork = \"user\"\nshare = \"/a\"\nshare-smb = \"/a\"\nsound = \"pipewire\"\ndisk-cache = \"none\"\n";
+            looking-glass = \"1920x1080\"\ndisplay = \"spice\"\niommufd = \"auto\"\nnetwork = \"user\"\nshare = \"/a\"\nshare-smb = \"/a\"\nsound = \"pipewire\"\ndisk-cache = \"none\"\ndisk-discard = \"ignore\"\n\
+            detect-zeroes = true\nnetwork-queues = 2\n";
         let request = Request::from_toml(text).unwrap();
         let written = serde_json::to_value(&request).unwrap();
         let keys: Vec<&String> = written.as_object().unwrap().keys().collect();

@@ -27,6 +27,13 @@ pub enum Network {
 /// The network that libvirt's packages define.
 const DEFAULT_NETWORK: &str = "default";
 
+impl Network {
+    /// Whether its card may have several queues: one that is connected through the kernel (tap, macvtap).
+    pub(in crate::domain) fn has_queues(&self) -> bool {
+        matches!(self, Self::Nat(_) | Self::Bridge(_) | Self::Macvtap(_))
+    }
+}
+
 impl FromStr for Network {
     type Err = String;
 

@@ -72,6 +72,9 @@ impl Extras {
             share_smb: list(&self.share_smb, &given.share_smb, no_share),
             sound: option(self.sound.as_ref(), given.sound.as_ref(), no_sound),
             disk_cache: given.disk_cache.or(self.disk_cache),
+            disk_discard: given.disk_discard.or(self.disk_discard),
+            detect_zeroes: given.detect_zeroes.or(self.detect_zeroes),
+            network_queues: given.network_queues.or(self.network_queues),
             // The format applies only to the disks that were given with it.
             disk_format: given.disk_format.or(self.disk_format.filter(|_| !disks_differ)),
         }

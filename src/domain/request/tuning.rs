@@ -41,6 +41,16 @@ pub struct Tuning {
     #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub move_interrupts: Option<bool>,
+    /// Whether a pinned guest whose processors or memory are on several NUMA nodes of the host sees them as NUMA nodes of its own
+    /// [default: yes]
+    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest_numa: Option<bool>,
+    /// Threads for the disks' queues, of which the guest has one for each processor: more than one for disks that many programs
+    /// use at once (libvirt 11.2 and QEMU 10.0, or later) [default: 1]
+    #[arg(long, help_heading = heading::DISKS, hide_short_help = true, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_threads: Option<u32>,
 }
 
 /// A kind of cores of a hybrid processor.
@@ -74,6 +84,8 @@ impl Tuning {
             hugepage_size: given.hugepage_size.or(self.hugepage_size),
             hide_kvm: given.hide_kvm.or(self.hide_kvm),
             move_interrupts: given.move_interrupts.or(self.move_interrupts),
+            guest_numa: given.guest_numa.or(self.guest_numa),
+            io_threads: given.io_threads.or(self.io_threads),
         }
     }
 

@@ -66,6 +66,20 @@ pub(crate) fn hide_kvm(draft: &mut Draft, is_hidden: bool) {
     draft.apply(Edit::put(Part::Hypervisor, "features/kvm/hidden").with("state", if is_hidden { "on" } else { "off" }));
 }
 
+/// The number of threads that serve the first controller of SCSI disks: QEMU distributes its queues among several.
+pub(crate) fn io_threads(draft: &mut Draft, number: u32) {
+    draft.apply(Edit::put(Part::IoThreads, "iothreads").text(number));
+    let driver = "devices/controller[model=virtio-scsi]/driver";
+    if find(draft.root(), "devices/controller[model=virtio-scsi]").is_none() {
+        return;
+    }
+    draft.apply(removed(Part::IoThreads, &format!("{driver}/iothreads")).policy(Policy::Helper));
+    draft.apply(helper(Part::IoThreads, driver).with_or_without("iothread", (number == 1).then_some(1)));
+    for thread in (1..=number).filter(|_| number > 1) {
+        draft.apply(helper(Part::IoThreads, &format!("{driver}/iothreads/iothread[id={thread}]")));
+    }
+}
+
 /// Sets the title or the description, or removes it.
 pub(crate) fn words(draft: &mut Draft, part: Part, name: &str, text: Option<&str>) {
     draft.apply(text.map_or_else(|| removed(part, name), |text| Edit::put(part, name).text(text)));

@@ -5,12 +5,12 @@ use super::apply::Draft;
 use super::kvmfr;
 use crate::domain::alias;
 use crate::domain::base::Base;
-use crate::domain::edit::{Edit, Part};
+use crate::domain::edit::{Change, Edit, Part};
 use crate::domain::request::Request;
 use crate::domain::request::extras::{Extras, Toggle};
 use crate::domain::request::files::folder;
 use crate::domain::request::network::Network;
-use crate::domain_xml::{Interface, devices_with_alias};
+use crate::domain_xml::{Interface, device_with_alias, devices_with_alias};
 use crate::model::Host;
 use crate::xml::Fragment;
 
@@ -22,11 +22,15 @@ pub(crate) fn devices(draft: &mut Draft, base: &Base, wanted: &Request, host: &H
     let kvmfr = kvmfr::decided(draft, base, wanted, host);
     let before = kinds(&base.last.as_ref().map(|last| last.request.extras.clone()).unwrap_or_default());
     let now = kinds(&wanted.extras).into_iter().zip(before).filter(|(now, before)| now != before).map(|(now, _)| now);
-    let network = wanted.extras.network.as_ref().filter(|_| base.differs(|request| request.extras.network.clone()));
+    let differs = base.differs(|request| (request.extras.network.clone(), request.extras.network_queues));
+    let network = wanted.extras.network.as_ref().filter(|_| differs);
     for (prefix, devices) in now.chain(network.map(network_card)) {
         if prefix != alias::SHMEM || kvmfr.is_none() {
             set(draft, prefix, &devices);
         }
+    }
+    if let Some(network) = network.filter(|network| network.has_queues()) {
+        set_queues(draft, &name(alias::NETWORK, &network.to_string()), wanted.extras.network_queues);
     }
     if kvmfr.is_some() {
         set(draft, alias::SHMEM, &[]);
@@ -46,9 +50,28 @@ fn set(draft: &mut Draft, prefix: &'static str, devices: &[Fragment]) {
     }
 }
 
+/// libvirt gives a network card that is connected through the kernel to its vhost by itself, where there is one.
+fn set_queues(draft: &mut Draft, card: &str, queues: Option<u32>) {
+    let queues = queues.filter(|queues| *queues > 1);
+    let put = Edit::device(Part::Devices, card, "driver");
+    let now = device_with_alias(draft.root(), card).and_then(|card| card.child("driver"));
+    let has_more = now.is_some_and(|driver| driver.children().next().is_some() || driver.attribute_names().any(|name| name != "queues"));
+    let edit = match (queues, now) {
+        (None, None) => return,
+        // libvirt drops an empty one.
+        (None, Some(_)) if !has_more => Edit { change: Change::Remove, ..put },
+        (queues, _) => put.with_or_without("queues", queues),
+    };
+    draft.apply(edit);
+}
+
 fn named(prefix: &str, rest: &str) -> Fragment {
+    alias::element(&name(prefix, rest))
+}
+
+fn name(prefix: &str, rest: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
-    alias::element(&format!("{prefix}{}", rest.chars().map(plain).collect::<String>()))
+    format!("{prefix}{}", rest.chars().map(plain).collect::<String>())
 }
 
 /// The devices of a request, kind by kind.

@@ -9,7 +9,7 @@ use crate::domain::base::Base;
 use crate::domain::decide::kept::present;
 use crate::domain::edit::{Edit, Part};
 use crate::domain::request::Request;
-use crate::domain::request::extras::DiskCache;
+use crate::domain::request::extras::{DiskCache, DiskDiscard};
 use crate::domain::spec::{Cdrom, Disk};
 use crate::domain_xml::{self, device_with_alias, devices, devices_named, disks, number};
 use crate::model::{Files, format_by_name};
@@ -25,14 +25,29 @@ const MOST: u32 = 100_000;
 /// Upper bound for the search; more controllers than any domain has.
 const CONTROLLERS: u32 = 64;
 
-/// The disks to write: those of the request if it changes the disks; if it changes only their format, those that
+/// Which options of the disks a request changes; these are written over what the domain says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Changed {
+    cache: bool,
+    discard: bool,
+}
+
+impl Changed {
+    pub(crate) fn of(base: &Base) -> Self {
+        let discard = |request: &Request| (request.extras.disk_discard, request.extras.detect_zeroes);
+        Self { cache: base.differs(|request| request.extras.disk_cache), discard: base.differs(discard) }
+    }
+}
+
+/// The disks to write: those of the request if it changes the disks; if it changes only their options, those that
 /// the domain has now.
 pub(crate) fn wanted(base: &Base, wanted: &Request, files: &Files) -> Option<Vec<Disk>> {
     if base.differs(|request| request.disk.clone()) {
         return Some(wanted.disk.iter().map(|path| disk(path, base, wanted, files)).collect());
     }
     let format_differs = wanted.extras.disk_format.is_some() && base.differs(|request| request.extras.disk_format);
-    let now = format_differs.then(|| present(&base.domain, wanted).0.disk)?;
+    let Changed { cache, discard } = Changed::of(base);
+    let now = (format_differs || cache || discard).then(|| present(&base.domain, wanted).0.disk)?;
     // A disk that was removed manually, or has another kind of source now, is not added again as a side effect.
     (now.len() == wanted.disk.len()).then(|| now.iter().map(|path| disk(path, base, wanted, files)).collect())
 }
@@ -56,7 +71,14 @@ fn disk(path: &str, base: &Base, wanted: &Request, files: &Files) -> Disk {
     // The default for a device is none; the default for a file is the guide's.
     let usual = if is_device { DiskCache::None } else { DiskCache::Writeback };
     let cache = wanted.extras.disk_cache.unwrap_or(usual);
-    Disk { path: path.to_owned(), cache, is_stated: stated.is_some(), format: stated.unwrap_or_else(|| concluded.to_owned()) }
+    Disk {
+        path: path.to_owned(),
+        cache,
+        is_stated: stated.is_some(),
+        format: stated.unwrap_or_else(|| concluded.to_owned()),
+        discard: wanted.extras.disk_discard.unwrap_or_default(),
+        detect_zeroes: wanted.extras.detect_zeroes.unwrap_or_default(),
+    }
 }
 
 /// The format that a domain states of the disk at a path; `None` where it has no such disk.
@@ -65,8 +87,9 @@ fn stated_format(domain: &Document, path: &str) -> Option<String> {
     disks.find(|disk| disk.path() == Some(path))?.format
 }
 
-/// Sets vgapt's disks to exactly these, in this order. Of a disk that exists, only path and format are written.
-pub(crate) fn set(draft: &mut Draft, disks: &[Disk]) {
+/// Sets vgapt's disks to exactly these, in this order. Of a disk that exists, only path and format are written, and the options
+/// that the request changes.
+pub(crate) fn set(draft: &mut Draft, disks: &[Disk], changed: Changed) {
     draft.retain(Part::Disks, alias::DISK, |_, rest| rest.parse::<usize>().is_ok_and(|index| index < disks.len()));
     for (index, disk) in disks.iter().enumerate() {
         let name = format!("{}{index}", alias::DISK);
@@ -79,7 +102,12 @@ pub(crate) fn set(draft: &mut Draft, disks: &[Disk]) {
         let (kind, attribute) = kind(disk);
         let other = if disk.is_block() { "file" } else { "dev" };
         draft.apply(put("").with("type", kind));
-        draft.apply(put("driver").with("type", &disk.format));
+        let options = driver(disk).into_iter().filter(|(name, _)| match *name {
+            "type" => true,
+            "cache" | "io" => changed.cache,
+            _ => changed.discard,
+        });
+        draft.apply(options.fold(put("driver"), |edit, (name, value)| edit.with_or_without(name, value)));
         draft.apply(put("source").with_or_without(other, None::<&str>).with(attribute, &disk.path));
     }
 }
@@ -89,21 +117,31 @@ fn kind(disk: &Disk) -> (&'static str, &'static str) {
     if disk.is_block() { ("block", "dev") } else { ("file", "file") }
 }
 
-/// Discards of the guest are passed on to the host. A disk that bypasses the page cache uses native AIO, which
-/// works with whole blocks only, hence with raw disks.
-fn driver(disk: &Disk) -> Fragment {
-    let driver = Fragment::new("driver").with("name", "qemu").with("type", &disk.format).with("cache", disk.cache.word());
+/// The attributes of its `<driver>`. A disk that bypasses the page cache uses native AIO, which works with whole blocks only,
+/// hence with raw disks.
+fn driver(disk: &Disk) -> [(&'static str, Option<&str>); 6] {
     let is_direct = matches!(disk.cache, DiskCache::None | DiskCache::Directsync);
-    let driver = if is_direct && disk.format == "raw" { driver.with("io", "native") } else { driver };
-    driver.with("discard", "unmap")
+    let is_passed_on = disk.discard.is_passed_on();
+    // libvirt refuses it for other formats (virDomainDiskDefValidate).
+    let keeps = disk.discard == DiskDiscard::KeepReserved && disk.format == "qcow2";
+    [
+        ("type", Some(&disk.format)),
+        ("cache", Some(disk.cache.word())),
+        ("io", (is_direct && disk.format == "raw").then_some("native")),
+        ("discard", Some(if is_passed_on { "unmap" } else { "ignore" })),
+        ("detect_zeroes", disk.detect_zeroes.then_some(if is_passed_on { "unmap" } else { "on" })),
+        ("discard_no_unref", keeps.then_some("on")),
+    ]
 }
 
 fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
     let (kind, attribute) = kind(disk);
+    let options = driver(disk).into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let driver = options.fold(Fragment::new("driver").with("name", "qemu"), |driver, (name, value)| driver.with(name, value));
     Fragment::new("disk")
         .with("type", kind)
         .with("device", "disk")
-        .child(driver(disk))
+        .child(driver)
         .child(Fragment::new("source").with(attribute, &disk.path))
         .child(Fragment::new("target").with("dev", target).with("bus", "scsi"))
         .child(alias::element(name))

@@ -1,5 +1,7 @@
 //! The guest's memory, and the links of its devices.
 
+use std::collections::BTreeSet;
+
 use super::seen::{Seen, listed};
 use crate::measure::differences::rounded;
 use crate::measure::measured::Judgement;
@@ -7,6 +9,9 @@ use crate::model::{Link, Reading, Size};
 
 /// Percent of the memory that has to be in huge pages, or on the node.
 const MOST: f64 = 90.0;
+
+/// What memory on two nodes costs a guest that takes both for one: half of what all of it on another node would.
+const FAR: f64 = 7.5;
 
 #[expect(clippy::cast_precision_loss, reason = "a share in percent")]
 fn share(part: u64, all: u64) -> f64 {
@@ -47,8 +52,18 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
     let all: u64 = memory.nodes.values().map(|size| size.bytes()).sum();
     let near: u64 = memory.nodes.iter().filter(|(node, _)| nodes.contains(node)).map(|(_, size)| size.bytes()).sum();
     let near = share(near, all);
-    let judgement = Judgement::good("node", "NUMA node", format!("{near} % of the memory is on the node of the virtual CPUs"));
-    Some(if near >= MOST { judgement } else { judgement.costs((100.0 - near) * 0.15, seen.pin()) })
+    let many = nodes.iter().collect::<BTreeSet<_>>().len();
+    let good = |text: String| Judgement::good("node", "NUMA node", text);
+    let of_nodes = if many > 1 { format!("{many} nodes") } else { "node".to_owned() };
+    let text = format!("{near} % of the memory is on the {of_nodes} of the virtual CPUs");
+    Some(match seen.subject.cells {
+        // It knows what is far, and uses it last.
+        2.. if near < MOST => good(format!("{text}, and the guest sees the rest as NUMA nodes of its own")),
+        cells if many > cells && near >= MOST => good(format!("{text}, and the guest does not see them: half of what it reads may be far"))
+            .costs(FAR, seen.restarted(&format!("vgapt define {} --guest-numa yes", seen.name()))),
+        _ if near >= MOST => good(text),
+        _ => good(text).costs((100.0 - near) * 0.15, seen.pin()),
+    })
 }
 
 pub(super) fn link(link: &Link) -> Judgement {

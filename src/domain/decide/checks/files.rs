@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::domain::base::Base;
 use crate::domain::request::Request;
-use crate::domain::request::extras::DiskCache;
+use crate::domain::request::extras::{DiskCache, DiskDiscard};
 use crate::domain::spec::Disk;
 use crate::domain_xml::{self, drives};
 use crate::model::{FileFacts, Files, Finding, Firmware, Size, format_by_name, shell_word};
@@ -71,7 +71,14 @@ fn brought(domain: &Document, files: &Files) -> Vec<Disk> {
         // The guest cannot write to a CD, so that its format can be trusted.
         let is_stated = disk.format.is_some() || disk.is_cdrom();
         // If no format is stated, libvirt uses raw.
-        Some(Disk { path, cache: DiskCache::Writeback, is_stated, format: disk.format.unwrap_or_else(|| "raw".to_owned()) })
+        Some(Disk {
+            path,
+            cache: DiskCache::Writeback,
+            discard: DiskDiscard::Unmap,
+            detect_zeroes: false,
+            is_stated,
+            format: disk.format.unwrap_or_else(|| "raw".to_owned()),
+        })
     });
     let images = drives(domain).images.into_iter().filter(|drive| drive.file.starts_with('/'));
     let by_options = images.map(|drive| {
@@ -79,7 +86,7 @@ fn brought(domain: &Document, files: &Files) -> Vec<Disk> {
         let content = || files.of(&drive.file).and_then(|facts| facts.format.clone()).unwrap_or_else(|| "raw".to_owned());
         let is_stated = drive.format.is_some() || drive.read_only;
         let format = drive.format.clone().unwrap_or_else(content);
-        Disk { path: drive.file, cache: DiskCache::Writeback, is_stated, format }
+        Disk { path: drive.file, cache: DiskCache::Writeback, discard: DiskDiscard::Unmap, detect_zeroes: false, is_stated, format }
     });
     by_elements.chain(by_options).collect()
 }

@@ -27,6 +27,7 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(words(base, wanted));
     findings.extend(virtualization_off(base, host));
     findings.extend(networks(base, wanted, files));
+    findings.extend(queues(base, wanted));
     findings.extend(of_cards(base, wanted, host));
     let written = written_files(spec);
     findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
@@ -193,6 +194,18 @@ fn idle_handover(base: &Base, wanted: &Request, host: &Host) -> Option<Finding> 
             ),
         )
     })
+}
+
+/// Only a card that is connected through the kernel has several queues; with `user` QEMU does not start.
+fn queues(base: &Base, wanted: &Request) -> Option<Finding> {
+    let Extras { network, network_queues, .. } = &wanted.extras;
+    let queues = network_queues.filter(|queues| *queues > 1)?;
+    let differs = base.differs(|request| (request.extras.network.clone(), request.extras.network_queues));
+    if !differs || network.as_ref().is_some_and(Network::has_queues) {
+        return None;
+    }
+    let message = format!("{queues} queues need a network card that is connected through the kernel: nat, bridge or macvtap");
+    Some(Finding::blocked("network-queues", message, "use --network nat; or --network-queues 1"))
 }
 
 /// The network that is requested, and libvirt's networks in the user's template.

@@ -1,6 +1,7 @@
 //! Decides all groups of settings in turn, and merges each three ways: what was written last, what the domain has now, and
 //! what is to be written.
 
+use super::cells::Placement;
 use super::pinning::Placed;
 use super::question::TuningInput;
 use super::{guest, iommufd, memory, pinning, processor, sharing};
@@ -33,14 +34,14 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
         return Tuned { edits, ..Tuned::default() };
     }
     let Placed { processors, pinning, is_decided, edits: pins, mut findings } = pinning::decide(question);
-    let nodes = is_decided.then(|| pinning.as_ref().map(|pinning| pinning.nodes.clone()).unwrap_or_default());
-    let numa = memory::numa(question, nodes);
+    let placement = is_decided.then(|| pinning.as_ref().and_then(|pinning| Placement::of_pinning(&question.host.topology, pinning)));
+    let numa = memory::numa(question, placement.map(Option::unwrap_or_default));
     let is_pinned = pinning.is_some();
     let cards = processor::settings(question, is_decided, is_pinned, processors);
     let is_requested = question.wanted.tuning.pin && base.differs(|request| request.tuning.pin);
     let pins = pins.and_then(|pins| if is_requested { Some(replaced(base, pins)) } else { change(base, Part::Pinning, pins) });
     let pinning = pinning.filter(|_| pins.is_some());
-    let (numa, too_small) = numa.map_or((None, None), |(edits, finding)| (Some(edits), finding));
+    let (numa, of_nodes) = numa.map_or((None, Vec::new()), |nodes| (Some(nodes.edits), nodes.findings));
     let groups = [
         (Part::Numa, numa),
         (Part::Guest, guest::settings(question, is_pinned)),
@@ -53,7 +54,7 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
     ];
     let others = groups.into_iter().filter_map(|(group, edits)| change(base, group, edits?)).flatten();
     let edits = pins.into_iter().flatten().chain(others).collect();
-    findings.extend(too_small);
+    findings.extend(of_nodes);
     findings.extend(sharing::too_old(question));
     findings.extend(guest::missing(question));
     findings.extend(iommufd::findings(question));

@@ -3,16 +3,31 @@
 
 use std::collections::BTreeSet;
 
+use super::cells::{self, Placement};
 use super::question::TuningInput;
+use crate::domain::base::Base;
 use crate::domain::edit::{Edit, Part};
-use crate::domain_xml::{memory, pins};
+use crate::domain::request::Request;
+use crate::domain_xml::{cells as cells_of, memory, page_size, pins};
 use crate::model::{CpuSet, Finding, Size};
 
 /// Pages of this size save one more level of page table walks; used if they are available.
 const LARGE: Size = Size::from_mib(1024);
 
-/// Decided if the request changes the huge pages or the memory, and once for a new domain from vgapt's template.
+/// The huge pages of x86 that the kernel also forms by itself.
+const SMALL: Size = Size::from_mib(2);
+
+/// Written where it is decided.
 pub(super) fn pages(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
+    // In KiB, as libvirt writes it.
+    let put = |page: Size| Edit::put(Part::Pages, "memoryBacking/hugepages/page").with("size", page.kib()).with("unit", "KiB");
+    Some(size_of_pages(question)?.map(put).into_iter().collect())
+}
+
+/// The size to write, if any. Decided if the request changes the huge pages or the memory, and once for a new domain from
+/// vgapt's template.
+#[expect(clippy::option_option, reason = "the outer one: not decided; the inner one: the host's default, which is not written")]
+fn size_of_pages(question: &TuningInput<'_>) -> Option<Option<Size>> {
     let TuningInput { base, wanted, host, .. } = question;
     let is_requested = base.differs(|request| (request.hugepages, request.tuning.hugepage_size, request.memory));
     let is_new = question.is_ours() && wanted.hugepages;
@@ -26,10 +41,7 @@ pub(super) fn pages(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
     let mounted = host.memory.hugetlbfs.iter().any(|(_, page)| *page == Some(LARGE));
     let free = pool.is_some_and(|pool| pool.free >= memory.bytes() / LARGE.bytes());
     let page = wanted.tuning.hugepage_size.or_else(|| Some(LARGE).filter(|_| whole && mounted && free));
-    let page = page.filter(|page| wanted.hugepages && Some(*page) != host.memory.default_hugepage);
-    // In KiB, as libvirt writes it.
-    let put = |page: Size| Edit::put(Part::Pages, "memoryBacking/hugepages/page").with("size", page.kib()).with("unit", "KiB");
-    Some(page.map(put).into_iter().collect())
+    Some(page.filter(|page| wanted.hugepages && Some(*page) != host.memory.default_hugepage))
 }
 
 /// Memory of a domain with a passed device is all allocated at its start, because it is pinned; pinning clears one page after
@@ -48,39 +60,96 @@ pub(super) fn allocation(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
     Some(is_pinned_in_small_pages.then_some(immediate).into_iter().collect())
 }
 
-/// `strict`: if the nodes have too little free memory, the start fails, instead of a guest that is always slow. If the nodes are too small for the guest, the setting is omitted with a warning. Decided with the
-/// pinning, and again if the memory changes; `None` leaves it unchanged.
-pub(super) fn numa(question: &TuningInput<'_>, decided: Option<CpuSet>) -> Option<(Vec<Edit>, Option<Finding>)> {
+/// What is decided of the nodes.
+#[derive(Default)]
+pub(super) struct Nodes {
+    pub(super) edits: Vec<Edit>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// `strict`: if the nodes have too little free memory, the start fails, instead of a guest that is always slow. A guest on
+/// several nodes gets nodes of its own (cells). If the nodes are too small for the guest, the setting is omitted with a
+/// warning. Decided with the pinning, and again if the memory or its pages change; `None` leaves it unchanged.
+pub(super) fn numa(question: &TuningInput<'_>, decided: Option<Placement>) -> Option<Nodes> {
     let TuningInput { base, wanted, host, .. } = question;
-    let nodes = decided.or_else(|| pinned_nodes(question))?;
+    let placement = decided.or_else(|| placed_before(question))?;
+    let nodes = CpuSet(placement.nodes.iter().copied().collect());
     let there: BTreeSet<u32> = host.topology.cpus.iter().filter_map(|cpu| cpu.node).collect();
+    let asked_for_cells = wanted.tuning.guest_numa.filter(|_| base.differs(|request| request.tuning.guest_numa));
+    if there.len() < 2 || nodes.0.is_empty() {
+        let findings = (asked_for_cells == Some(true)).then(|| no_cells("its processors are pinned to no node of several"));
+        return Some(Nodes { findings: findings.into_iter().collect(), ..Nodes::default() });
+    }
+    let asked = wanted.memory.or_else(|| memory(base.domain.root()));
+    let (cells, why) = match asked {
+        _ if wanted.tuning.guest_numa == Some(false) => (None, None),
+        _ if has_cells_of_others(base) => (None, Some("it has cells that vgapt did not write")),
+        None => (None, Some("how much memory it has is unknown")),
+        Some(asked) => match cells::cells(&placement, asked, page_of_memory(question), host) {
+            Ok(cells) => (Some(cells), None),
+            Err(why) => (None, Some(why)),
+        },
+    };
+    let mut findings: Vec<Finding> = why.filter(|_| asked_for_cells == Some(true)).map(no_cells).into_iter().collect();
+    if nodes.0.len() > 1 {
+        let known = if cells.is_some() { ", which the guest sees as its own" } else { "" };
+        findings.push(Finding::warning(
+            "spans-nodes",
+            format!("{} vCPUs do not fit on one NUMA node: they are on the nodes {nodes}{known}", placement.nodes.len()),
+            "use fewer with --cpus: memory of another node is slower",
+        ));
+    }
+    if let Some(cells) = cells {
+        return Some(Nodes { edits: cells::edits(&cells), findings });
+    }
     // A node may have no memory of its own.
     let with_memory = |(node, size): &&(u32, Size)| nodes.0.contains(node) && *size > Size::default();
     let total: Vec<Size> = host.memory.nodes.iter().filter(with_memory).map(|(_, size)| *size).collect();
     let is_known_empty = total.is_empty() && !host.memory.nodes.is_empty();
-    if there.len() < 2 || nodes.0.is_empty() || nodes.0 == there || is_known_empty {
-        return Some((Vec::new(), None));
+    if nodes.0 == there || is_known_empty {
+        return Some(Nodes { findings, ..Nodes::default() });
     }
-    let asked = wanted.memory.or_else(|| memory(base.domain.root()));
     let total = (!total.is_empty()).then(|| Size::from_bytes(total.iter().map(|size| size.bytes()).sum()));
     if let (Some(asked), Some(total)) = (asked, total)
         && asked >= total
     {
         let message = format!("the domain needs {asked}, but NUMA node {nodes} of its CPUs has only {total} in total");
-        let remedy = "use less with --memory: memory of another node is slower";
-        return Some((Vec::new(), Some(Finding::warning("node-too-small", message, remedy))));
+        findings.push(Finding::warning("node-too-small", message, "use less with --memory: memory of another node is slower"));
+        return Some(Nodes { findings, ..Nodes::default() });
     }
-    Some((vec![Edit::put(Part::Numa, "numatune/memory").with("mode", "strict").with("nodeset", &nodes)], None))
+    Some(Nodes { edits: vec![Edit::put(Part::Numa, "numatune/memory").with("mode", "strict").with("nodeset", &nodes)], findings })
 }
 
-/// The nodes of the CPUs that vgapt pinned the guest to before, if only the memory changes.
-fn pinned_nodes(question: &TuningInput<'_>) -> Option<CpuSet> {
+fn no_cells(why: &str) -> Finding {
+    let message = format!("the guest gets no NUMA nodes of its own: {why}");
+    Finding::warning("no-guest-numa", message, "leave --guest-numa out: a guest that spans nodes gets them where it can")
+}
+
+fn has_cells_of_others(base: &Base) -> bool {
+    let has_ours = base.last.as_ref().is_some_and(|last| last.written.of(Part::Numa).any(|(path, _)| path.starts_with("cpu/numa")));
+    let root = base.domain.root();
+    !has_ours && (cells_of(root).next().is_some() || root.at("numatune/memnode").is_some())
+}
+
+/// The pages in which memory can be divided.
+fn page_of_memory(question: &TuningInput<'_>) -> Size {
+    let now = question.base.domain.root().at("memoryBacking/hugepages/page").and_then(page_size);
+    let page = size_of_pages(question).unwrap_or(now).or(question.host.memory.default_hugepage).filter(|_| question.wanted.hugepages);
+    page.unwrap_or(SMALL).max(SMALL)
+}
+
+/// Where vgapt pinned the guest's vCPUs before, if only the memory changes.
+fn placed_before(question: &TuningInput<'_>) -> Option<Placement> {
     let TuningInput { base, host, .. } = question;
     let is_ours = base.last.as_ref().is_some_and(|last| last.written.has(Part::Pinning));
-    if !is_ours || !base.differs(|request| request.memory) {
+    let tuning = |request: &Request| (request.tuning.guest_numa, request.tuning.hugepage_size);
+    if !is_ours || !base.differs(|request| (request.memory, request.hugepages, tuning(request))) {
         return None;
     }
-    let (pins, _) = pins(base.domain.root()).ok()?;
-    let node = |cpu: u32| host.topology.cpus.iter().find(|known| known.cpu == cpu)?.node;
-    Some(CpuSet(pins.iter().flat_map(|(_, cpus)| &cpus.0).filter_map(|cpu| node(*cpu)).collect()))
+    let root = base.domain.root();
+    let (pins, _) = pins(root).ok()?;
+    let cpus: Vec<Vec<u32>> = pins.iter().map(|(_, cpus)| cpus.0.iter().copied().collect()).collect();
+    let seen = |name: &str| root.at("cpu/topology")?.attribute(name)?.parse::<usize>().ok();
+    let per_cache = seen("cores").and_then(|cores| cores.checked_mul(seen("threads").unwrap_or(1)));
+    Placement::of(&host.topology, cpus.iter().map(Vec::as_slice), per_cache?)
 }

@@ -40,7 +40,7 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
     let count_differs = base.differs(|request| request.cpus);
     if !question.is_ours()
         && !count_differs
-        && !base.differs(|request| (request.tuning.pin, request.tuning.no_pin, request.tuning.core_kind))
+        && !base.differs(|request| (request.tuning.pin, request.tuning.no_pin, request.tuning.core_kind, request.tuning.io_threads))
     {
         return Placed::default();
     }
@@ -59,7 +59,9 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
         Ok(pinning) if is_wanted => {
             let processors = Processors { count: u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX), guest: pinning.guest };
             let findings = remarks(&pinning, &host.topology);
-            let edits = Some(edits(&pinning, &iothreads(root)));
+            let threads = wanted.tuning.io_threads.filter(|_| base.differs(|request| request.tuning.io_threads));
+            let threads = threads.map_or_else(|| iothreads(root), |number| (1..=number).collect());
+            let edits = Some(edits(&pinning, &threads));
             Placed { processors: Some(processors), pinning: Some(pinning), is_decided: true, edits, findings }
         }
         result => {
@@ -114,13 +116,7 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
             "use fewer with --cpus, or only one kind with --core-kind",
         ));
     }
-    if pinning.nodes.0.len() > 1 {
-        findings.push(Finding::warning(
-            "spans-nodes",
-            format!("{count} vCPUs do not fit on one NUMA node: they are on the nodes {}", pinning.nodes),
-            "use fewer with --cpus: memory of another node is slower",
-        ));
-    } else if pinning.caches > 1 {
+    if pinning.nodes.0.len() < 2 && pinning.caches > 1 {
         findings.push(Finding::warning(
             "spans-caches",
             format!("{count} vCPUs do not fit on one L3 cache: they are spread over {}", pinning.caches),

@@ -2,7 +2,7 @@
 
 use super::question::TuningInput;
 use crate::domain::edit::{Edit, Part};
-use crate::domain::request::extras::Sound;
+use crate::domain::request::extras::{DiskDiscard, Sound};
 use crate::domain::request::network::Network;
 use crate::model::Finding;
 
@@ -23,6 +23,19 @@ pub(super) fn too_old(question: &TuningInput<'_>) -> Vec<Finding> {
             (9, 1),
             "--network passt",
             "--network user",
+        ),
+        (
+            extras.disk_discard == Some(DiskDiscard::KeepReserved) && base.differs(|request| request.extras.disk_discard),
+            (9, 5),
+            "--disk-discard keep-reserved",
+            "--disk-discard unmap",
+        ),
+        // Of virtio-blk it could since 10.0 (libvirt's NEWS).
+        (
+            wanted.tuning.io_threads.is_some_and(|number| number > 1) && base.differs(|request| request.tuning.io_threads),
+            (11, 2),
+            "--io-threads with more than one",
+            "--io-threads 1",
         ),
     ];
     let told = asks.into_iter().filter(|(asked, (major, minor), ..)| *asked && !libvirt.at_least(*major, *minor));
