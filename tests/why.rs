@@ -5,6 +5,7 @@
 mod command;
 
 use std::fs;
+use std::io::Write as _;
 
 use command::{Ran, run, vgapt};
 use serde_json::Value;
@@ -70,6 +71,33 @@ fn a_line_of_another_start_is_no_cause() {
     for other in ["09:59:00", "10:05:00", "12:00:01"] {
         assert_eq!(causes(&failed, &kernel(other)), ["hugepages-short"], "{other}");
     }
+    // What has been rotated since, packed or not, numbered or with a date.
+    let logs = folder.path().join("var/log");
+    let packed = |text: &str| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        packed.finish().unwrap()
+    };
+    for (name, bytes) in [
+        ("kern.log.1", kernel("10:00:01").into_bytes()),
+        ("kern.log.1.gz", packed(&kernel("10:00:01"))),
+        ("kern.log-20260503", kernel("10:00:01").into_bytes()),
+        ("kern.log-20260503.gz", packed(&kernel("10:00:01"))),
+    ] {
+        fs::write(logs.join(name), bytes).unwrap();
+        assert_eq!(causes(&failed, &kernel("12:00:01")), ["hugepages-short", "log-not-ready"], "{name}");
+        fs::remove_file(logs.join(name)).unwrap();
+    }
+    // One that cannot be unpacked is unknown, not absent.
+    for (name, because) in
+        [("kern.log.1.xz", "packed in a way that vgapt does not read"), ("kern.log.1.gz", "cannot read /var/log/kern.log.1.gz")]
+    {
+        fs::write(logs.join(name), b"\x1f\x8bx").unwrap();
+        fs::write(&log, format!("{}x\n{}", start("10:00:00"), end("10:00:02", "failed"))).unwrap();
+        let answer = json(root);
+        assert!(answer["findings"].to_string().contains(because), "{answer:#}");
+        fs::remove_file(logs.join(name)).unwrap();
+    }
     let unknown = format!("{failed}{}x\n{}", start("11:00:00"), end("11:00:02", "failed"));
     assert_eq!(causes(&unknown, &kernel("10:00:01")), [""; 0]);
     let ran = why(root, &[]).with(0);
@@ -117,10 +145,17 @@ fn what_is_printed_is_short_and_has_the_remedy() {
     assert_eq!(lines[0], "guest: the start of 2026-05-04 10:15:30 UTC failed");
     assert_eq!(lines[1], "cause: another device of the card's IOMMU group 21 is used by a driver of the host");
     assert!(
-        lines[3].starts_with("  remedy: see what is in the group, and which driver has it: vgapt list --groups") && lines.len() == 4,
+        lines[3].starts_with("  remedy: see what is in the group, and which driver has it: vgapt --root ")
+            && lines[3].contains(".host list --groups; pass all of it")
+            && lines.len() == 4,
         "{}",
         ran.stdout
     );
+    // A command is one, and stands apart from the words.
+    let answer = json(&format!("{FAILURES}/network-off.host"));
+    let cause = &answer["causes"][0];
+    assert_eq!(cause["command"], "virsh net-start default", "{cause:#}");
+    assert_eq!(cause["remedy"], "at each boot: virsh net-autostart default", "{cause:#}");
 }
 
 /// A tree with the logs of the domain and of the daemon.

@@ -56,7 +56,7 @@ impl Logs {
         Self { path, domain, daemon, kernel, booted, place }
     }
 
-    pub(in crate::commands) fn why(&self, name: &str, active: Option<bool>, answer: Option<(Moment, &str)>) -> Why {
+    pub(in crate::commands) fn why(&self, context: &Context, name: &str, active: Option<bool>, answer: Option<(Moment, &str)>) -> Why {
         let Self { domain, daemon, kernel, booted, .. } = self;
         let (domain, daemon, kernel) = (&domain.lines, &daemon.lines, &kernel.lines);
         // A capture contains only what was read when it was made.
@@ -65,7 +65,8 @@ impl Logs {
             Reading::Absent => self.place != Place::Capture,
             Reading::Unknown(_) => false,
         };
-        failure::why(&Input { name, active, domain, is_domain_known, daemon, kernel, booted: *booted, answer })
+        let why = failure::why(&Input { name, active, domain, is_domain_known, daemon, kernel, booted: *booted, answer });
+        Why { causes: context.repeated(why.causes), ..why }
     }
 
     /// The logs that are missing, and how to read them. Where a cause is certain, one that does not exist does not matter.
@@ -113,7 +114,7 @@ pub(in crate::commands) fn tell(context: &Context, root: Option<&Root>, name: &s
     // What libvirt said is behind what was tried.
     let said = |error: &anyhow::Error| error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let answer = answer.map(|(asked, error)| (asked, said(error)));
-    let why = logs.why(name, answer.is_none().then_some(false), answer.as_ref().map(|(asked, text)| (*asked, text.as_str())));
+    let why = logs.why(context, name, answer.is_none().then_some(false), answer.as_ref().map(|(asked, text)| (*asked, text.as_str())));
     context.say(&output::why(&why));
     if context.global.json {
         context.tell(&why.causes.iter().map(failure::Named::finding).collect::<Vec<_>>());
