@@ -3,6 +3,9 @@
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "not all of it is used here")]
 mod command;
+#[path = "support/libvirt.rs"]
+#[expect(dead_code, reason = "only what tells of missing programs is used here")]
+mod libvirt;
 
 use std::fs;
 use std::io::Write as _;
@@ -226,4 +229,48 @@ fn a_log_without_the_year_is_not_taken_for_one_without_causes() {
     assert_eq!(answer["causes"], serde_json::json!([]));
     let messages = answer["findings"].to_string();
     assert!(messages.contains("the log of libvirt's daemon was not read whole") && messages.contains("the year"), "{messages}");
+}
+
+/// A libvirt that writes German, whose catalogs msgfmt makes here: the line is found, and shown as it is with its English.
+#[test]
+fn messages_of_a_libvirt_in_another_language() {
+    if !libvirt::have("messages in another language", &["msgfmt"]) {
+        return;
+    }
+    let syslog = |text: &str| format!("2026-05-04T11:00:00.250000+00:00 host libvirtd[1207]: {text}\n");
+    for (message, code, remedy) in [
+        ("Anforderung fehlgeschlagen: Netzwerk »default« ist nicht aktiv", "network-off", "virsh net-start default"),
+        (
+            "Auf Speicherdatei »/vm/win.qcow2« (als uid:64055, gid:108) kann nicht zugegriffen werden: Datei oder Verzeichnis nicht gefunden",
+            "disk-missing",
+            "",
+        ),
+    ] {
+        let folder = tree(&format!("{START}{SHUT_DOWN}"), &syslog(message));
+        let root = folder.path();
+        // Without the catalogs it is unknown, and shown.
+        let answer = json(root.to_str().unwrap());
+        assert_eq!(answer["causes"].as_array().map(Vec::len), Some(0), "{answer:#}");
+        assert!(answer["excerpt"].to_string().contains(message), "{answer:#}");
+        fs::create_dir_all(root.join("etc/default")).unwrap();
+        fs::write(root.join("etc/default/locale"), "LANG=\"de_DE.UTF-8\"\n").unwrap();
+        let catalogs = root.join("usr/share/locale/de/LC_MESSAGES");
+        fs::create_dir_all(&catalogs).unwrap();
+        let head = "msgid \"\"\nmsgstr \"Content-Type: text/plain; charset=UTF-8\\n\"\n";
+        let of_libvirt = "#, c-format\nmsgid \"network '%1$s' is not active\"\nmsgstr \"Netzwerk »%1$s« ist nicht aktiv\"\n\
+            #, c-format\nmsgid \"Cannot access storage file '%1$s' (as uid:%2$u, gid:%3$u)\"\n\
+            msgstr \"Auf Speicherdatei »%1$s« (als uid:%2$u, gid:%3$u) kann nicht zugegriffen werden\"\n";
+        let of_system = "msgid \"No such file or directory\"\nmsgstr \"Datei oder Verzeichnis nicht gefunden\"\n";
+        for (program, text) in [("libvirt", of_libvirt), ("libc", of_system)] {
+            let source = root.join(format!("{program}.po"));
+            fs::write(&source, format!("{head}\n{text}")).unwrap();
+            let made = catalogs.join(format!("{program}.mo"));
+            run(command::command("msgfmt").args(["--check", "-o", made.to_str().unwrap(), source.to_str().unwrap()])).with(0);
+        }
+        let answer = json(root.to_str().unwrap());
+        let cause = &answer["causes"][0];
+        assert_eq!(cause["code"], code, "{answer:#}");
+        assert!(cause["line"].as_str().unwrap().starts_with(message), "{cause:#}");
+        assert!(remedy.is_empty() || cause["command"] == remedy, "{cause:#}");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::context::Context;
 use crate::discovery;
-use crate::failure::{self, Input, Why};
+use crate::failure::{self, Catalog, Input, Why};
 use crate::model::{Finding, LogLine, Moment, ReadLog, Reading, shell_word};
 use crate::output;
 use crate::root::Root;
@@ -31,6 +31,8 @@ pub(in crate::commands) struct Logs {
     daemon: ReadLog,
     kernel: ReadLog,
     booted: Option<Moment>,
+    /// The language in which libvirt writes.
+    catalog: Catalog,
     /// Where they were read from.
     place: Place,
 }
@@ -53,7 +55,16 @@ impl Logs {
             false if root.is_capture() => Place::Capture,
             false => Place::Tree,
         };
-        Self { path, domain, daemon, kernel, booted, place }
+        // An answer of libvirt's client is in the caller's own language.
+        let own = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter(|_| root.is_live()).filter_map(|name| std::env::var(name).ok());
+        let own: Vec<String> = own.collect();
+        let of = |program: &str| discovery::catalog(root, program, &own);
+        let catalog = Catalog::new(of("libvirt"), &of("libc"));
+        let mut daemon = daemon;
+        for line in &mut daemon.lines {
+            line.text = in_both(&catalog, &line.text);
+        }
+        Self { path, domain, daemon, kernel, booted, catalog, place }
     }
 
     pub(in crate::commands) fn why(&self, context: &Context, name: &str, active: Option<bool>, answer: Option<(Moment, &str)>) -> Why {
@@ -65,6 +76,8 @@ impl Logs {
             Reading::Absent => self.place != Place::Capture,
             Reading::Unknown(_) => false,
         };
+        let answer = answer.map(|(at, text)| (at, text.lines().map(|line| in_both(&self.catalog, line)).collect::<Vec<_>>().join("\n")));
+        let answer = answer.as_ref().map(|(at, text)| (*at, text.as_str()));
         let why = failure::why(&Input { name, active, domain, is_domain_known, daemon, kernel, booted: *booted, answer });
         Why { causes: context.repeated(why.causes), ..why }
     }
@@ -120,6 +133,11 @@ pub(in crate::commands) fn tell(context: &Context, root: Option<&Root>, name: &s
         context.tell(&why.causes.iter().map(failure::Named::finding).collect::<Vec<_>>());
     }
     context.tell(&logs.unread(&why));
+}
+
+/// A line, with its English where a catalog has that.
+fn in_both(catalog: &Catalog, line: &str) -> String {
+    catalog.in_english(line).map_or_else(|| line.to_owned(), |english| format!("{line} (in English: {english})"))
 }
 
 /// The present time.

@@ -102,7 +102,7 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
     // A guest that may move elsewhere loses no more than it waits.
     let cost = seen.waited().filter(|_| !seen.is_pinned()).unwrap_or(most);
     let judgement = judgement.costs(cost).percent(rounded(cost));
-    if !seen.is_pinned() { judgement.by_command(seen.subject.can_be_pinned.then(|| seen.pin())) } else { moved(judgement, seen, &others) }
+    if seen.is_pinned() { moved(judgement, seen, &others) } else { judgement.by_command(seen.subject.can_be_pinned.then(|| seen.pin())) }
 }
 
 /// Those that ran most.
