@@ -132,7 +132,7 @@ pub(super) fn cores(before: &Sample, after: &Sample, cpus: &CpuSet) -> Vec<CoreT
         Some(CoreTimes {
             cpu: *cpu,
             guest,
-            host: rounded((of(|times| times.user) - guest).max(0.0) + of(|times| times.system)),
+            host: rounded((of(|times| times.user) - guest).max(0.0) + of(|times| times.system)).min(100.0),
             interrupts: of(|times| times.interrupts),
             softirqs: of(|times| times.softirqs),
             steal: of(|times| times.steal),

@@ -52,7 +52,7 @@ pub(super) fn pinning(seen: &Seen<'_>) -> Judgement {
     let pin = seen.subject.can_be_pinned.then(|| seen.pin());
     let without: Vec<String> = seen.vcpus.iter().filter(|vcpu| !pins.contains_key(&vcpu.vcpu)).map(|vcpu| vcpu.vcpu.to_string()).collect();
     if !without.is_empty() {
-        let text = format!("the virtual CPUs {} have no host CPUs of their own, and the others have{waits}", listed(&without));
+        let text = format!("the virtual CPUs {} have no host CPUs of their own{waits}", listed(&without));
         return judgement(text).costs(weight).by_command(pin);
     }
     let mut used: BTreeMap<&CpuSet, usize> = BTreeMap::new();
