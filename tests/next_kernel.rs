@@ -84,7 +84,7 @@ fn the_newest_of_the_boot_menu_is_meant() {
     let report = check(tree.path(), &["--next", OLD, "--gpu", "01:00.0", "--bind", "start"], 0);
     says(of(&report, "next-kernel"), "ok", &[OLD, "named by --next"]);
     let root = tree.path().display().to_string();
-    run(&mut vgapt(["--root", &root, "check", "--next", "6.99"])).with(2).saying(&["has no kernel 6.99", NEW, OLD]);
+    run(&mut vgapt(["--root", &root, "check", "--next", "6.99"])).with(1).saying(&["has no kernel 6.99", NEW, OLD]);
 }
 
 /// systemd-boot's menu has a file for each kernel, and its configuration names one; files of Arch have its package's name.
@@ -220,5 +220,5 @@ fn a_release_that_is_not_there_is_named_with_those_that_are() {
     let tree = updated();
     let root = tree.path().display().to_string();
     let words = ["/lib/modules has no kernel 6.99", &format!("check --next {OLD}, or vgapt"), &format!("check --next {NEW}")];
-    run(&mut vgapt(["--root", &root, "check", "--next", "6.99"])).with(2).saying(&words);
+    run(&mut vgapt(["--root", &root, "check", "--next", "6.99"])).with(1).saying(&words);
 }

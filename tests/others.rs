@@ -92,6 +92,37 @@ fn a_display_whose_driver_is_kept_out_shows_nothing() {
     assert!(verdict().contains("verdict   only-display"), "{}", verdict());
 }
 
+/// A guest has the host's only display now, and nothing binds it at boot: to be asked then is no decision to have it bound at boot.
+#[test]
+fn a_display_that_a_guest_has_now_is_not_bound_at_boot() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    bind(root, DISPLAY, "");
+    put(root, &format!("{DISPLAY}/boot_vga"), "0\n");
+    put(root, &format!("{GUESTS}/boot_vga"), "1\n");
+    bind(root, GUESTS, "vfio-pci");
+    let passed = |function: u8| {
+        format!(
+            "<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='0' bus='1' slot='0' function='{function}'/></source></hostdev>"
+        )
+    };
+    let domain = format!("<domain type='kvm'><name>win</name><devices>{}{}</devices></domain>", passed(0), passed(1));
+    put(root, "etc/libvirt/qemu/win.xml", &domain);
+    let said = on(root, &CARD).with(0).saying(&["01:00.0 is the host's only display: as with --bind start"]);
+    assert!(
+        said.stdout.contains("to vfio-pci, when the domain starts") && !said.stdout.contains("modprobe.d/vgapt.conf"),
+        "{}",
+        said.stdout
+    );
+    // Who says it means it.
+    let said = on(root, &["prepare", "--gpu", "01:00.0", "--dry-run", "--allow", "only-display"]).with(0);
+    assert!(said.stdout.contains("to vfio-pci, at boot"), "{}", said.stdout);
+    // Somebody else's file binds it at boot already.
+    put(root, "etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:1c03,10de:10f1\n");
+    let said = on(root, &[&CARD[..], &["--force"]].concat());
+    assert!(!said.stderr.contains("as with --bind start"), "{}", said.stderr);
+}
+
 /// Both what binds the only display and what keeps its driver out have to go.
 #[test]
 fn the_only_display_comes_back_with_its_driver() {
@@ -116,6 +147,17 @@ fn the_only_display_comes_back_with_its_driver() {
     put(root, "etc/modprobe.d/black.conf", "");
     edit(root, "proc/cmdline", |text| format!("{} module_blacklist=i915\n", text.trim()));
     on(root, &CARD).with(1).saying(&["remove `module_blacklist=i915` from the kernel's command line, regenerate the boot entries"]);
+}
+
+/// What cannot be read is not absent, and a script sees it too.
+#[test]
+fn without_sysfs_the_cards_are_unknown() {
+    let root = TempDir::new().unwrap();
+    let said = on(root.path(), &["list"]).with(1);
+    assert!(said.stdout.contains("Which graphics cards there are is unknown."), "{}", said.stdout);
+    assert!(said.stdout.contains("next: make sysfs visible"), "{}", said.stdout);
+    let said = on(root.path(), &["check"]).with(1);
+    assert!(said.stdout.contains("graphics card: which there are is unknown: "), "{}", said.stdout);
 }
 
 #[test]

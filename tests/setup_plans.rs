@@ -359,7 +359,7 @@ fn a_dry_run_changes_nothing_also_with_yes() {
     let at = root.path().to_str().unwrap();
     let (code, said) = in_home(&root, &["--yes", "--dry-run"]);
     assert_eq!(code, Some(0), "{said}");
-    says(&said, &["--dry-run counts, and --yes does not", "The plan:"]);
+    says(&said, &["--dry-run counts, and --yes does not", "The plan:", "answers   first into ", "next: run the same command on"]);
     for command in [&["prepare", "--gpu", "01:00.0"][..], &["undo"]] {
         run(vgapt(["--root", at]).args(command).args(["--yes", "--dry-run"])).with(0).saying(&["--dry-run counts, and --yes does not"]);
     }
@@ -476,7 +476,7 @@ fn the_file_of_the_answers_is_said() {
     };
     let file = home.path().join(".config/vgapt/it.toml");
     let first = plan();
-    assert!(first.contains(&format!("answers   in {}, until the domain is defined\n", file.display())), "{first}");
+    assert!(first.contains(&format!("answers   first into {}, until the domain is defined\n", file.display())), "{first}");
     // The card is bound now: what prepare writes is for the next boot, and setup waits for none.
     assert!(first.contains("host      4 files, 4 commands (update-initramfs, update-grub, apt-get)\n"), "{first}");
     assert!(!file.exists(), "a plan that was only shown has written it");

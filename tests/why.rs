@@ -3,8 +3,12 @@
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "not all of it is used here")]
 mod command;
+#[path = "support/libvirt.rs"]
+#[expect(dead_code, reason = "only what tells of missing programs is used here")]
+mod libvirt;
 
 use std::fs;
+use std::io::Write as _;
 
 use command::{Ran, run, vgapt};
 use serde_json::Value;
@@ -70,6 +74,33 @@ fn a_line_of_another_start_is_no_cause() {
     for other in ["09:59:00", "10:05:00", "12:00:01"] {
         assert_eq!(causes(&failed, &kernel(other)), ["hugepages-short"], "{other}");
     }
+    // What has been rotated since, packed or not, numbered or with a date.
+    let logs = folder.path().join("var/log");
+    let packed = |text: &str| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        packed.finish().unwrap()
+    };
+    for (name, bytes) in [
+        ("kern.log.1", kernel("10:00:01").into_bytes()),
+        ("kern.log.1.gz", packed(&kernel("10:00:01"))),
+        ("kern.log-20260503", kernel("10:00:01").into_bytes()),
+        ("kern.log-20260503.gz", packed(&kernel("10:00:01"))),
+    ] {
+        fs::write(logs.join(name), bytes).unwrap();
+        assert_eq!(causes(&failed, &kernel("12:00:01")), ["hugepages-short", "log-not-ready"], "{name}");
+        fs::remove_file(logs.join(name)).unwrap();
+    }
+    // One that cannot be unpacked is unknown, not absent.
+    for (name, because) in
+        [("kern.log.1.xz", "packed in a way that vgapt does not read"), ("kern.log.1.gz", "cannot read /var/log/kern.log.1.gz")]
+    {
+        fs::write(logs.join(name), b"\x1f\x8bx").unwrap();
+        fs::write(&log, format!("{}x\n{}", start("10:00:00"), end("10:00:02", "failed"))).unwrap();
+        let answer = json(root);
+        assert!(answer["findings"].to_string().contains(because), "{answer:#}");
+        fs::remove_file(logs.join(name)).unwrap();
+    }
     let unknown = format!("{failed}{}x\n{}", start("11:00:00"), end("11:00:02", "failed"));
     assert_eq!(causes(&unknown, &kernel("10:00:01")), [""; 0]);
     let ran = why(root, &[]).with(0);
@@ -117,10 +148,17 @@ fn what_is_printed_is_short_and_has_the_remedy() {
     assert_eq!(lines[0], "guest: the start of 2026-05-04 10:15:30 UTC failed");
     assert_eq!(lines[1], "cause: another device of the card's IOMMU group 21 is used by a driver of the host");
     assert!(
-        lines[3].starts_with("  remedy: see what is in the group, and which driver has it: vgapt list --groups") && lines.len() == 4,
+        lines[3].starts_with("  remedy: see what is in the group, and which driver has it: vgapt --root ")
+            && lines[3].contains(".host list --groups; pass all of it")
+            && lines.len() == 4,
         "{}",
         ran.stdout
     );
+    // A command is one, and stands apart from the words.
+    let answer = json(&format!("{FAILURES}/network-off.host"));
+    let cause = &answer["causes"][0];
+    assert_eq!(cause["command"], "virsh net-start default", "{cause:#}");
+    assert_eq!(cause["remedy"], "at each boot: virsh net-autostart default", "{cause:#}");
 }
 
 /// A tree with the logs of the domain and of the daemon.
@@ -191,4 +229,48 @@ fn a_log_without_the_year_is_not_taken_for_one_without_causes() {
     assert_eq!(answer["causes"], serde_json::json!([]));
     let messages = answer["findings"].to_string();
     assert!(messages.contains("the log of libvirt's daemon was not read whole") && messages.contains("the year"), "{messages}");
+}
+
+/// A libvirt that writes German, whose catalogs msgfmt makes here: the line is found, and shown as it is with its English.
+#[test]
+fn messages_of_a_libvirt_in_another_language() {
+    if !libvirt::have("messages in another language", &["msgfmt"]) {
+        return;
+    }
+    let syslog = |text: &str| format!("2026-05-04T11:00:00.250000+00:00 host libvirtd[1207]: {text}\n");
+    for (message, code, remedy) in [
+        ("Anforderung fehlgeschlagen: Netzwerk »default« ist nicht aktiv", "network-off", "virsh net-start default"),
+        (
+            "Auf Speicherdatei »/vm/win.qcow2« (als uid:64055, gid:108) kann nicht zugegriffen werden: Datei oder Verzeichnis nicht gefunden",
+            "disk-missing",
+            "",
+        ),
+    ] {
+        let folder = tree(&format!("{START}{SHUT_DOWN}"), &syslog(message));
+        let root = folder.path();
+        // Without the catalogs it is unknown, and shown.
+        let answer = json(root.to_str().unwrap());
+        assert_eq!(answer["causes"].as_array().map(Vec::len), Some(0), "{answer:#}");
+        assert!(answer["excerpt"].to_string().contains(message), "{answer:#}");
+        fs::create_dir_all(root.join("etc/default")).unwrap();
+        fs::write(root.join("etc/default/locale"), "LANG=\"de_DE.UTF-8\"\n").unwrap();
+        let catalogs = root.join("usr/share/locale/de/LC_MESSAGES");
+        fs::create_dir_all(&catalogs).unwrap();
+        let head = "msgid \"\"\nmsgstr \"Content-Type: text/plain; charset=UTF-8\\n\"\n";
+        let of_libvirt = "#, c-format\nmsgid \"network '%1$s' is not active\"\nmsgstr \"Netzwerk »%1$s« ist nicht aktiv\"\n\
+            #, c-format\nmsgid \"Cannot access storage file '%1$s' (as uid:%2$u, gid:%3$u)\"\n\
+            msgstr \"Auf Speicherdatei »%1$s« (als uid:%2$u, gid:%3$u) kann nicht zugegriffen werden\"\n";
+        let of_system = "msgid \"No such file or directory\"\nmsgstr \"Datei oder Verzeichnis nicht gefunden\"\n";
+        for (program, text) in [("libvirt", of_libvirt), ("libc", of_system)] {
+            let source = root.join(format!("{program}.po"));
+            fs::write(&source, format!("{head}\n{text}")).unwrap();
+            let made = catalogs.join(format!("{program}.mo"));
+            run(command::command("msgfmt").args(["--check", "-o", made.to_str().unwrap(), source.to_str().unwrap()])).with(0);
+        }
+        let answer = json(root.to_str().unwrap());
+        let cause = &answer["causes"][0];
+        assert_eq!(cause["code"], code, "{answer:#}");
+        assert!(cause["line"].as_str().unwrap().starts_with(message), "{cause:#}");
+        assert!(remedy.is_empty() || cause["command"] == remedy, "{cause:#}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The parsers of text from outside, each as a function of bytes: what fuzzing and tests/mutated.rs call.
 
 use vgapt::domain::{self, Record};
+use vgapt::failure::Catalog;
 use vgapt::import::{self, ImportContext};
 use vgapt::model::{Reading, Rom, format_by_content, named_by};
 use vgapt::root::Capture;
@@ -19,6 +20,7 @@ pub(crate) const PARSERS: &[Parser] = &[
     ("node_device", node_device, &["fixtures/node"]),
     ("image", image, &["fuzz/corpus/image"]),
     ("rom", rom, &["fuzz/corpus/rom"]),
+    ("catalog", catalog, &["fuzz/corpus/catalog"]),
 ];
 
 fn text(bytes: &[u8]) -> String {
@@ -89,4 +91,11 @@ pub(crate) fn image(bytes: &[u8]) {
 /// A card's ROM.
 pub(crate) fn rom(bytes: &[u8]) {
     drop(Rom::parse(bytes));
+}
+
+/// A catalog of gettext, and a line in its language.
+pub(crate) fn catalog(bytes: &[u8]) {
+    let Some(messages) = discovery::messages(bytes) else { return };
+    let line: String = messages.iter().map(|(_, translated)| translated.as_str()).collect();
+    drop(Catalog::new(messages.clone(), &messages).in_english(&line));
 }

@@ -158,7 +158,7 @@ fn next_kernel(host: &Host, setup: &Setup, release: Option<&str>) -> Result<Next
             }
             None => ("no installed kernel is known".to_owned(), "look at /lib/modules, or name the kernel with --next RELEASE".to_owned()),
         };
-        Problem::usage(what, remedy).into()
+        Refused::from(Finding::error("no-kernel", what, remedy)).into()
     })
 }
 

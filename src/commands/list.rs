@@ -77,7 +77,9 @@ impl Arguments {
         let is_said = matches!(&cards[..], [card] if has_details && card.next == next);
         let end = next.as_ref().filter(|_| !is_said).map(output::next).unwrap_or_default();
         context.print(&context.repeated(self.text(&host, &cards, has_details) + &self.shared_out(&shared_out) + &end))?;
-        Ok(Listing::answer(host, cards, shared_out).next(next))
+        // Of a host whose functions cannot be read nothing was listed.
+        let outcome = if host.pci_is_unknown().is_some() { Outcome::Incomplete } else { Outcome::Done };
+        Ok(Answer { outcome, ..Listing::answer(host, cards, shared_out).next(next) })
     }
 
     fn scope(&self, context: &Context) -> Scope {

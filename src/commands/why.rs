@@ -49,7 +49,7 @@ impl Arguments {
             _ => None,
         };
         let logs = Logs::read(context, &root, &self.name);
-        let why = logs.why(&self.name, active, None);
+        let why = logs.why(context, &self.name, active, None);
         let mut findings = logs.unread(&why);
         findings.extend(life::last_end(&self.name, &root));
         let has_started = why.has_start();

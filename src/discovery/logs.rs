@@ -13,6 +13,8 @@ const OF_DAEMON: [&str; 5] =
     ["/var/log/libvirt/virtqemud.log", "/var/log/libvirt/libvirtd.log", "/var/log/syslog", "/var/log/messages", "/var/log/daemon.log"];
 /// Where syslog writes what the kernel logs, and where auditd writes what `AppArmor` and `SELinux` denied.
 const OF_KERNEL: [&str; 4] = ["/var/log/kern.log", "/var/log/syslog", "/var/log/messages", "/var/log/audit/audit.log"];
+/// Kinds of packing that are not unpacked.
+const PACKED: [&str; 4] = [".xz", ".zst", ".bz2", ".lz4"];
 /// The daemons that start domains, as they are called in syslog.
 const DAEMONS: [&str; 2] = ["libvirtd", "virtqemud"];
 
@@ -84,17 +86,37 @@ pub fn kernel_log_with_times(root: &Root) -> ReadLog {
     }
 }
 
-/// The lines of all files that are there; not complete where one cannot be read, or where none has such lines.
+/// What a log was until it was rotated: `NAME.1`; with dates, as on Fedora and openSUSE, the latest `NAME-20261120`
+/// (logrotate(8): `compress`, `dateext`). A file of another kind of packing is among them, and cannot be read.
+fn rotated(root: &Root, path: &str) -> Option<String> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let names = root.names(folder);
+    let is_next = |rest: &str| rest == ".1" || rest.starts_with(".1.");
+    let is_dated = |rest: &str| rest.strip_prefix('-').is_some_and(|date| date.starts_with(|first: char| first.is_ascii_digit()));
+    let next = names.iter().find(|other| other.strip_prefix(name).is_some_and(is_next));
+    // Names with dates are sorted by them.
+    let dated = names.iter().filter(|other| other.strip_prefix(name).is_some_and(is_dated)).max();
+    next.or(dated).map(|name| format!("{folder}/{name}"))
+}
+
+/// The lines of all files that are there, each behind what it was until it was rotated; not complete where one cannot be read,
+/// or where none has such lines.
 fn all(root: &Root, paths: &[&str], line: impl Fn(&str, &str) -> Option<LogLine>) -> ReadLog {
     let mut log = ReadLog { lines: Vec::new(), complete: Reading::Absent };
-    for path in paths {
-        match root.end_of(path) {
+    for (path, file) in
+        paths.iter().flat_map(|path| rotated(root, path).into_iter().chain([(*path).to_owned()]).map(move |file| (path, file)))
+    {
+        if PACKED.iter().any(|ending| file.ends_with(ending)) {
+            log.complete = Reading::Unknown(format!("{file} is packed in a way that vgapt does not read"));
+            continue;
+        }
+        match root.end_of(&file) {
             Reading::Known((text, is_part)) => {
                 let lines: Vec<LogLine> = text.lines().filter_map(|text| line(path, text)).collect();
                 if lines.iter().any(|line| line.at.is_none()) {
-                    log.complete = Reading::Unknown(format!("{path} does not say the year and the zone of its times"));
+                    log.complete = Reading::Unknown(format!("{file} does not say the year and the zone of its times"));
                 } else if is_part {
-                    log.complete = Reading::Unknown(only_the_end(path));
+                    log.complete = Reading::Unknown(only_the_end(&file));
                 } else if log.complete == Reading::Absent && !lines.is_empty() {
                     log.complete = Reading::Known(());
                 }

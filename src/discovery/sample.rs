@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{CpuSet, CpuTimes, IdleState, Interrupts, Reading, Sample, Thread};
+use super::surroundings::link;
+use crate::model::{CpuSet, CpuTimes, IdleState, Interrupts, PciAddress, Reading, Sample, Thread};
 use crate::root::Root;
 
 /// `kvm_create_vm_debugfs` makes a folder `PID-FD` here for each virtual machine.
@@ -15,7 +16,7 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 ///
 /// # Errors
 /// Where `/proc` itself cannot be read.
-pub fn sample(root: &Root, pid: u32, own: Option<u32>) -> Result<Option<Sample>, String> {
+pub fn sample(root: &Root, pid: u32, own: Option<u32>, functions: &[PciAddress]) -> Result<Option<Sample>, String> {
     let needed = |path: &str| root.text(path).map_err(|error| format!("cannot read {path}: {error}"));
     let uptime = needed("/proc/uptime")?;
     let at = uptime.split_whitespace().next().and_then(|seconds| seconds.parse().ok());
@@ -43,6 +44,7 @@ pub fn sample(root: &Root, pid: u32, own: Option<u32>) -> Result<Option<Sample>,
         interrupts: root.reading("/proc/interrupts").and_then(|text| interrupts(&text)),
         softirqs: root.reading("/proc/softirqs").and_then(|text| interrupts(&text)),
         kvm: kvm(root, pid),
+        links: functions.iter().filter_map(|address| link(root, *address)).collect(),
     }))
 }
 

@@ -5,11 +5,10 @@ use crate::root::Root;
 
 const PCI: &str = "/sys/bus/pci/devices";
 
-/// Of this QEMU, these functions, and these host CPUs.
-pub fn surroundings(root: &Root, pid: u32, functions: &[PciAddress], cpus: &CpuSet) -> Surroundings {
+/// Of this QEMU and these host CPUs.
+pub fn surroundings(root: &Root, pid: u32, cpus: &CpuSet) -> Surroundings {
     Surroundings {
         memory: memory(root, pid),
-        links: functions.iter().filter_map(|address| link(root, *address)).collect(),
         posts_interrupts: posts_interrupts(root),
         aspm_policy: root.reading("/sys/module/pcie_aspm/parameters/policy").and_then(|text| chosen(&text)),
         agent: Reading::Absent,
@@ -66,7 +65,7 @@ fn memory_of(rollup: &str, status: &str, maps: &str) -> Result<GuestMemory, Stri
     Ok(memory)
 }
 
-fn link(root: &Root, address: PciAddress) -> Option<Link> {
+pub(super) fn link(root: &Root, address: PciAddress) -> Option<Link> {
     let home = format!("{PCI}/{address}");
     let port = root.real_path(&home).and_then(|path| Some(path.rsplit_once('/')?.0.to_owned()));
     let number = |home: &str, name: &str| number(&root.attribute(&format!("{home}/{name}"))?);

@@ -58,7 +58,10 @@ pub struct Named {
     pub line: String,
     /// The cause in words.
     pub what: String,
+    /// What to do, in words, besides the command; one of both is there.
     pub remedy: String,
+    /// What to do, as a command.
+    pub command: Option<String>,
     /// Which program writes such lines.
     pub source: &'static str,
     /// Whether the line alone explains it, and is known to be about this domain.
@@ -68,7 +71,13 @@ pub struct Named {
 impl Named {
     /// For the commands that have more to say than this.
     pub fn finding(&self) -> Finding {
-        Finding::error(self.code, format!("{}: {}", self.what, self.line), self.remedy.clone())
+        Finding::error(self.code, format!("{}: {}", self.what, self.line), self.remedy())
+    }
+
+    /// The command and the words.
+    pub fn remedy(&self) -> String {
+        let words = Some(&self.remedy).filter(|words| !words.is_empty());
+        self.command.iter().chain(words).map(String::as_str).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -336,6 +345,7 @@ fn of_cause(name: &str, log: Log, line: &str, cause: &'static Cause, places: &[(
         line: line.to_owned(),
         what: pattern::said(cause.what, &plain(false)),
         remedy: pattern::said(cause.remedy, &plain(true)),
+        command: Some(cause.command).filter(|command| !command.is_empty()).map(|command| pattern::said(command, &plain(true))),
         source: cause.source,
         certain: sure && cause.weight != Weight::Symptom,
     }
@@ -357,6 +367,7 @@ fn of_kernel(line: &str, sure: bool) -> Option<(u8, Named)> {
         line: line.to_owned(),
         what: cause.why.to_owned(),
         remedy: cause.remedy.to_owned(),
+        command: None,
         source: "Linux, its drivers of PCI, IOMMU and VFIO",
         certain: sure && rank == 2,
     };

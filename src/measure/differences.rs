@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::measured::{CoreTimes, InterruptRate, Load, Moment, VcpuTimes};
-use crate::model::{CpuSet, CpuTimes, ExitReasons, Interrupts, Reading, Sample, TICKS_PER_SECOND, Thread};
+use crate::model::{CpuSet, CpuTimes, ExitReasons, Interrupts, Link, Reading, Sample, TICKS_PER_SECOND, Thread};
 
 const NANOSECONDS: f64 = 1e9;
 /// The least share of a host CPU that is listed, in percent.
@@ -27,7 +27,8 @@ pub(super) fn seconds(before: &Sample, after: &Sample) -> f64 {
 fn percent(ticks: f64, seconds: f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "100")]
     let per_second = TICKS_PER_SECOND as f64;
-    rounded(100.0 * ticks / per_second / seconds)
+    // A tick more than there was time for is only the coarseness of both.
+    rounded(100.0 * ticks / per_second / seconds).min(100.0)
 }
 
 /// The number of a virtual CPU, by the name of its thread: `CPU 0/KVM` (`kvm_start_vcpu_thread` of QEMU).
@@ -131,7 +132,7 @@ pub(super) fn cores(before: &Sample, after: &Sample, cpus: &CpuSet) -> Vec<CoreT
         Some(CoreTimes {
             cpu: *cpu,
             guest,
-            host: rounded((of(|times| times.user) - guest).max(0.0) + of(|times| times.system)),
+            host: rounded((of(|times| times.user) - guest).max(0.0) + of(|times| times.system)).min(100.0),
             interrupts: of(|times| times.interrupts),
             softirqs: of(|times| times.softirqs),
             steal: of(|times| times.steal),
@@ -160,14 +161,37 @@ fn rates<'a>(
     Some(after.iter().filter(|line| is_meant(line)).map(rate).collect())
 }
 
+/// vfio names its vectors `vfio-msi[0](0000:01:00.0)` (`vfio_msi_set_vector_signal`).
+fn is_own(line: &Interrupts, functions: &[String]) -> bool {
+    line.about.contains("vfio-") && functions.iter().any(|function| line.about.contains(function.as_str()))
+}
+
+/// How often a second the functions interrupted, on any host CPU.
+pub(super) fn own_interrupts(before: &Sample, after: &Sample, functions: &[String]) -> Option<f64> {
+    let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |_| true)?;
+    Some(all.iter().filter(|(line, _)| is_own(line, functions)).flat_map(|(_, counts)| counts.values()).sum())
+}
+
+/// The links at their best: their speed changes with what is to be done.
+pub(super) fn links(samples: &[Sample]) -> Vec<Link> {
+    let mut best: Vec<Link> = Vec::new();
+    for link in samples.iter().flat_map(|sample| &sample.links) {
+        match best.iter_mut().find(|known| known.address == link.address) {
+            Some(known) if (known.width, known.speed) < (link.width, link.speed) => *known = link.clone(),
+            Some(_) => {}
+            None => best.push(link.clone()),
+        }
+    }
+    best
+}
+
 /// All interrupts that came on these host CPUs; `None` where they are unknown. `functions` are the domain's own.
 pub(super) fn interrupts(before: &Sample, after: &Sample, cpus: &CpuSet, functions: &[String]) -> Option<Vec<InterruptRate>> {
     let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |_| true)?;
     let seen = |(line, counts): (&Interrupts, BTreeMap<u32, f64>)| {
         let on: BTreeMap<u32, f64> = counts.into_iter().filter(|(cpu, rate)| cpus.0.contains(cpu) && *rate > 0.0).collect();
         let per_second = rounded(on.values().sum());
-        // vfio names its vectors `vfio-msi[0](0000:01:00.0)` (`vfio_msi_set_vector_signal`).
-        let is_own = line.about.contains("vfio-") && functions.iter().any(|function| line.about.contains(function.as_str()));
+        let is_own = is_own(line, functions);
         let cpus = CpuSet(on.into_keys().collect::<BTreeSet<u32>>());
         (per_second > 0.0).then(|| InterruptRate { name: line.name.clone(), about: line.about.clone(), cpus, per_second, is_own })
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::differences::{self, vcpu_of};
 use super::judgements::{Seen, all};
-use super::measured::{Measured, Subject, Verdict};
+use super::measured::{Measured, Subject};
 use crate::model::{CpuSet, Sample, Surroundings};
 
 /// Of at least two samples, between which time has passed.
@@ -23,6 +23,9 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
     let exits = differences::exits(first, last);
     let interrupts = differences::interrupts(first, last, &cpus, &subject.functions);
     let cores = differences::cores(first, last, &cpus);
+    let siblings = subject.cores.iter().filter(|core| !core.0.is_disjoint(&cpus.0));
+    let siblings = CpuSet(siblings.flat_map(|core| core.0.difference(&cpus.0).copied()).collect());
+    let links = differences::links(samples);
     let seen = Seen {
         subject,
         cpus: &cpus,
@@ -30,18 +33,17 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         cores: &cores,
         idle: differences::idle(first, last, &cpus),
         loads: &loads,
+        beside: &differences::loads(samples, &siblings),
+        siblings: &siblings,
+        links: &links,
+        own_interrupts: differences::own_interrupts(first, last, &subject.functions),
         exits: &exits,
         interrupts: interrupts.as_deref(),
         surroundings: &surroundings,
     };
     let mut judgements = all(&seen);
-    // What can be remedied comes before what cannot.
-    let rank = |verdict: Verdict, remedy: &str| (verdict, verdict == Verdict::Costs && remedy.is_empty());
-    judgements.sort_by(|one, other| {
-        let by_rank = rank(one.verdict, &one.remedy).cmp(&rank(other.verdict, &other.remedy));
-        by_rank.then(other.weight.total_cmp(&one.weight))
-    });
-    let Surroundings { memory, links, versions, .. } = surroundings;
+    judgements.sort_by(|one, other| one.verdict.cmp(&other.verdict).then(other.weight.total_cmp(&one.weight)));
+    let Surroundings { memory, versions, .. } = surroundings;
     Ok(Measured {
         name: subject.name.to_owned(),
         seconds: (seconds * 100.0).round() / 100.0,

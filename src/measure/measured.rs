@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CpuSet, GuestMemory, Link};
+use crate::model::{CpuSet, GuestMemory, Link, Size};
 
 /// What is known of the domain and its host before anything is measured.
 #[derive(Debug, Clone)]
@@ -29,6 +29,12 @@ pub struct Subject<'a> {
     pub left_alone: Vec<String>,
     /// The functions that are passed through to it, as `0000:01:00.0`.
     pub functions: Vec<String>,
+    /// The host CPUs of each core that has several.
+    pub cores: Vec<CpuSet>,
+    /// How much memory the guest has, where that is known.
+    pub memory: Option<Size>,
+    /// The option of virsh that names this libvirt, with a space behind it; empty for the usual one.
+    pub virsh: String,
 }
 
 /// A measurement. What is unknown is null or missing, and a judgement says why.
@@ -75,8 +81,11 @@ pub struct Judgement {
     pub seen: String,
     /// About how much of the time of a virtual CPU it costs, in percent, where that was measured.
     pub costs_percent: Option<f64>,
-    /// What to do; empty if nothing can be done.
+    /// What to do, in words; besides the command, if there is one. Both are empty if nothing can be done.
     pub remedy: String,
+    /// What to do, as a command.
+    #[serde(default)]
+    pub command: Option<String>,
     /// How much it matters beside others that cost something.
     #[serde(skip)]
     pub(super) weight: f64,
@@ -85,7 +94,16 @@ pub struct Judgement {
 impl Judgement {
     pub(super) fn good(code: &str, subject: &str, seen: impl Into<String>) -> Self {
         let (code, subject) = (code.to_owned(), subject.to_owned());
-        Self { code, verdict: Verdict::Good, subject, seen: seen.into(), costs_percent: None, remedy: String::new(), weight: 0.0 }
+        Self {
+            code,
+            verdict: Verdict::Good,
+            subject,
+            seen: seen.into(),
+            costs_percent: None,
+            remedy: String::new(),
+            command: None,
+            weight: 0.0,
+        }
     }
 
     pub(super) fn unknown(code: &str, subject: &str, because: &str) -> Self {
@@ -93,8 +111,23 @@ impl Judgement {
     }
 
     /// The same as one that costs speed.
-    pub(super) fn costs(self, weight: f64, remedy: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Costs, weight, remedy: remedy.into(), ..self }
+    pub(super) fn costs(self, weight: f64) -> Self {
+        Self { verdict: Verdict::Costs, weight, ..self }
+    }
+
+    /// The same with what to do, in words.
+    pub(super) fn by(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: remedy.into(), ..self }
+    }
+
+    /// The same with a command that does it, if there is one.
+    pub(super) fn by_command(self, command: impl Into<Option<String>>) -> Self {
+        Self { command: command.into(), ..self }
+    }
+
+    /// Whether anything can be done.
+    pub fn has_remedy(&self) -> bool {
+        self.command.is_some() || !self.remedy.is_empty()
     }
 
     /// The same where the share of the time was measured.

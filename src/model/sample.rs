@@ -31,6 +31,8 @@ pub struct Sample {
     pub idle: BTreeMap<u32, Vec<IdleState>>,
     /// KVM's counters of the virtual machine by their names in debugfs.
     pub kvm: Reading<BTreeMap<String, u64>>,
+    /// Those of the passed functions.
+    pub links: Vec<Link>,
 }
 
 /// A thread at one moment.
@@ -96,7 +98,6 @@ pub struct Interrupts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings {
     pub memory: Reading<GuestMemory>,
-    pub links: Vec<Link>,
     /// Whether KVM may deliver interrupts without an exit (`enable_apicv` of `kvm_intel`, `avic` of `kvm_amd`).
     pub posts_interrupts: Reading<bool>,
     /// How the kernel lets idle links sleep (`policy` of `pcie_aspm`), if it does.

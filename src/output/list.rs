@@ -22,7 +22,7 @@ pub fn cards(host: &Host, cards: &[Assessment]) -> String {
         text.push_str(&format!("\n{}\n", table(["CARD", "VERDICT", "KIND", "NAME"], &rows)));
         text.push_str(&meanings(host, &cards));
     }
-    text.push_str(&none(&cards));
+    text.push_str(&none(host, &cards));
     if let Some(first) = cards.first() {
         let warnings = match cards.iter().map(|card| card.warnings.len()).sum() {
             0 => String::new(),
@@ -39,7 +39,7 @@ pub fn cards(host: &Host, cards: &[Assessment]) -> String {
 pub fn card_details(host: &Host, cards: &[Assessment]) -> String {
     let cards = in_order(cards);
     let blocks: String = cards.iter().map(|card| block(host, card)).collect();
-    head(host) + &blocks + &none(&cards)
+    head(host) + &blocks + &none(host, &cards)
 }
 
 /// Discrete cards first: most people mean one of these.
@@ -65,7 +65,10 @@ fn head(host: &Host) -> String {
     format!("IOMMU: {}\n{warnings}{unknown}", iommu(host))
 }
 
-fn none(cards: &[&Assessment]) -> String {
+fn none(host: &Host, cards: &[&Assessment]) -> String {
+    if host.pci_is_unknown().is_some() {
+        return "\nWhich graphics cards there are is unknown.\n".to_owned();
+    }
     let is_none = cards.iter().all(|card| matches!(card.kind, CardKind::Bmc));
     if is_none { "\nNo graphics card was found that could be passed through.\n".to_owned() } else { String::new() }
 }

@@ -13,6 +13,7 @@ pub fn measured(measured: &Measured, against: Option<&[Change]>, is_detailed: bo
     };
     let found = match count(Verdict::Costs) {
         0 => paint(GOOD, "nothing that was seen costs speed"),
+        1 => paint(BAD, "1 thing costs speed"),
         costs => paint(BAD, format_args!("{costs} things cost speed")),
     };
     let mut text = format!("{}: {found}{unknown}; measured for {} s\n", shown(&measured.name), measured.seconds);
@@ -39,8 +40,10 @@ fn judgement(judgement: &Judgement) -> String {
     let about = about.unwrap_or_default();
     let (subject, seen) = (shown(&judgement.subject), shown(&judgement.seen));
     let mut text = format!("  {} {HANG}{subject}: {seen}{about}\n", paint(style, format_args!("{word:<7}")));
-    if !judgement.remedy.is_empty() {
-        text.push_str(&format!("          remedy: {}\n", shown(&judgement.remedy)));
+    if judgement.has_remedy() {
+        let remedy = judgement.command.iter().chain(Some(&judgement.remedy).filter(|words| !words.is_empty()));
+        let remedy: Vec<_> = remedy.map(|words| shown(words)).collect();
+        text.push_str(&format!("          remedy: {}\n", remedy.join("; ")));
     }
     text
 }

@@ -57,7 +57,7 @@ fn rest(why: &Why) -> &'static str {
 fn named(word: &str, cause: &Named) -> String {
     let word = if cause.certain { paint(BAD, word) } else { paint(WARNING, format_args!("{word}, likely")) };
     let line = shown(cause.line.trim()).into_owned();
-    format!("{word}: {HANG}{}\n  {}: {HANG}{line}\n  remedy: {HANG}{}\n", shown(&cause.what), log(cause.log), shown(&cause.remedy))
+    format!("{word}: {HANG}{}\n  {}: {HANG}{line}\n  remedy: {HANG}{}\n", shown(&cause.what), log(cause.log), shown(&cause.remedy()))
 }
 
 fn log(log: Log) -> &'static str {

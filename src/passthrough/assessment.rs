@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::dangers::{RESERVED_MEMORY_REMEDY, has_outlets, keeps_display};
 use super::verdict::Verdict;
-use super::{group, warnings};
+use super::{families, group, warnings};
 use crate::model::{Card, CardKind, Finding, Host, Next, PciAddress, PciDevice, PciId};
 
 /// A graphics card, and whether and how it can be passed through.
@@ -62,7 +62,7 @@ fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
     Some(Assessment {
         address: card.address,
         id: display.id,
-        name: display.name.clone(),
+        name: families::named(display.name.as_deref(), display.id, card.kind),
         driver: display.driver.clone(),
         kind: card.kind,
         groups,

@@ -58,6 +58,16 @@ const FAMILIES: [Family; 11] = [
     family("Intel integrated graphics", INTEL, &[], CardKind::Integrated, Fault::NeedsIgdAddress),
 ];
 
+/// Makers as pci.ids calls them, which is all that it says of a card that is newer than it.
+const MAKERS: [&str; 3] = ["NVIDIA Corporation", "Advanced Micro Devices, Inc. [AMD/ATI]", "Intel Corporation"];
+
+/// A card's name; its family's, where only its maker is known.
+pub(super) fn named(name: Option<&str>, id: PciId, kind: CardKind) -> Option<String> {
+    let name = name?;
+    let family = of(id, kind).filter(|family| !family.ids.is_empty() && MAKERS.contains(&name));
+    Some(family.map_or_else(|| name.to_owned(), |family| format!("{name} {}", family.name)))
+}
+
 pub(super) fn of(id: PciId, kind: CardKind) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| {
         let has_id = family.ids.is_empty() || family.ids.iter().any(|(first, last)| (*first..=*last).contains(&id.device));
@@ -68,6 +78,15 @@ pub(super) fn of(id: PciId, kind: CardKind) -> Option<&'static Family> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_card_that_is_newer_than_the_list_of_names() {
+        let named = |name, device| named(name, PciId { vendor: NVIDIA, device }, CardKind::Discrete);
+        assert_eq!(named(Some("NVIDIA Corporation"), 0x2c05).as_deref(), Some("NVIDIA Corporation Blackwell"));
+        assert_eq!(named(Some("NVIDIA Corporation"), 0x2684).as_deref(), Some("NVIDIA Corporation"));
+        assert_eq!(named(Some("NVIDIA Corporation GB203"), 0x2c05).as_deref(), Some("NVIDIA Corporation GB203"));
+        assert_eq!(named(None, 0x2c05), None);
+    }
 
     #[test]
     fn ids_and_kinds() {

@@ -44,7 +44,7 @@ pub(super) fn none(facts: &Facts) -> Option<Check> {
     let choice = choose(&all);
     let check = Check::ok("card", Topic::Cards, "graphics card", choice.because());
     if let Some(why) = facts.host.pci_is_unknown() {
-        let check = Check { seen: format!("unknown: {why}"), ..check };
+        let check = Check { seen: format!("which there are is unknown: {why}"), ..check };
         let remedy = "make sysfs visible, as by mount -t sysfs sysfs /sys; or name what holds a copy of it: vgapt --root PATH";
         return Some(check.missing(NextStep::Choose, "without the list of PCI functions, nothing is known of the host's cards", remedy));
     }

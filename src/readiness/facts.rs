@@ -3,7 +3,7 @@
 use crate::host::loaders::{self, Chosen, Entry};
 use crate::host::{self, Bind, Command, Parameter, Plan, Wanted};
 use crate::model::{Cmdline, Finding, Host, Observed, PciAddress, Setup, Severity, shell_command};
-use crate::passthrough::{Assessment, Choice, Verdict, assess, choose, is_only_display};
+use crate::passthrough::{Assessment, Choice, Verdict, assess, choose, displays_on_vfio, is_only_display};
 
 /// What was read from the host, and what is requested.
 #[derive(Debug, Clone, Copy)]
@@ -172,7 +172,12 @@ pub fn proposed_bind(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Bi
     // A display without a driver, whose driver is kept from loading, shows the host nothing that could be handed over.
     let may_show =
         || !host.unknown.is_empty() || host.devices(functions).any(|device| device.class.is_display() && device.driver.is_some());
-    let is_handed_over = || is_only_display(host, functions) && may_show() && !is_set_up();
+    // While a guest has the host's only display, vfio-pci has it too; that nobody has set up for the boot.
+    let is_lent = || {
+        let is_dark = displays_on_vfio(host).iter().any(|display| functions.contains(display));
+        is_dark && !host::others(host, setup).iter().any(|other| functions.iter().any(|function| other.takes.contains(function)))
+    };
+    let is_handed_over = || ((is_only_display(host, functions) && may_show()) || is_lent()) && !is_set_up();
     if host::only_virtual(host, functions) || is_handed_over() { Bind::Start } else { Bind::Boot }
 }
 

@@ -85,7 +85,7 @@ fn is_package(check: &Check) -> bool {
 fn sentence(facts: &Facts, first: &Check) -> Next {
     let stays = facts.cards.iter().any(|card| card.verdict == Verdict::Console);
     let words = match first.code {
-        "card" if facts.cards.is_empty() => first.seen.clone(),
+        "card" if facts.cards.is_empty() && facts.host.pci_is_unknown().is_none() => first.seen.clone(),
         "card" if stays => format!("{}, and stays with the host", said(facts, first)),
         "card" if facts.cards.iter().any(|card| card.verdict == Verdict::Blocked) => {
             let slot = if is_soldered(facts.host, &facts.functions) { "" } else { ", or another slot," };

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use super::capture::{Capture, CapturedPath, Node};
+use super::capture_text;
 use super::directory::{ATTRIBUTE_BYTES, Directory};
 use super::resolve;
 use super::status::Status;
@@ -87,11 +88,16 @@ impl Root {
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
-    /// The end of a log that grows, and whether that is not all of it. It begins with a whole line.
+    /// The end of a log that grows, and whether that is not all of it. It begins with a whole line. One whose name ends in
+    /// `.gz` is unpacked.
     pub fn end_of(&self, path: &str) -> Reading<(String, bool)> {
         let read = match &self.source {
             Source::Directory(directory) => directory.read_end(path, FILE_BYTES),
             Source::Capture(capture) => capture.read(path).map(|bytes| (bytes.to_vec(), false)),
+        };
+        let read = match read {
+            Ok((bytes, _)) if path.ends_with(".gz") => capture_text::unpacked(bytes.as_slice()).map(|bytes| (bytes, false)),
+            read => read,
         };
         Reading::of(read, path).map(|(bytes, is_part)| {
             let from = if is_part { bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1) } else { 0 };

@@ -1,7 +1,11 @@
 //! A real start, with no device of the host's.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::DAEMON;
 use super::command::{run, vgapt};
@@ -70,6 +74,16 @@ fn life_cycle() {
         .vgapt(&["start", "plain", "--wait", "--timeout", "2"])
         .with(4)
         .saying(&["'plain' is running, but its guest is not up after 2 s"]);
+    libvirt.vgapt(&["stop", "plain", "--force"]).with(0);
+    // Ctrl-C ends the wait, not the guest.
+    let mut child = vgapt(["-c", &libvirt.uri, "start", "plain", "--wait"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(notes.any(|line| line == "waiting for the guest"));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let rest: Vec<String> = notes.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("'plain' keeps running")), "{rest:?}");
+    assert!(libvirt.vgapt(&["status", "plain"]).with(0).stdout.contains("plain: running"));
     libvirt.vgapt(&["stop", "plain", "--force"]).with(0);
     // What makes a start fail is said at once, as `why` would; of this host's logs none is of this libvirt.
     fs::rename(&code, libvirt.path("moved.fd")).unwrap();

@@ -19,11 +19,11 @@ use super::shared::user_file;
 use crate::discovery::{self, Scope};
 use crate::domain;
 use crate::domain_xml;
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{Hypervisor, State};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::life;
 use crate::measure::{self, Change, Measured, Subject};
-use crate::model::{Finding, GuestClock, Next, PciAddress, Reading, Sample, Surroundings, shell_word};
+use crate::model::{CpuSet, Finding, GuestClock, Next, PciAddress, Reading, Sample, Surroundings, shell_word};
 use crate::output::{self, Answer, Form, Outcome};
 use crate::problem::Problem;
 use crate::root::Root;
@@ -116,14 +116,17 @@ impl Arguments {
         let Watched { context, connection, root, .. } = watched;
         let name = &self.name;
         let existing = Existing::open(*connection, name)?;
-        if !connection.state(name)?.is_active() {
-            return Err(Refused::from(not_running(name)).into());
+        match connection.state(name)? {
+            State::Paused => return Err(Refused::from(paused(context, name)).into()),
+            state if !state.is_active() => return Err(Refused::from(not_running(name)).into()),
+            _ => {}
         }
         let running = running_xml(*connection, name)?.ok_or_else(|| ended(name))?;
         let pid = qemu(root, name, running.root())?;
         let host = context.host(Some(root), Scope::All)?;
         let functions = existing.functions();
         let mut subject = subject(name, running.root(), &host, &functions);
+        subject.virsh = virsh(context);
         subject.moves_interrupts = domain::needs(&running).known().map(|needs| needs.moves_interrupts);
         match context.target(root).and_then(|target| life::interrupts_left(name, &target)) {
             Ok(left) => (subject.fixed, subject.left_alone) = (left.fixed, left.said),
@@ -131,11 +134,11 @@ impl Arguments {
         }
         let clock = Clock::begin(*connection, name, running.root())?;
         let tracing = Tracing::begin(root, &context.target(root)?);
-        let samples = self.samples(watched, pid)?;
+        let samples = self.samples(watched, pid, &functions)?;
         let exit_reasons = tracing.map_or_else(Reading::Unknown, |tracing| tracing.end(root));
         let agent = clock.end(*connection, name)?;
         let cpus = measure::host_cpus(&subject, &samples);
-        let mut surroundings = Surroundings { agent, exit_reasons, ..discovery::surroundings(root, pid, &functions, &cpus) };
+        let mut surroundings = Surroundings { agent, exit_reasons, ..discovery::surroundings(root, pid, &cpus) };
         if root.is_live() {
             let versions = [("libvirt", connection.abilities()?.version), ("QEMU", connection.qemu_version()?)];
             let known = versions.into_iter().filter_map(|(program, version)| Some((program.to_owned(), dotted(version?))));
@@ -146,17 +149,21 @@ impl Arguments {
         })?;
         for judgement in &mut measured.judgements {
             judgement.remedy = context.repeated(std::mem::take(&mut judgement.remedy));
+            judgement.command = judgement.command.take().map(|command| context.repeated(command));
+        }
+        if let Some(before) = before.filter(|before| before.name != measured.name) {
+            context.note(&format!("the measurement before is of another domain: '{}'", before.name));
         }
         let against = before.map(|before| measure::changes(before, &measured));
         Ok(Measurement { measured, against })
     }
 
-    fn samples(&self, watched: &Watched<'_>, pid: u32) -> Result<Vec<Sample>> {
+    fn samples(&self, watched: &Watched<'_>, pid: u32, functions: &[PciAddress]) -> Result<Vec<Sample>> {
         let whole = Duration::from_secs(self.seconds.into());
         let slices = (2 * self.seconds).min(SLICES);
         let own = watched.root.is_live().then(std::process::id);
         let take = || {
-            let sample = discovery::sample(watched.root, pid, own)
+            let sample = discovery::sample(watched.root, pid, own, functions)
                 .map_err(|because| Problem::new(because, "measure on the host itself, where /proc is mounted"))?;
             sample.ok_or_else(|| anyhow::Error::from(ended(&self.name)))
         };
@@ -225,11 +232,11 @@ impl Measurement {
     }
 
     fn next(&self) -> Next {
-        let worst = self.measured.judgements.first().filter(|worst| !worst.remedy.is_empty());
-        worst.map_or_else(
-            || Next::sentence("nothing that was measured has a remedy"),
-            |worst| Next::about(&worst.remedy, &format!("{}: {}", worst.subject, worst.seen)),
-        )
+        let Some(worst) = self.measured.judgements.iter().find(|worst| worst.has_remedy()) else {
+            return Next::sentence("nothing that was measured has a remedy");
+        };
+        let words = Some(&worst.remedy).filter(|words| !words.is_empty());
+        Next { reason: format!("{}: {}", worst.subject, worst.seen), command: worst.command.clone(), remedy: words.cloned() }
     }
 
     fn answer(&self) -> Answer {
@@ -269,6 +276,17 @@ fn not_running(name: &str) -> Finding {
     Finding::error("not-running", format!("'{name}' is not running: there is nothing to measure"), remedy)
 }
 
+fn paused(context: &Context, name: &str) -> Finding {
+    let remedy = format!("virsh {}resume {}", virsh(context), shell_word(name));
+    Finding::error("paused", format!("'{name}' is paused: its virtual CPUs do nothing that could be measured"), remedy)
+}
+
+/// The option that names this libvirt to virsh, with a space behind it; empty for the usual one.
+fn virsh(context: &Context) -> String {
+    let given = context.global.connect.first().map(|uri| format!("-c {} ", shell_word(uri)));
+    given.unwrap_or_default()
+}
+
 fn ended(name: &str) -> Problem {
     let remedy = format!("find out why it ended: vgapt why {}", shell_word(name));
     Problem::new(format!("'{name}' ended while it was measured"), remedy)
@@ -297,12 +315,15 @@ fn qemu(root: &Root, name: &str, domain: Element<'_>) -> Result<u32> {
 
 fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, functions: &[PciAddress]) -> Subject<'a> {
     let vcpus = domain_xml::vcpus(domain);
+    // Who may run on every host CPU is not pinned, whatever the domain says.
+    let is_pin = |(_, cpus): &(u32, CpuSet)| !host.topology.online.0.is_subset(&cpus.0);
+    let pins = domain_xml::pins(domain).map(|(vcpus, _)| vcpus.into_iter().filter(is_pin).collect());
     let demand = |vcpus: u32| PinningRequest { count: Count::Exactly(vcpus), kinds: CoreKinds::default(), node: None };
     let nodes: BTreeMap<u32, u32> = host.topology.cpus.iter().filter_map(|cpu| Some((cpu.cpu, cpu.node?))).collect();
     let has_several = nodes.values().min() != nodes.values().max();
     Subject {
         name,
-        pins: domain_xml::pins(domain).map(|(vcpus, _)| vcpus.into_iter().collect()),
+        pins,
         online: host.topology.online.clone(),
         nodes: if has_several { nodes } else { BTreeMap::new() },
         cells: domain_xml::cells(domain).count().max(1),
@@ -311,6 +332,13 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         fixed: Vec::new(),
         left_alone: Vec::new(),
         functions: functions.iter().map(PciAddress::to_string).collect(),
+        cores: topology::cores(&host.topology)
+            .into_iter()
+            .filter(|core| core.cpus.len() > 1)
+            .map(|core| CpuSet(core.cpus.into_iter().collect()))
+            .collect(),
+        memory: domain_xml::memory(domain),
+        virsh: String::new(),
     }
 }
 

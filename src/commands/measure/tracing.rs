@@ -45,6 +45,9 @@ impl Tracing {
             // Whoever removes it is there before it.
             let removed = target.remove_directory_at_end(&path)?;
             target.make_directory(&path, 0o700)?;
+            if root.presence(&format!("{path}/{EVENT}")) == Some(true) && root.presence(&format!("{path}/{EVENT}/hist")) == Some(false) {
+                anyhow::bail!("this kernel cannot count them (CONFIG_HIST_TRIGGERS)");
+            }
             target.set_attribute(&format!("{path}/{EVENT}/trigger"), &format!("hist:keys={EXIT_KEYS}:size={PLACES}"))?;
             Ok(Self { path: path.clone(), since: Instant::now(), removed })
         };

@@ -130,11 +130,11 @@ impl Arguments {
         }
         if !found.is_this_host() {
             context.note("this is not the running host: nothing was changed");
-            return Ok(plan.planned());
+            return Ok(plan.planned(context, false));
         }
         if self.dry_run || !(self.yes || plan.is_accepted(context)?) {
             context.note("nothing was changed");
-            return Ok(plan.planned());
+            return Ok(plan.planned(context, true));
         }
         plan.carry_out(context, &found, can_ask)
     }

@@ -158,8 +158,17 @@ impl Plan {
     }
 
     /// The answer where nothing was run.
-    pub(super) fn planned(&self) -> Answer {
-        Answer::new(Outcome::Planned).with(self.facts()).finding(self.findings.clone())
+    pub(super) fn planned(&self, context: &Context, is_this_host: bool) -> Answer {
+        let next = if is_this_host {
+            Next::command(next::again(&[], &["--dry-run", "--json"]), "nothing was changed")
+        } else {
+            Next::about(
+                "run the same command on the machine itself, without --root and --connect",
+                "another host is never changed by setup",
+            )
+        };
+        context.next(&next);
+        Answer::new(Outcome::Planned).with(self.facts()).finding(self.findings.clone()).next(next)
     }
 
     fn reboots(&self) -> bool {
@@ -189,7 +198,7 @@ impl Plan {
         let new_disk = self.new_disk.as_ref().map(|disk| format!("{}, {}", disk.path, disk.size)).unwrap_or_default();
         let moved = self.moves.iter().map(|image| image.to.as_str()).collect::<Vec<_>>().join(", ");
         let moved = if moved.is_empty() { moved } else { format!("{moved}: QEMU's user cannot read the folder where it is now") };
-        let answers = format!("in {}, until the domain is defined", self.file.display());
+        let answers = format!("first into {}, until the domain is defined", self.file.display());
         let when = if self.reboots() { "at the reboot" } else { "then run this again" };
         let rows = [
             ("host", host),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::context::Context;
 use crate::discovery;
-use crate::failure::{self, Input, Why};
+use crate::failure::{self, Catalog, Input, Why};
 use crate::model::{Finding, LogLine, Moment, ReadLog, Reading, shell_word};
 use crate::output;
 use crate::root::Root;
@@ -31,6 +31,8 @@ pub(in crate::commands) struct Logs {
     daemon: ReadLog,
     kernel: ReadLog,
     booted: Option<Moment>,
+    /// The language in which libvirt writes.
+    catalog: Catalog,
     /// Where they were read from.
     place: Place,
 }
@@ -53,10 +55,19 @@ impl Logs {
             false if root.is_capture() => Place::Capture,
             false => Place::Tree,
         };
-        Self { path, domain, daemon, kernel, booted, place }
+        // An answer of libvirt's client is in the caller's own language.
+        let own = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter(|_| root.is_live()).filter_map(|name| std::env::var(name).ok());
+        let own: Vec<String> = own.collect();
+        let of = |program: &str| discovery::catalog(root, program, &own);
+        let catalog = Catalog::new(of("libvirt"), &of("libc"));
+        let mut daemon = daemon;
+        for line in &mut daemon.lines {
+            line.text = in_both(&catalog, &line.text);
+        }
+        Self { path, domain, daemon, kernel, booted, catalog, place }
     }
 
-    pub(in crate::commands) fn why(&self, name: &str, active: Option<bool>, answer: Option<(Moment, &str)>) -> Why {
+    pub(in crate::commands) fn why(&self, context: &Context, name: &str, active: Option<bool>, answer: Option<(Moment, &str)>) -> Why {
         let Self { domain, daemon, kernel, booted, .. } = self;
         let (domain, daemon, kernel) = (&domain.lines, &daemon.lines, &kernel.lines);
         // A capture contains only what was read when it was made.
@@ -65,7 +76,10 @@ impl Logs {
             Reading::Absent => self.place != Place::Capture,
             Reading::Unknown(_) => false,
         };
-        failure::why(&Input { name, active, domain, is_domain_known, daemon, kernel, booted: *booted, answer })
+        let answer = answer.map(|(at, text)| (at, text.lines().map(|line| in_both(&self.catalog, line)).collect::<Vec<_>>().join("\n")));
+        let answer = answer.as_ref().map(|(at, text)| (*at, text.as_str()));
+        let why = failure::why(&Input { name, active, domain, is_domain_known, daemon, kernel, booted: *booted, answer });
+        Why { causes: context.repeated(why.causes), ..why }
     }
 
     /// The logs that are missing, and how to read them. Where a cause is certain, one that does not exist does not matter.
@@ -113,12 +127,17 @@ pub(in crate::commands) fn tell(context: &Context, root: Option<&Root>, name: &s
     // What libvirt said is behind what was tried.
     let said = |error: &anyhow::Error| error.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let answer = answer.map(|(asked, error)| (asked, said(error)));
-    let why = logs.why(name, answer.is_none().then_some(false), answer.as_ref().map(|(asked, text)| (*asked, text.as_str())));
+    let why = logs.why(context, name, answer.is_none().then_some(false), answer.as_ref().map(|(asked, text)| (*asked, text.as_str())));
     context.say(&output::why(&why));
     if context.global.json {
         context.tell(&why.causes.iter().map(failure::Named::finding).collect::<Vec<_>>());
     }
     context.tell(&logs.unread(&why));
+}
+
+/// A line, with its English where a catalog has that.
+fn in_both(catalog: &Catalog, line: &str) -> String {
+    catalog.in_english(line).map_or_else(|| line.to_owned(), |english| format!("{line} (in English: {english})"))
 }
 
 /// The present time.

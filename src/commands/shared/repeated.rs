@@ -1,6 +1,7 @@
 //! vgapt's own commands within texts, with the caller's global options: a command that is printed works as it is printed.
 
 use crate::commands::help::groups::GROUPS;
+use crate::failure::Named;
 use crate::model::{Finding, Next};
 use crate::output::Failure;
 use crate::passthrough::Assessment;
@@ -49,6 +50,13 @@ impl NamesCommands for Next {
 impl NamesCommands for Failure {
     fn by(self, program: &str) -> Self {
         Self { remedy: self.remedy.map(|remedy| commands(&remedy, program)), ..self }
+    }
+}
+
+impl NamesCommands for Named {
+    fn by(self, program: &str) -> Self {
+        let command = self.command.map(|command| commands(&command, program));
+        Self { remedy: commands(&self.remedy, program), command, ..self }
     }
 }
 

@@ -12,8 +12,10 @@ pub(in crate::failure) struct Cause {
     pub(in crate::failure) lines: &'static [&'static str],
     pub(in crate::failure) weight: Weight,
     pub(in crate::failure) when: When,
-    /// The cause in plain words; it and the remedy may have the places of the patterns, and `{name}` for the domain.
+    /// The cause in plain words; it, the command and the remedy may have the places of the patterns, and `{name}` for the domain.
     pub(in crate::failure) what: &'static str,
+    /// The command that does it, if one does; the remedy says the rest.
+    pub(in crate::failure) command: &'static str,
     pub(in crate::failure) remedy: &'static str,
     /// Which program writes the line, or where it was reported.
     pub(in crate::failure) source: &'static str,
@@ -46,4 +48,4 @@ pub(super) const KERNEL: &[Log] = &[Log::Kernel];
 
 /// What most entries have.
 pub(super) const START: Cause =
-    Cause { code: "", logs: SAID, lines: &[], weight: Weight::Reason, when: When::Start, what: "", remedy: "", source: "" };
+    Cause { code: "", logs: SAID, lines: &[], weight: Weight::Reason, when: When::Start, what: "", command: "", remedy: "", source: "" };

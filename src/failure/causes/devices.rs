@@ -29,7 +29,8 @@ pub(super) const CAUSES: &[Cause] = &[
             "PCI device {address} is in use by driver {word}, domain {other}",
         ],
         what: "{address} is passed through to the domain {other}, which has it now",
-        remedy: "stop the other: vgapt stop {other}; or take the device out of one of them: virsh edit {name}",
+        command: "vgapt stop {other}",
+        remedy: "or take the device out of one of them: virsh edit {name}",
         source: "libvirt src/hypervisor/virhostdev.c",
         ..START
     },
@@ -42,7 +43,8 @@ pub(super) const CAUSES: &[Cause] = &[
             "Could not open '/dev/vfio/vfio': Permission denied",
         ],
         what: "QEMU may not open the card's VFIO device",
-        remedy: "start the domain with qemu:///system, whose libvirt gives QEMU the device: vgapt -c qemu:///system start {name}; where that fails too, cgroup_device_acl of /etc/libvirt/qemu.conf leaves out /dev/vfio/vfio",
+        command: "vgapt -c qemu:///system start {name}",
+        remedy: "this libvirt gives QEMU the device; where that fails too, cgroup_device_acl of /etc/libvirt/qemu.conf leaves out /dev/vfio/vfio",
         source: "QEMU hw/vfio/container.c",
         ..START
     },
@@ -57,7 +59,8 @@ pub(super) const CAUSES: &[Cause] = &[
             "Failed to load PCI driver module vfio_pci",
         ],
         what: "the kernel's VFIO modules are not loaded, or the card is not bound to vfio-pci",
-        remedy: "modprobe vfio-pci (as root); then vgapt check says what else the card lacks",
+        command: "sudo modprobe vfio-pci",
+        remedy: "then vgapt check says what else the card lacks",
         source: "QEMU hw/vfio/container.c, libvirt src/util/virpci.c",
         ..START
     },
@@ -65,7 +68,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "mdev-unbound",
         lines: &["/sys/bus/mdev/devices/{other}: vfio {word}: no iommu_group found"],
         what: "the mediated device {word} is in no IOMMU group: no VFIO driver has it",
-        remedy: "modprobe -a vfio_iommu_type1 mdev (as root; on older kernels also vfio_mdev), then make the device anew: mdevctl stop --uuid {word}; mdevctl start --uuid {word}",
+        command: "sudo modprobe -a vfio_iommu_type1 mdev",
+        remedy: "on older kernels also vfio_mdev; then make the device anew: mdevctl stop --uuid {word}; mdevctl start --uuid {word}",
         source: "QEMU hw/vfio/container.c; DualCoder/vgpu_unlock issue 47",
         ..START
     },
@@ -79,7 +83,8 @@ pub(super) const CAUSES: &[Cause] = &[
             "no iommu_group found",
         ],
         what: "the IOMMU is off, or the kernel has no VFIO",
-        remedy: "see whether the firmware or the kernel command line keeps it off: vgapt check; then switch it on: vgapt prepare --gpu auto",
+        command: "vgapt prepare --gpu auto",
+        remedy: "it switches the IOMMU on; whether the firmware keeps it off, vgapt check says",
         source: "libvirt src/qemu/qemu_hostdev.c, QEMU hw/vfio/device.c",
         ..START
     },
@@ -87,7 +92,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "no-iommufd",
         lines: &["Could not open '/dev/iommu': {why}", "IOMMUFD is not supported on this platform"],
         what: "the domain passes devices through iommufd, which the kernel does not have, or whose device /dev/iommu QEMU may not open",
-        remedy: "pass them in the older way: vgapt define {name} --iommufd off; where the kernel has it: modprobe iommufd (as root)",
+        command: "vgapt define {name} --iommufd off",
+        remedy: "they are passed in the older way; or, where the kernel has it: modprobe iommufd (as root)",
         source: "QEMU backends/iommufd.c, libvirt src/util/viriommufd.c; kubevirt issue 18895",
         ..START
     },
@@ -136,7 +142,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "reset-failed",
         lines: &["Unable to reset PCI device {address}"],
         what: "the card {address} cannot be reset",
-        remedy: "vgapt reset {address}; if that does not help, power the host off and on",
+        command: "vgapt reset {address}",
+        remedy: "if that does not help, power the host off and on",
         source: "libvirt src/util/virpci.c",
         ..START
     },
@@ -149,7 +156,8 @@ pub(super) const CAUSES: &[Cause] = &[
             "Failed to add PCI device ID",
         ],
         what: "libvirt could not take the card from its host driver, or vfio-pci refused it",
-        remedy: "bind it at boot, before its driver: vgapt prepare --gpu auto --bind boot; the kernel log says more: sudo dmesg | grep -i vfio",
+        command: "vgapt prepare --gpu auto --bind boot",
+        remedy: "it is bound before its driver then; the kernel log says more: sudo dmesg | grep -i vfio",
         source: "libvirt src/util/virpci.c",
         ..START
     },
@@ -243,7 +251,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "rom-empty",
         lines: &["romfile \"{path}\" is empty", "romfile \"{path}\" too large"],
         what: "{path} is no ROM of a card",
-        remedy: "vgapt check --rom {path} says what it is; leave it out: vgapt define {name} --no-rom",
+        command: "vgapt define {name} --no-rom",
+        remedy: "it leaves the file out; vgapt check --rom {path} says what it is",
         source: "QEMU hw/pci/pci.c",
         ..START
     },
@@ -290,7 +299,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "input-denied",
         lines: &["Could not open '/dev/input/{path}': Permission denied", "Could not open '/dev/input/{path}': Operation not permitted"],
         what: "QEMU may not open the input device /dev/input/{path}",
-        remedy: "pass it as <input type='evdev'>, for which libvirt permits it: vgapt define {name} --evdev /dev/input/{path}; in QEMU options it needs cgroup_device_acl in /etc/libvirt/qemu.conf",
+        command: "vgapt define {name} --evdev /dev/input/{path}",
+        remedy: "libvirt permits what it passes itself; in QEMU options it needs cgroup_device_acl in /etc/libvirt/qemu.conf",
         source: "QEMU ui/input-linux.c",
         ..START
     },
@@ -342,7 +352,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "mdev-missing",
         lines: &["mediated device '{word}' not found", "failed to open /sys/bus/mdev/devices/{word}"],
         what: "the mediated device {word} does not exist",
-        remedy: "mdevctl list --defined shows those that are known; mdevctl start --uuid {word} makes it",
+        command: "mdevctl start --uuid {word}",
+        remedy: "it makes the device; mdevctl list --defined shows those that are known",
         source: "libvirt src/util/virmdev.c",
         ..START
     },

@@ -65,7 +65,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "variables-template",
         lines: &["unable to find any master var store for loader: {path}"],
         what: "libvirt knows no template for the variables of the firmware {path}",
-        remedy: "let libvirt choose both: vgapt define {name} --loader auto; or name the template: virsh edit {name}, and write <nvram template='FILE'>",
+        command: "vgapt define {name} --loader auto",
+        remedy: "libvirt chooses both then; or name the template: virsh edit {name}, and write <nvram template='FILE'>",
         source: "libvirt src/qemu/qemu_process.c; macOS-Simple-KVM issue 170",
         ..START
     },
@@ -84,7 +85,8 @@ pub(super) const CAUSES: &[Cause] = &[
             "Failed to open file '/var/lib/libvirt/qemu/nvram/{path}': {why}",
         ],
         what: "QEMU cannot open the guest's firmware variables /var/lib/libvirt/qemu/nvram/{path}: {why}",
-        remedy: "make them anew from their template: virsh start {name} --reset-nvram",
+        command: "virsh start {name} --reset-nvram",
+        remedy: "it makes them anew from their template",
         source: "QEMU block/file-posix.c",
         ..START
     },
@@ -131,7 +133,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "pool-off",
         lines: &["storage pool '{word}' is not active", "no storage pool with matching name '{word}'"],
         what: "libvirt's storage pool {word} is not started, or does not exist",
-        remedy: "virsh pool-start {word}; at each boot: virsh pool-autostart {word}",
+        command: "virsh pool-start {word}",
+        remedy: "at each boot: virsh pool-autostart {word}",
         source: "libvirt src/storage/storage_driver.c",
         ..START
     },
@@ -140,7 +143,8 @@ pub(super) const CAUSES: &[Cause] = &[
         lines: &["No space left on device (28)", "block I/O error in device '{other}': No space left on device"],
         when: When::Both,
         what: "the file system of a disk is full, and the guest is paused until there is room",
-        remedy: "df -h shows which; make room, then virsh resume {name}",
+        command: "virsh resume {name}",
+        remedy: "once there is room; df -h shows where there is none",
         source: "libvirt src/qemu/qemu_process.c",
         ..START
     },

@@ -106,7 +106,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "firmware-mismatch",
         lines: &["block backend provides {number} bytes", "system firmware {rest}"],
         what: "the firmware and its variables do not belong together: one is of 2 MiB and the other of 4 MiB, or a file has another format than the domain says",
-        remedy: "make the variables anew from their template: virsh start {name} --reset-nvram; qemu-img info FILE shows the format of a firmware",
+        command: "virsh start {name} --reset-nvram",
+        remedy: "it makes the variables anew from their template; qemu-img info FILE shows the format of a firmware",
         source: "QEMU hw/block/block.c; virt-manager issue 807",
         ..START
     },

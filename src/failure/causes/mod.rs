@@ -29,8 +29,11 @@ mod tests {
         let mut codes = BTreeSet::new();
         for cause in all() {
             assert!(codes.insert(cause.code), "{} stands twice", cause.code);
-            let texts = [cause.code, cause.what, cause.remedy, cause.source];
+            let texts = [cause.code, cause.what, cause.source];
             assert!(texts.iter().all(|text| !text.is_empty()) && !cause.lines.is_empty(), "{}", cause.code);
+            assert!(!cause.remedy.is_empty() || !cause.command.is_empty(), "{}", cause.code);
+            // Words stand beside a command, not in it.
+            assert!([";", ": ", "(", ", "].iter().all(|words| !cause.command.contains(words)), "{}: {}", cause.code, cause.command);
             for line in cause.lines {
                 assert!(!line.starts_with('{') && line.len() > 8, "{}: {line} fits too much", cause.code);
                 // A pattern knows the line that it is made of.
@@ -40,7 +43,7 @@ mod tests {
                     .fold((*line).to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
                 assert!(matched(line, &line_of).is_some(), "{}: {line} does not know {line_of}", cause.code);
                 // What is said uses only what the line has.
-                for text in [cause.what, cause.remedy] {
+                for text in [cause.what, cause.command, cause.remedy] {
                     for place in text.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
                         assert!(place == "name" || line.contains(&format!("{{{place}}}")), "{}: {line} has no {{{place}}}", cause.code);
                     }

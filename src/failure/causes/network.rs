@@ -8,7 +8,8 @@ pub(super) const CAUSES: &[Cause] = &[
         code: "network-off",
         lines: &["network '{word}' is not active"],
         what: "libvirt's network {word} is not started",
-        remedy: "virsh net-start {word}; at each boot: virsh net-autostart {word}",
+        command: "virsh net-start {word}",
+        remedy: "at each boot: virsh net-autostart {word}",
         source: "libvirt src/network/bridge_driver.c",
         ..START
     },
@@ -83,7 +84,8 @@ pub(super) const CAUSES: &[Cause] = &[
             "/usr/lib/qemu/qemu-bridge-helper {rest}",
         ],
         what: "a session of libvirt may not make a network device",
-        remedy: "use qemu:///system, or a network without one: vgapt define {name} --network user",
+        command: "vgapt define {name} --network user",
+        remedy: "or use qemu:///system, which may use the bridge",
         source: "QEMU qemu-bridge-helper.c",
         ..START
     },

@@ -1,11 +1,31 @@
 //! The host CPUs of the virtual ones: whether they are theirs alone, and fast.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::seen::{LITTLE, Seen, listed};
+use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
 use crate::measure::differences::rounded;
-use crate::measure::measured::{Judgement, Load};
-use crate::model::{CpuSet, Reading};
+use crate::measure::measured::{Judgement, Load, Verdict};
+use crate::model::{CpuSet, Frequency, Reading};
+
+/// How much it weighs that virtual CPUs have no host CPUs of their own, besides what they waited.
+const UNPINNED: f64 = 20.0;
+/// Percent of a host CPU from which it is reported that another thread of a core of the guest is used.
+const MUCH_BESIDE: f64 = 10.0;
+/// About how much a thread of a core loses while the other one works.
+const SHARED: f64 = 0.3;
+/// The part of the highest frequency from which a host CPU is at full speed.
+const FULL_SPEED: f64 = 0.9;
+
+/// Whether the guest does something: what costs it speed shows only then.
+pub(super) fn work(seen: &Seen<'_>) -> Option<Judgement> {
+    let most = seen.vcpus.iter().map(|vcpu| vcpu.guest + vcpu.host + vcpu.waited.unwrap_or_default()).reduce(f64::max)?;
+    let because =
+        format!("the guest was idle: no virtual CPU worked more than {} % of the time; measure again while it works", rounded(most));
+    (most < IDLE).then(|| Judgement::unknown("work", "speed under load", &because))
+}
+
+/// Percent of its time that a virtual CPU works at least in a guest that is used.
+const IDLE: f64 = 3.0;
 
 pub(super) fn pinning(seen: &Seen<'_>) -> Judgement {
     let judgement = |text: String| Judgement::good("pinning", "pinning", text);
@@ -24,9 +44,24 @@ pub(super) fn pinning(seen: &Seen<'_>) -> Judgement {
         let allowed = allowed.map(|sets| CpuSet(sets.into_iter().flat_map(|set| set.0.iter().copied()).collect()).to_string());
         let on = allowed.unwrap_or_else(|| "an unknown set of them".to_owned());
         let text = format!("the virtual CPUs are not pinned: they may run on the host CPUs {on}{waits}");
-        let (weight, remedy) = if seen.subject.can_be_pinned { (20.0, seen.pin()) } else { (0.0, String::new()) };
-        let judged = judgement(text).costs(weight + waited.unwrap_or_default(), remedy);
+        let (weight, command) = if seen.subject.can_be_pinned { (UNPINNED, Some(seen.pin())) } else { (0.0, None) };
+        let judged = judgement(text).costs(weight + waited.unwrap_or_default()).by_command(command);
         return Judgement { costs_percent: waited.filter(|waited| *waited >= LITTLE), ..judged };
+    }
+    let weight = UNPINNED + waited.unwrap_or_default();
+    let pin = seen.subject.can_be_pinned.then(|| seen.pin());
+    let without: Vec<String> = seen.vcpus.iter().filter(|vcpu| !pins.contains_key(&vcpu.vcpu)).map(|vcpu| vcpu.vcpu.to_string()).collect();
+    if !without.is_empty() {
+        let text = format!("the virtual CPUs {} have no host CPUs of their own{waits}", listed(&without));
+        return judgement(text).costs(weight).by_command(pin);
+    }
+    let mut used: BTreeMap<&CpuSet, usize> = BTreeMap::new();
+    for cpus in pins.values() {
+        *used.entry(cpus).or_default() += 1;
+    }
+    if let Some((cpus, vcpus)) = used.iter().find(|(cpus, vcpus)| cpus.0.len() < **vcpus) {
+        let text = format!("{vcpus} virtual CPUs are pinned to the host CPUs {cpus}, more than there are{waits}");
+        return judgement(text).costs(weight).by_command(pin);
     }
     for vcpu in seen.vcpus {
         let (Some(pin), Some(allowed)) = (pins.get(&vcpu.vcpu), &vcpu.allowed) else {
@@ -37,7 +72,7 @@ pub(super) fn pinning(seen: &Seen<'_>) -> Judgement {
         let on = |set: &CpuSet| set.0.intersection(&seen.subject.online.0).copied().collect::<Vec<u32>>();
         if on(allowed) != on(pin) {
             let text = format!("virtual CPU {} may run on the host CPUs {allowed}, and the domain says {pin}{waits}", vcpu.vcpu);
-            return judgement(text).costs(20.0 + waited.unwrap_or_default(), format!("virsh vcpupin {} {} {pin}", seen.name(), vcpu.vcpu));
+            return judgement(text).costs(weight).by_command(seen.virsh("vcpupin", &format!("{} {pin}", vcpu.vcpu)));
         }
     }
     judgement(format!("each virtual CPU stays on its host CPUs, which are {}", seen.cpus))
@@ -56,28 +91,69 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
         *each.entry(load.cpu).or_default() += load.ran;
     }
     let most = each.values().copied().fold(0.0, f64::max);
-    if most < LITTLE || (!seen.is_pinned() && seen.waited().is_some_and(|waited| waited < LITTLE)) {
-        let text = format!("nothing else took more than {most:.1} % of a host CPU of the guest");
-        return Judgement::good("host-load", "host load", text);
+    let good = |text: String| Judgement::good("host-load", "host load", text);
+    if most < LITTLE {
+        return good(format!("nothing else took more than {most:.1} % of a host CPU of the guest"));
     }
+    if !seen.is_pinned() && seen.waited().is_some_and(|waited| waited < LITTLE) {
+        return good(format!("other threads took up to {} % of a host CPU, and no virtual CPU had to wait for one", rounded(most)));
+    }
+    let judgement = good(format!("on the guest's host CPUs {} there ran {}", seen.cpus, worst(&others)));
+    // A guest that may move elsewhere loses no more than it waits.
+    let cost = seen.waited().filter(|_| !seen.is_pinned()).unwrap_or(most);
+    let judgement = judgement.costs(cost).percent(rounded(cost));
+    if seen.is_pinned() { moved(judgement, seen, &others) } else { judgement.by_command(seen.subject.can_be_pinned.then(|| seen.pin())) }
+}
+
+/// Those that ran most.
+fn worst(others: &[&Load]) -> String {
     let words = |load: &&Load| {
         let kind = if load.is_kernel { "kernel thread" } else { "process" };
         format!("{} ({kind} {}) {} % of CPU {}", load.name, load.pid, load.ran, load.cpu)
     };
-    let worst: Vec<String> = others.iter().take(3).map(words).collect();
-    let rest = seen.rest();
-    let remedy = match others.iter().find(|load| !load.is_kernel) {
-        _ if !seen.is_pinned() && seen.subject.can_be_pinned => seen.pin(),
-        Some(load) if !rest.0.is_empty() && seen.is_pinned() => {
-            format!("taskset -apc {rest} {}; from the next start vgapt's hook does that for all: vgapt prepare", load.pid)
-        }
-        _ => String::new(),
+    listed(&others.iter().take(3).map(words).collect::<Vec<String>>())
+}
+
+/// With how to move the process that ran most to where the guest is not; nobody moves a thread of the kernel.
+fn moved(judgement: Judgement, seen: &Seen<'_>, others: &[&Load]) -> Judgement {
+    let apart = seen.apart();
+    let rest = if apart.0.is_empty() { seen.rest() } else { apart };
+    match others.iter().find(|load| !load.is_kernel && load.ran >= LITTLE) {
+        Some(load) if is_of_guest(load) => judgement.by("it is another guest: let each have host CPUs of its own (virsh vcpupin)"),
+        Some(load) if !rest.0.is_empty() => judgement
+            .by_command(format!("taskset -apc {rest} {}", load.pid))
+            .by("from the next start vgapt's hook does that for all: vgapt prepare"),
+        _ => judgement,
+    }
+}
+
+/// Whether it is a virtual CPU of another domain, which libvirt may have pinned there.
+fn is_of_guest(load: &Load) -> bool {
+    load.name.strip_prefix("CPU ").is_some_and(|rest| rest.ends_with("/KVM"))
+}
+
+/// What ran on the other threads of the guest's cores: two threads of a core share what it can do.
+pub(super) fn beside(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("beside", "the other threads of its cores");
+    if !seen.is_pinned() || seen.siblings.0.is_empty() {
+        return None;
+    }
+    let Reading::Known(loads) = seen.beside else {
+        return Some(Judgement::unknown(code, subject, "the host's threads could not be read"));
     };
-    let text = format!("on the guest's host CPUs {} there ran {}", seen.cpus, listed(&worst));
-    let judgement = Judgement::good("host-load", "host load", text);
-    // A guest that may move elsewhere loses no more than it waits.
-    let cost = seen.waited().filter(|_| !seen.is_pinned()).unwrap_or(most);
-    judgement.costs(cost, remedy).percent(rounded(cost))
+    let others: Vec<&Load> = loads.iter().collect();
+    let most = rounded(
+        seen.siblings.0.iter().map(|cpu| others.iter().filter(|load| load.cpu == *cpu).map(|load| load.ran).sum()).fold(0.0, f64::max),
+    );
+    if most < MUCH_BESIDE {
+        let text = format!("the host CPUs {} share cores with the guest, and were used up to {most} %", seen.siblings);
+        return Some(Judgement::good(code, subject, text));
+    }
+    let text = format!("the host CPUs {} share cores with the guest, and there ran {}", seen.siblings, worst(&others));
+    let judgement = Judgement::good(code, subject, text).costs(most * SHARED);
+    // Where the host has no core of its own, only other pins help.
+    let is_cramped = seen.apart().0.is_empty() && seen.subject.can_be_pinned;
+    Some(if is_cramped { judgement.by_command(seen.pin()) } else { moved(judgement, seen, &others) })
 }
 
 /// QEMU's own threads that are no virtual CPUs: its main loop, I/O threads, vhost.
@@ -90,55 +166,66 @@ pub(super) fn own_threads(seen: &Seen<'_>) -> Judgement {
     if ran < LITTLE || !seen.is_pinned() {
         return Judgement::good(code, subject, format!("they took {ran} % of a host CPU of the guest"));
     }
-    let names: Vec<String> = loads.iter().filter(|load| load.is_own).take(3).map(|load| format!("{} {} %", load.name, load.ran)).collect();
+    let own: Vec<&Load> = loads.iter().filter(|load| load.is_own).collect();
+    let names: Vec<String> = own.iter().take(3).map(|load| format!("{} {} %", load.name, load.ran)).collect();
     let rest = seen.rest();
-    let remedy = if rest.0.is_empty() { String::new() } else { format!("virsh emulatorpin {} {rest}", seen.name()) };
+    // libvirt pins each I/O thread by itself, and all that are neither these nor virtual CPUs together.
+    let pin = |load: &&Load| {
+        let iothread = load.name.strip_prefix("IO iothread").filter(|id| id.parse::<u32>().is_ok());
+        iothread.map_or_else(|| seen.virsh("emulatorpin", &rest.to_string()), |id| seen.virsh("iothreadpin", &format!("{id} {rest}")))
+    };
+    let commands: BTreeSet<String> = own.iter().filter(|load| load.ran >= LITTLE).map(pin).collect();
+    let command = (!rest.0.is_empty() && !commands.is_empty()).then(|| commands.into_iter().collect::<Vec<_>>().join(" && "));
     let text = format!("they ran on the guest's host CPUs {}: {}", seen.cpus, listed(&names));
-    Judgement::good(code, subject, text).costs(ran, remedy).percent(rounded(ran))
+    Judgement::good(code, subject, text).costs(ran).percent(ran).by_command(command)
 }
 
 /// Only where it is pinned: else the judgement about pinning says it.
 pub(super) fn waiting(seen: &Seen<'_>) -> Option<Judgement> {
     let (code, subject) = ("waiting", "waiting");
-    let pins = seen.subject.pins.as_ref().ok().filter(|pins| !pins.is_empty() && !seen.vcpus.is_empty())?;
+    if !seen.is_pinned() || seen.vcpus.is_empty() {
+        return None;
+    }
     let Some(waited) = seen.waited() else {
         return Some(Judgement::unknown(code, subject, "this kernel does not count it (CONFIG_SCHED_INFO)"));
     };
     if waited < LITTLE {
         return Some(Judgement::good(code, subject, format!("no virtual CPU waited more than {waited} % of the time for its host CPU")));
     }
-    let mut used: BTreeMap<&CpuSet, u32> = BTreeMap::new();
-    for cpus in pins.values() {
-        *used.entry(cpus).or_default() += 1;
-    }
-    let is_shared = used.iter().any(|(cpus, vcpus)| cpus.0.len() < *vcpus as usize);
-    let remedy = if is_shared && seen.subject.can_be_pinned { seen.pin() } else { String::new() };
-    let why = if is_shared { "; more virtual CPUs are pinned there than there are" } else { "" };
-    let text = format!("a virtual CPU waited {waited} % of the time for its host CPU{why}");
-    Some(Judgement::good(code, subject, text).costs(waited, remedy).percent(waited))
+    let text = format!("a virtual CPU waited {waited} % of the time for its host CPU");
+    let judgement = Judgement::good(code, subject, text).percent(waited);
+    // It follows from these, which are what can be mended.
+    let is_explained =
+        [pinning(seen), load(seen), own_threads(seen)].iter().any(|one| one.verdict == Verdict::Costs && one.weight >= LITTLE);
+    Some(judgement.costs(if is_explained { 0.0 } else { waited }))
 }
 
 pub(super) fn steal(seen: &Seen<'_>) -> Option<Judgement> {
     let most = seen.cores.iter().map(|core| core.steal).reduce(f64::max).filter(|most| *most >= LITTLE)?;
     let text = format!("this host is a guest itself, and its own host took {most} % of a CPU");
-    Some(Judgement::good("steal", "steal", text).costs(most, "").percent(most))
+    Some(Judgement::good("steal", "steal", text).costs(most).percent(most))
 }
 
 pub(super) fn frequency(seen: &Seen<'_>) -> Option<Judgement> {
     let frequencies = &seen.surroundings.frequencies;
     let slow: Vec<u32> = frequencies.iter().filter(|(_, one)| one.governor != "performance").map(|(cpu, _)| *cpu).collect();
-    let first = frequencies.values().next().filter(|_| seen.is_pinned())?;
+    #[expect(clippy::cast_precision_loss, reason = "kHz")]
+    let share = |one: &Frequency| one.khz.zip(one.most_khz).map_or(0.0, |(now, most)| now as f64 / most.max(1) as f64);
+    let slowest = frequencies.values().min_by(|one, other| share(one).total_cmp(&share(other))).filter(|_| seen.is_pinned())?;
     let mhz = |khz: Option<u64>| khz.map_or_else(|| "an unknown number of".to_owned(), |khz| (khz / 1000).to_string());
-    let now = format!("{} of {} MHz", mhz(first.khz), mhz(first.most_khz));
+    let now = format!("the slowest at {} of {} MHz", mhz(slowest.khz), mhz(slowest.most_khz));
     let judgement = |text| Judgement::good("frequency", "frequency", text);
     let Some(governor) = slow.first().and_then(|cpu| frequencies.get(cpu)).map(|one| &one.governor) else {
-        return Some(judgement(format!("the guest's host CPUs run at full speed ({now})")));
+        return Some(judgement(format!("the governor of the guest's host CPUs is performance ({now})")));
     };
+    if share(slowest) >= FULL_SPEED {
+        return Some(judgement(format!("the governor of the guest's host CPUs is {governor}, and they run at full speed ({now})")));
+    }
     let cpus: Vec<String> = slow.iter().map(u32::to_string).collect();
     let text = format!("the governor of the host CPUs {} is {governor}, not performance ({now})", listed(&cpus));
     let each =
         format!("for cpu in {}; do echo performance > /sys/devices/system/cpu/cpu$cpu/cpufreq/scaling_governor; done", cpus.join(" "));
-    Some(judgement(text).costs(1.0, each))
+    Some(judgement(text).costs(1.0).by_command(each))
 }
 
 /// What waking up costs: only where the host CPUs are the guest's.
@@ -147,6 +234,9 @@ pub(super) fn idle(seen: &Seen<'_>) -> Option<Judgement> {
     let percent = rounded(often * long / 10_000.0);
     let text = format!("a host CPU of the guest left {name} {often} times a second, which takes up to {long} µs each");
     let judgement = Judgement::good("idle", "idle states", text);
-    let remedy = format!("cpupower -c {} idle-set -D {}; that counts until the host boots again", seen.cpus, long);
-    Some(if percent < LITTLE { judgement } else { judgement.costs(percent, remedy).percent(percent) })
+    if percent < LITTLE {
+        return Some(judgement);
+    }
+    let command = format!("cpupower -c {} idle-set -D {long}", seen.cpus);
+    Some(judgement.costs(percent).percent(percent).by_command(command).by(UNTIL_BOOT))
 }

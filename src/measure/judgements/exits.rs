@@ -77,7 +77,7 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let judgement = Judgement::good(code, subject, text);
     #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
     let each = total / (seen.vcpus.len().max(1) as f64);
-    if each >= MANY_EXITS && share >= MUCH_HOST { judgement.costs(share, "").percent(share) } else { judgement }
+    if each >= MANY_EXITS && share >= MUCH_HOST { judgement.costs(share).percent(share) } else { judgement }
 }
 
 /// Why that virtual CPU left the guest that did so most often. What exits cost, the judgement about all of them says.

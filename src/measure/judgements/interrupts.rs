@@ -1,7 +1,7 @@
 //! Interrupts on the host CPUs of the virtual ones.
 
 use super::exits::MANY_EXITS;
-use super::seen::{Seen, listed};
+use super::seen::{LITTLE, Seen, listed};
 use crate::measure::differences::rounded;
 use crate::measure::measured::{InterruptRate, Judgement};
 use crate::model::Reading;
@@ -29,29 +29,30 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     let words = |one: &&InterruptRate| format!("{} ({}) {} a second on {}", one.name, one.about, one.per_second, one.cpus);
     let many: Vec<String> = devices.iter().filter(|one| one.per_second >= FEW).take(3).map(words).collect();
     let spent = seen.cores.iter().map(|core| core.interrupts + core.softirqs).fold(0.0, f64::max);
-    let remedy = match (seen.rest(), seen.subject.moves_interrupts) {
-        (rest, _) if rest.0.is_empty() => String::new(),
-        _ if seen.subject.fixed.contains(&worst.name) => format!("vgapt prepare --isolate {}", seen.cpus),
-        (rest, Some(false)) => {
-            let always = format!("from the next start vgapt's hook does that: vgapt define {} --move-interrupts yes", seen.name());
-            format!("echo {rest} > /proc/irq/{}/smp_affinity_list; {always}", worst.name)
-        }
-        (rest, _) => {
-            format!(
-                "echo {rest} > /proc/irq/{}/smp_affinity_list; from the next start vgapt's hook does that for all: vgapt prepare",
-                worst.name
-            )
-        }
-    };
     let text = format!("each is an exit of the guest that runs there: {}{left}", listed(&many));
-    Some(Judgement::good(code, subject, text).costs(spent + worst.per_second / 1000.0, remedy).percent(rounded(spent)))
+    let judgement = Judgement::good(code, subject, text).costs(spent + worst.per_second / 1000.0);
+    // All interrupts are in it, the guest's own too.
+    let judgement = if spent >= LITTLE { judgement.percent(rounded(spent)) } else { judgement };
+    let rest = seen.rest();
+    if rest.0.is_empty() {
+        return Some(judgement);
+    }
+    if seen.subject.fixed.contains(&worst.name) {
+        return Some(judgement.by_command(format!("vgapt prepare --isolate {}", seen.cpus)));
+    }
+    let always = if seen.subject.moves_interrupts == Some(false) {
+        format!("from the next start vgapt's hook does that: vgapt define {} --move-interrupts yes", seen.name())
+    } else {
+        "from the next start vgapt's hook does that for all: vgapt prepare".to_owned()
+    };
+    Some(judgement.by_command(format!("echo {rest} > /proc/irq/{}/smp_affinity_list", worst.name)).by(always))
 }
 
 pub(super) fn timer(seen: &Seen<'_>) -> Option<Judgement> {
     let most = seen.cores.iter().filter_map(|core| core.timer).reduce(f64::max).filter(|_| seen.is_pinned())?;
     let text = format!("the host's timer interrupts a host CPU of the guest {most} times a second");
     let judgement = Judgement::good("timer", "timer", text);
-    Some(if most < TICKS { judgement } else { judgement.costs(most / 1000.0, "") })
+    Some(if most < TICKS { judgement } else { judgement.costs(most / 1000.0) })
 }
 
 /// The interrupts of the passed functions.
@@ -77,7 +78,7 @@ pub(super) fn card_interrupts(seen: &Seen<'_>) -> Option<Judgement> {
         Reading::Known(true) => Judgement::good(code, subject, text + "; KVM can deliver them without an exit"),
         Reading::Known(false) => {
             let judgement = Judgement::good(code, subject, text + "; KVM delivers each with an exit (enable_apicv, avic)");
-            if own >= MANY_EXITS { judgement.costs(own / 2000.0, "") } else { judgement }
+            if own >= MANY_EXITS { judgement.costs(own / 2000.0) } else { judgement }
         }
         Reading::Absent => {
             Judgement::unknown(code, subject, "neither kvm_intel nor kvm_amd says whether it can deliver them without an exit")

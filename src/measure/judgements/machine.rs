@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::seen::{Seen, listed};
+use super::seen::{Seen, UNTIL_BOOT, listed};
 use crate::measure::differences::rounded;
 use crate::measure::measured::Judgement;
 use crate::model::{Link, Reading, Size};
@@ -31,14 +31,18 @@ pub(super) fn pages(seen: &Seen<'_>) -> Judgement {
     if all == 0 {
         return Judgement::unknown(code, subject, "none of QEMU's memory is resident");
     }
+    // QEMU has memory of its own besides the guest's, which is not in these pages and need not be.
+    let is_whole = seen.subject.memory.is_some_and(|memory| memory.bytes() > 0 && reserved >= memory.bytes());
     let (share, reserved) = (share(reserved.saturating_add(transparent), all), share(reserved, all));
     let sizes: Vec<String> = memory.reserved.keys().map(Size::to_string).collect();
     let good = |text: String| Judgement::good(code, subject, text);
     match () {
+        () if is_whole => good(format!("all of the guest's memory is in reserved pages of {}", listed(&sizes))),
         () if reserved >= MOST => good(format!("{reserved} % of QEMU's memory is in reserved pages of {}", listed(&sizes))),
         () if share >= MOST => good(format!("{share} % of QEMU's memory is in huge pages, which the kernel formed by itself and may split again")),
         () => good(format!("only {share} % of QEMU's memory is in huge pages: for the rest each miss of the TLB walks one level more of the guest's and of the host's tables"))
-            .costs((100.0 - share) * 0.15, seen.restarted(&format!("vgapt define {} --hugepages", seen.name()))),
+            .costs((100.0 - share) * 0.15)
+            .by_command(seen.restarted(&format!("vgapt define {} --hugepages", seen.name()))),
     }
 }
 
@@ -60,13 +64,16 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
         // It knows what is far, and uses it last.
         2.. if near < MOST => good(format!("{text}, and the guest sees the rest as NUMA nodes of its own")),
         cells if many > cells && near >= MOST => good(format!("{text}, and the guest does not see them: half of what it reads may be far"))
-            .costs(FAR, seen.restarted(&format!("vgapt define {} --guest-numa yes", seen.name()))),
+            .costs(FAR).by_command(seen.restarted(&format!("vgapt define {} --guest-numa yes", seen.name()))),
         _ if near >= MOST => good(text),
-        _ => good(text).costs((100.0 - near) * 0.15, seen.pin()),
+        _ => good(text).costs((100.0 - near) * 0.15).by_command(seen.pin()),
     })
 }
 
-pub(super) fn link(link: &Link) -> Judgement {
+/// Interrupts a second of its functions from which a card is at work: one that draws has some for each picture.
+const AT_WORK: f64 = 100.0;
+
+pub(super) fn link(link: &Link, seen: &Seen<'_>) -> Judgement {
     let (code, subject) = ("link", format!("link of {}", link.address.short()));
     let (Some(speed), Some(width), Some(most_speed), Some(most_width)) = (link.speed, link.width, link.most_speed, link.most_width) else {
         return Judgement::unknown(code, &subject, "its speed or width cannot be read");
@@ -79,19 +86,36 @@ pub(super) fn link(link: &Link) -> Judgement {
     }
     let share = share(speed.saturating_mul(width), most_speed.saturating_mul(most_width));
     let text = format!("{now}, and card and slot can do {}: {share} % of that", words(most_speed, most_width));
-    let remedy = if width < most_width {
-        "switch the host off, and seat the card again or use another slot; the firmware settings may divide the slot's lanes (bifurcation)"
-    } else {
-        "measure again while the guest draws: many cards lower the speed while they are idle; if it stays, look for the speed of the slot in the firmware settings"
-    };
-    Judgement::good(code, &subject, text).costs((100.0 - share) * 0.12, remedy)
+    let judged = |remedy: &str| Judgement::good(code, &subject, &*text).costs((100.0 - share) * 0.12).by(remedy);
+    if width < most_width {
+        return judged(
+            "switch the host off, and seat the card again or use another slot; the firmware settings may divide the slot's lanes (bifurcation)",
+        );
+    }
+    // Power management lowers the speed of a link that is not used, and raises it again: that is no fault.
+    match seen.own_interrupts.map(rounded) {
+        Some(rate) if rate >= AT_WORK => judged(
+            "measure again while the guest draws much: cards lower the speed while they have little to do; if it stays, look for the speed of the slot in the firmware settings",
+        ),
+        rate => {
+            let idle = rate.map_or_else(
+                || "whether the card works is unknown".to_owned(),
+                |rate| format!("the card hardly works ({rate} interrupts a second)"),
+            );
+            Judgement::unknown(
+                code,
+                &subject,
+                &format!("{idle}, and cards lower the speed while they are idle: {text}; measure while the guest draws"),
+            )
+        }
+    }
 }
 
 /// Whether the links of the passed functions may sleep while nothing is sent, from which they take microseconds to wake
 /// (Documentation/power/pci.rst; a PCI Express device says itself how long it may take).
 pub(super) fn aspm(seen: &Seen<'_>) -> Option<Judgement> {
     let (code, subject) = ("aspm", "sleep of links");
-    let first = seen.surroundings.links.first()?;
+    let first = seen.links.first()?;
     let policy = match &seen.surroundings.aspm_policy {
         Reading::Known(policy) => policy,
         Reading::Unknown(because) => return Some(Judgement::unknown(code, subject, because)),
@@ -104,13 +128,13 @@ pub(super) fn aspm(seen: &Seen<'_>) -> Option<Judgement> {
         let states = link.sleeps.as_ref().map(|states| if states.is_empty() { "none".to_owned() } else { states.join(", ") });
         format!("{} {}", link.address.short(), states.unwrap_or_else(|| "unknown".to_owned()))
     };
-    let each: Vec<String> = seen.surroundings.links.iter().map(states).collect();
+    let each: Vec<String> = seen.links.iter().map(states).collect();
     let text = format!("the host's policy is {policy}; states in which links may sleep: {}", listed(&each));
     if ["powersave", "powersupersave"].contains(&policy.as_str()) && first.sleeps.as_ref().is_none_or(|states| !states.is_empty()) {
-        let remedy = "echo performance > /sys/module/pcie_aspm/parameters/policy; that counts until the host boots again";
-        return Some(Judgement::good(code, subject, text).costs(0.5, remedy));
+        let command = "echo performance > /sys/module/pcie_aspm/parameters/policy".to_owned();
+        return Some(Judgement::good(code, subject, text).costs(0.5).by_command(command).by(UNTIL_BOOT));
     }
-    let are_known = seen.surroundings.links.iter().all(|link| link.sleeps.is_some());
+    let are_known = seen.links.iter().all(|link| link.sleeps.is_some());
     let unknown = || Judgement::unknown(code, subject, &format!("the kernel does not say it of each link: {text}"));
     Some(if are_known { Judgement::good(code, subject, text.as_str()) } else { unknown() })
 }
@@ -128,5 +152,5 @@ pub(super) fn agent(seen: &Seen<'_>) -> Judgement {
     };
     let (guest, host) = (clock.guest.as_secs_f64(), clock.host.as_secs_f64());
     let judgement = Judgement::good(code, subject, format!("{guest:.2} s passed in the guest (its agent says), {host:.2} s on the host"));
-    if (guest - host).abs() < LEAST_LATE { judgement } else { judgement.costs(5.0, "") }
+    if (guest - host).abs() < LEAST_LATE { judgement } else { judgement.costs(5.0) }
 }

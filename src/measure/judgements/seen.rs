@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::measure::measured::{CoreTimes, InterruptRate, Load, Subject, VcpuTimes};
-use crate::model::{CpuSet, Reading, Surroundings, shell_word};
+use crate::model::{CpuSet, Link, Reading, Surroundings, shell_word};
 
+/// What is said of settings in `/sys`.
+pub(super) const UNTIL_BOOT: &str = "that counts until the host boots again";
 /// Percent of a host CPU below which nothing is reported.
 pub(super) const LITTLE: f64 = 1.0;
 
@@ -18,7 +20,14 @@ pub(in crate::measure) struct Seen<'a> {
     /// The idle state that costs most: its name, how often a second, and how many microseconds it takes to leave it.
     pub(in crate::measure) idle: Option<(String, f64, f64)>,
     pub(in crate::measure) loads: &'a Reading<Vec<Load>>,
+    /// What ran beside them, on the other threads of their cores.
+    pub(in crate::measure) beside: &'a Reading<Vec<Load>>,
+    /// These.
+    pub(in crate::measure) siblings: &'a CpuSet,
+    pub(in crate::measure) links: &'a [Link],
     pub(in crate::measure) exits: &'a Reading<BTreeMap<String, f64>>,
+    /// Those of the passed functions a second, on all host CPUs; `None` where they are unknown.
+    pub(in crate::measure) own_interrupts: Option<f64>,
     /// `None` where they are unknown.
     pub(in crate::measure) interrupts: Option<&'a [InterruptRate]>,
     pub(in crate::measure) surroundings: &'a Surroundings,
@@ -37,6 +46,16 @@ impl Seen<'_> {
     /// The host CPUs that are left to the host.
     pub(super) fn rest(&self) -> CpuSet {
         CpuSet(self.subject.online.0.difference(&self.cpus.0).copied().collect())
+    }
+
+    /// Those of them that are on cores of their own.
+    pub(super) fn apart(&self) -> CpuSet {
+        CpuSet(self.rest().0.difference(&self.siblings.0).copied().collect())
+    }
+
+    /// What virsh is to do with the domain: `vcpupin`.
+    pub(super) fn virsh(&self, what: &str, rest: &str) -> String {
+        format!("virsh {}{what} {} {rest}", self.subject.virsh, self.name())
     }
 
     /// The longest wait of a virtual CPU in percent; `None` where the kernel does not count it.
