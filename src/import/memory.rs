@@ -94,6 +94,10 @@ fn modules(draft: &mut Draft) {
 
 fn backend(draft: &mut Draft, index: usize, backing: &mut Backing) {
     let kind = draft.take(index, "qom-type").unwrap_or_default();
+    if !table::has("memory-backend-ram memory-backend-file memory-backend-memfd", &kind) {
+        let remedy = "write memory-backend-memfd, memory-backend-file or memory-backend-ram in its place";
+        return draft.refuse(index, "libvirt makes the guest's memory itself, and has no such kind", remedy);
+    }
     let path = draft.take(index, "mem-path");
     draft.needs_shared_memory |= draft.flag(index, "share") == Some(true);
     backing.immediate |= draft.flag(index, "prealloc") == Some(true);

@@ -39,6 +39,14 @@ pub(super) fn translate(draft: &mut Draft) {
         let card = Card { model: draft.take(index, "model"), mac: draft.take(index, "mac"), options: vec![index], backend: index };
         interface(draft, card);
     }
+    // A card of `-net` on a network of `-netdev` (`net_init_nic`).
+    for index in draft.named(&["net"]) {
+        if let Some(backend) = draft.behind(index, "netdev", "netdev") {
+            draft.take(index, "netdev");
+            let card = old_card(draft, index, backend);
+            interface(draft, card);
+        }
+    }
     for backend in draft.named(&["netdev"]) {
         let Some(device) = draft.with("device", "netdev", draft.peek(backend, "id").unwrap_or_default()) else {
             draft.drop(backend, "no device uses this network");
@@ -118,15 +126,18 @@ fn old_style(draft: &mut Draft) {
             draft.drop(index, "this network card has no backend");
             continue;
         };
-        draft.take(index, "type");
-        let mac = draft.take(index, "macaddr").or_else(|| draft.take(index, "mac"));
-        let card = Card { model: draft.take(index, "model"), mac, options: vec![index, backend], backend };
-        draft.take(index, "addr");
+        let card = old_card(draft, index, backend);
         interface(draft, card);
     }
     for index in backends {
         draft.drop(index, "no network card uses this");
     }
+}
+
+fn old_card(draft: &mut Draft, index: usize, backend: usize) -> Card {
+    draft.options[index].props.ignore(&["type", "addr"]);
+    let mac = draft.take(index, "macaddr").or_else(|| draft.take(index, "mac"));
+    Card { model: draft.take(index, "model"), mac, options: vec![index, backend], backend }
 }
 
 /// Passes a card and its network to QEMU. A card of `-net` or `-nic` gets its address before libvirt's devices
@@ -139,9 +150,12 @@ fn keep(draft: &mut Draft, card: &Card, why: &str) {
             .notes
             .push("smb= is left out: QEMU would start a Samba server, which libvirt forbids; share the folder with <filesystem>".into());
     }
-    let is_old = draft.options[backend].name != "netdev";
+    let is_old = draft.options[card.options[0]].name != "device";
     if is_old && draft.options[backend].fate.is_none() {
-        let id = format!("import{backend}");
+        let id = draft
+            .peek(backend, "id")
+            .filter(|_| draft.options[backend].name == "netdev")
+            .map_or_else(|| format!("import{backend}"), str::to_owned);
         let props = Props::read(draft.options[backend].value(), "type").left();
         let mut value = format!("{},id={id}", props.iter().find(|(name, _)| name == "type").map_or("user", |(_, kind)| kind));
         for (name, to) in

@@ -89,6 +89,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     channels::translate(&mut draft);
     option_files(&mut draft);
     settle(&mut draft);
+    unnamed(&mut draft);
     open_files(&mut draft);
     device_nodes(&mut draft);
     let moved: Vec<String> = draft.options.iter().filter_map(|option| draft.moved(option)).collect();
@@ -127,8 +128,9 @@ fn emulator(draft: &mut Draft, script: &Script) -> Option<String> {
 /// Refuses a QEMU of another architecture: the domains are x86.
 fn other_architectures(draft: &mut Draft, script: &Script) {
     let program = script.argv.first().map_or("", String::as_str);
-    let architecture = program.rsplit('/').next().and_then(|name| name.strip_prefix("qemu-system-"));
-    if let Some(other) = architecture.filter(|name| !["x86_64", "i386"].contains(name) && !program.contains('$')) {
+    // Some builds have a word behind: `qemu-system-x86_64-spice`.
+    let name = program.rsplit('/').next().and_then(|name| name.strip_prefix("qemu-system-")?.split('-').next());
+    if let Some(other) = name.filter(|name| !["x86_64", "i386"].contains(name) && !name.contains(['$', ')'])) {
         let why = format!("{program} emulates {other}, and vgapt makes domains for x86 only");
         draft.refusals.push((why, "make it with virt-manager, which knows the machines of other architectures".into()));
     }
@@ -152,6 +154,26 @@ fn open_files(draft: &mut Draft) {
     let why = by_number.map(|option| format!("{}: it uses an open file of another process (fd=)", option.written));
     let remedy = "name the file, the socket or the network device in the script in place of fd=";
     draft.refusals.extend(why.map(|why| (why, remedy.to_owned())).collect::<Vec<_>>());
+}
+
+/// Properties that name another option by its id.
+const BY_ID: &str = "chardev netdev drive fsdev tpmdev memdev rng iothread cryptodev";
+
+/// Refuses what is passed to QEMU unchanged and names an option that is not: QEMU would not find it.
+fn unnamed(draft: &mut Draft) {
+    let mut refusals = Vec::new();
+    for option in draft.options.iter().filter(|option| option.is_kept()) {
+        for (name, id) in option.props.left().into_iter().filter(|(name, _)| table::has(BY_ID, name)) {
+            let is_it = |of: &&QemuOption| of.name != "device" && [of.peek("id"), of.peek("node-name")].contains(&Some(id.as_str()));
+            let mut named = draft.options.iter().filter(is_it);
+            if let Some(other) = named.next().filter(|other| !other.is_kept() && !named.any(QemuOption::is_kept)) {
+                let why =
+                    format!("{}: libvirt passes it to QEMU unchanged, but not {}, which its {name}= names", option.written, other.written);
+                refusals.push((why, format!("remove it from the script, or give it one more -{}", other.name)));
+            }
+        }
+    }
+    draft.refusals.extend(refusals);
 }
 
 /// Device nodes that libvirt lets each QEMU open (`cgroup_device_acl` of qemu.conf), and folders below /dev.

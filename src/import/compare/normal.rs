@@ -54,7 +54,7 @@ const PLACES: &str = "id bus addr port chassis slot multifunction node-name driv
 /// Properties at QEMU's default.
 const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off drive.writeback=on drive.aio=threads drive.format=raw \
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
-                        acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off memdev.pmem=off vmport=auto dump-guest-core=on mem-merge=on \
+                        acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off memory.merge=on memdev.pmem=off vmport=auto dump-guest-core=on mem-merge=on \
                         disable-legacy=auto disable-modern=off migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
                         graphics=on display=off password=off mac=00:00:00:00:00:00 guest-reset=on period=65536 manufacturer= backend=nss-emulated";
 /// Settings that several options make together.
@@ -82,7 +82,12 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
         let is_spice = item.kind == "spice";
         item.props = std::mem::take(&mut item.props)
             .into_iter()
-            .map(|(name, value)| (if name == "write-cache" { "drive.writeback".into() } else { name.replace('_', "-") }, spelt(&value)))
+            .map(|(name, value)| match name.replace('_', "-").strip_suffix("-mb").map(|name| (name, value.parse::<u64>())) {
+                // The newer property is in bytes; `vgamem_mb` has none.
+                Some((name, Ok(mib))) if name != "vgamem" => (name.to_owned(), (mib << 20).to_string()),
+                _ if name == "write-cache" => ("drive.writeback".into(), spelt(&value)),
+                _ => (name.replace('_', "-"), spelt(&value)),
+            })
             .filter(|(name, value)| (is_spice || !is_place(name)) && !is_default(name, value))
             .collect();
     }
@@ -480,15 +485,6 @@ impl Line<'_> {
             props.insert("disable-modern".into(), modern.into());
         }
         let props = &mut self.items[first].props;
-        let in_mib: Vec<(String, String)> = props
-            .iter()
-            .filter_map(|(name, value)| Some((name.strip_suffix("_mb")?.to_owned(), value.clone())))
-            .filter(|(name, _)| name != "vgamem")
-            .collect();
-        for (name, mib) in in_mib {
-            props.remove(&format!("{name}_mb"));
-            props.insert(name, mib.parse::<u64>().map_or(mib, |mib| (mib << 20).to_string()));
-        }
         if props.get("iothread.kind").is_some() {
             props.retain(|name, _| !name.starts_with("iothread.") || name == "iothread.kind");
         }

@@ -257,7 +257,7 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<D
     let mut disk = Disk::new(file, &interface, kind, index);
     disk.file.read_only |= is_cd;
     disk.transient = draft.flag(index, "snapshot").unwrap_or(draft.has_option("snapshot"));
-    cache_by_parts(draft, index, &mut disk);
+    cache_by_parts(draft, index);
     draft.fill(index, "drive", &mut disk.element);
     limit(draft, index, &mut disk.element);
     disk.place.index = draft.number(index, "index");
@@ -336,14 +336,21 @@ fn limit(draft: &mut Draft, index: usize, element: &mut Fragment) {
     }
 }
 
-/// `cache.direct=` and its like in place of `cache=` (the table in `qemu-options.hx`).
-fn cache_by_parts(draft: &mut Draft, index: usize, disk: &mut Disk) {
+/// `cache.direct=` and its like, which replace a part of `cache=` (the table in `qemu-options.hx`).
+fn cache_by_parts(draft: &mut Draft, index: usize) {
     let parts = ["cache.writeback", "cache.direct", "cache.no-flush"];
     if parts.iter().all(|name| draft.peek(index, name).is_none()) {
         return;
     }
-    let [writeback, direct, no_flush] = parts.map(|name| draft.flag(index, name));
-    let mode = match (writeback.unwrap_or(true), direct == Some(true), no_flush == Some(true)) {
+    let whole = match draft.peek(index, "cache") {
+        Some("none" | "off") => [true, true, false],
+        Some("unsafe") => [true, false, true],
+        Some("directsync") => [false, true, false],
+        Some("writethrough") => [false, false, false],
+        _ => [true, false, false],
+    };
+    let [writeback, direct, no_flush] = [0, 1, 2].map(|part| draft.flag(index, parts[part]).unwrap_or(whole[part]));
+    let mode = match (writeback, direct, no_flush) {
         (true, false, false) => "writeback",
         (true, true, false) => "none",
         (true, false, true) => "unsafe",
@@ -356,5 +363,5 @@ fn cache_by_parts(draft: &mut Draft, index: usize, disk: &mut Disk) {
             mode
         }
     };
-    disk.element.set("driver@cache", mode);
+    draft.options[index].set("cache", Some(mode));
 }

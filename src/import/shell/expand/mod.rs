@@ -10,6 +10,7 @@ use super::lexer::{Kind, Token, tokens};
 use super::marks::{has_unknown, one_line, unknown, unknowns};
 use super::word::{Piece, Word, is_name};
 use super::{arithmetic, pattern};
+use crate::import::paths::joined;
 
 /// The longest value: one that doubles itself must not fill the memory.
 const LONGEST: usize = 1 << 18;
@@ -263,13 +264,50 @@ impl Variables<'_> {
         self.set.iter().all(|(name, values)| self.budget.take_text(name) && self.budget.take_words(values))
     }
 
-    /// The output of a command, of which only the script's directory is known: nothing is run.
+    /// What a command prints that only looks at its words: a path (links are not followed), or numbers.
+    fn printed(&mut self, text: &str) -> Option<String> {
+        if !["dirname", "realpath", "readlink -", "pwd", "seq "].iter().any(|name| text.contains(name)) {
+            return None;
+        }
+        let mut words = Vec::new();
+        for token in tokens(text, 1).ok()? {
+            match token.kind {
+                Kind::Word(word) => words.extend(self.words(&word)),
+                Kind::Sign("&&" | ";") => words.push("&&".into()),
+                Kind::Sign("\n") => {}
+                _ => return None,
+            }
+        }
+        let words = words.iter().map(String::as_str).filter(|word| !word.starts_with('-') && !word.starts_with("CDPATH="));
+        let path = match words.collect::<Vec<_>>()[..] {
+            ["dirname", path] => format!("{path}/.."),
+            ["realpath" | "readlink", path] | ["cd", path, "&&", "pwd"] => path.to_owned(),
+            ["pwd"] => self.pwd(),
+            ["seq", ref ends @ ..] if !text.contains('-') => {
+                let ends: Option<Vec<usize>> = ends.iter().map(|end| end.parse().ok()).collect();
+                let (first, last) = match ends?[..] {
+                    [last] => (1, last),
+                    [first, last] => (first, last),
+                    _ => return None,
+                };
+                let affordable = self.budget.take(last.saturating_sub(first).saturating_mul(WORD));
+                return affordable.then(|| (first..=last).map(|number| number.to_string()).collect::<Vec<_>>().join("\n"));
+            }
+            _ => return None,
+        };
+        if has_unknown(&path) {
+            return None;
+        }
+        Some(if path.starts_with('/') { joined("/", path.trim_start_matches('/')) } else { joined(&self.pwd(), &path) })
+    }
+
+    /// The output of a command, if it is a path or a number: nothing is run.
     fn command(&mut self, text: &str) -> String {
         if !self.budget.take_text(text) {
             return String::new();
         }
-        if text.contains("dirname") && (text.contains("$0") || text.contains("BASH_SOURCE")) {
-            return self.folder().to_owned();
+        if let Some(path) = self.within(|this| this.printed(text)).flatten() {
+            return path;
         }
         // A comment in the middle of a command, as in `# it`.
         if text.starts_with('#') && !text.contains('\n') {
@@ -279,7 +317,7 @@ impl Variables<'_> {
         let name = if text.starts_with(['<', '>']) && text[1..].starts_with('(') { text.to_owned() } else { format!("$({text})") };
         let value = sum.as_ref().and_then(|sum| arithmetic::value(sum, &|name| self.number(name)));
         let said = value.map(|value| value.to_string()).or_else(|| (self.given)(&one_line(text)));
-        let said = said.or_else(|| (text == "pwd").then(|| self.pwd())).or_else(|| self.lacking(&sum?));
+        let said = said.or_else(|| self.lacking(&sum?));
         said.unwrap_or_else(|| unknown(&name))
     }
 

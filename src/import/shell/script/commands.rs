@@ -211,8 +211,9 @@ impl Reader<'_> {
             None if words.first().is_some_and(|word| !word.starts_with(['-', '+'])) => 0,
             None => return,
         };
-        self.variables.arguments = words[start..].to_vec();
-        self.variables.arguments_known = true;
+        // How many words the output of a command is, nobody knows: as a script without arguments.
+        self.variables.arguments_known = !words[start..].iter().any(|word| has_unknown(word));
+        self.variables.arguments = if self.variables.arguments_known { words[start..].to_vec() } else { Vec::new() };
     }
 
     pub(super) fn call(&mut self, step: &Statement, name: &str, body: &[Statement], arguments: &[String]) -> Truth {

@@ -84,6 +84,9 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
         let remedy = "make prints the commands of a target: make -n TARGET >FILE, and vgapt import --argv FILE";
         return Script::refused("it is a makefile, not a script", remedy);
     }
+    if kind::is_markdown(text, path) && kind::from_markdown(text).is_none() {
+        return Script::refused("it is Markdown, and none of its code blocks (```) starts QEMU", BY_HAND);
+    }
     if text.len() > LONGEST_SCRIPT {
         return Script::refused(format!("it is longer than {} KiB", LONGEST_SCRIPT >> 10), BY_HAND);
     }
@@ -123,7 +126,7 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
     reader.folder = given("PWD").or(folder.map(str::to_owned));
     let shell = unit::is_unit(text).then(|| unit::from_unit(text));
     let text = shell.as_deref().unwrap_or(text);
-    let fenced = kind::is_markdown(text).then(|| kind::from_markdown(text));
+    let fenced = kind::is_markdown(text, path).then(|| kind::from_markdown(text)).flatten();
     if fenced.is_some() {
         reader.note("it is Markdown: only the code blocks (```) that contain QEMU are read");
     }
@@ -406,7 +409,9 @@ impl Reader<'_> {
 /// The first line of a script that expands a name.
 fn line_of(text: &str, name: &str) -> Option<usize> {
     let begins = |line: &str, sign: &str| line.split(sign).skip(1).any(|after| after.starts_with(setting_of(name)));
-    let is_in = |line: &str| (name.contains('{') && line.contains(name)) || ["$", "${", "$(", "`"].iter().any(|sign| begins(line, sign));
+    let is_in = |line: &str| {
+        (name.contains(['{', '<', '*']) && line.contains(name)) || ["$", "${", "$(", "`"].iter().any(|sign| begins(line, sign))
+    };
     let is_it = |line: &str| !line.trim_start().starts_with('#') && is_in(line);
     text.lines().position(is_it).map(|line| line + 1)
 }
