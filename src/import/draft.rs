@@ -194,7 +194,12 @@ impl Draft {
     /// (`qemu_create_cli_devices`), so a PCI device could occupy an address that libvirt assigned to another one:
     /// it gets an address behind those that libvirt assigns first.
     pub(super) fn keep(&mut self, index: usize, why: &str) {
-        if self.options[index].fate.is_none() && is_pci(&self.options[index]) {
+        // A bus of a device that libvirt does not make stays: that of an `nvme`, of a `pxb`.
+        let is_bus = |of: &QemuOption, bus| {
+            of.peek("id") == Some(bus) && of.driver().is_some_and(|of| table::group(of, &["controller pci"]).is_none())
+        };
+        let is_below = self.peek(index, "bus").is_some_and(|bus| self.options.iter().any(|of| is_bus(of, bus)));
+        if self.options[index].fate.is_none() && !is_below && is_pci(&self.options[index]) {
             let addr = self.root_bus_address();
             self.options[index].set("bus", None);
             self.options[index].set("addr", None);
@@ -216,8 +221,13 @@ impl Draft {
 
     /// An address on the root bus for a device passed to QEMU unchanged.
     pub(super) fn root_bus_address(&mut self) -> String {
-        let addr = format!("{:#x}", 0x18 - self.places);
-        self.places = (self.places + 1).min(8);
+        let addr = format!("{:#x}", 0x18 - self.places.min(8));
+        self.places += 1;
+        if self.places == 10 {
+            let why = "more than nine PCI devices would be passed to QEMU unchanged, and so many places libvirt does not leave free".into();
+            self.refusals
+                .push((why, "leave some out, and write them into the domain by hand: <qemu:arg> with addr= of a free place".into()));
+        }
         addr
     }
 
