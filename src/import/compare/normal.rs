@@ -85,6 +85,7 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
             .map(|(name, value)| match name.replace('_', "-").strip_suffix("-mb").map(|name| (name, value.parse::<u64>())) {
                 // The newer property is in bytes; `vgamem_mb` has none.
                 Some((name, Ok(mib))) if name != "vgamem" => (name.to_owned(), (mib << 20).to_string()),
+                _ if name == "mac" => (name, value.to_lowercase()),
                 _ if name == "write-cache" => ("drive.writeback".into(), spelt(&value)),
                 _ => (name.replace('_', "-"), spelt(&value)),
             })
@@ -140,8 +141,8 @@ fn is_default(name: &str, value: &str) -> bool {
 /// One spelling of a value.
 fn spelt(value: &str) -> String {
     match value.strip_prefix(OWN).unwrap_or(value) {
-        "yes" | "true" => "on".into(),
-        "no" | "false" => "off".into(),
+        "yes" | "true" | "y" => "on".into(),
+        "no" | "false" | "n" => "off".into(),
         // Another name of it (`qemu_fsdev_add` of `fsdev/qemu-fsdev-opts.c`).
         "mapped-xattr" => "mapped".into(),
         _ if value.starts_with("0x") => number(value).map_or_else(|| value.to_owned(), |number| number.to_string()),
@@ -492,12 +493,10 @@ impl Line<'_> {
             props.remove("sysfsdev");
             props.insert("host".into(), function.to_string());
         }
-        for name in ["host", "mac"] {
-            if let Some(value) = props.get_mut(name) {
-                *value = value.to_lowercase();
-                if name == "host" && value.matches(':').count() == 1 {
-                    *value = format!("0000:{value}");
-                }
+        if let Some(value) = props.get_mut("host") {
+            *value = value.to_lowercase();
+            if value.matches(':').count() == 1 {
+                *value = format!("0000:{value}");
             }
         }
     }

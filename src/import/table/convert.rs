@@ -66,7 +66,7 @@ impl Convert {
 
 /// Whether a property's value means on.
 pub(in crate::import) fn is_on(value: &str) -> bool {
-    matches!(value, "on" | "yes" | "true" | "1")
+    matches!(value, "on" | "yes" | "true" | "y" | "1")
 }
 
 /// A number as QEMU parses properties (`qemu_strtou64` with base 0): `0x` is hexadecimal, a leading zero octal, anything else decimal.

@@ -278,12 +278,23 @@ impl Variables<'_> {
                 _ => return None,
             }
         }
-        let words = words.iter().map(String::as_str).filter(|word| !word.starts_with('-') && !word.starts_with("CDPATH="));
-        let path = match words.collect::<Vec<_>>()[..] {
-            ["dirname", path] => format!("{path}/.."),
-            ["realpath" | "readlink", path] | ["cd", path, "&&", "pwd"] => path.to_owned(),
-            ["pwd"] => self.pwd(),
-            ["seq", ref ends @ ..] if !text.contains('-') => {
+        let words: Vec<&str> =
+            words.iter().map(String::as_str).filter(|word| !word.starts_with('-') && !word.starts_with("CDPATH=")).collect();
+        let (mut folder, mut words) = (self.folder().to_owned(), &words[..]);
+        let absolute = |folder: &str, path: &str| match path.strip_prefix('/') {
+            _ if has_unknown(path) => None,
+            Some(path) => Some(joined("/", path)),
+            None => Some(joined(folder, path)),
+        };
+        while let ["cd", to, "&&", rest @ ..] = words {
+            (folder, words) = (absolute(&folder, to)?, rest);
+        }
+        match words {
+            ["pwd"] if text.trim() == "pwd" => Some(self.pwd()),
+            ["pwd"] => Some(folder),
+            ["dirname", path] => absolute(&folder, &format!("{path}/..")),
+            ["realpath" | "readlink", path] => absolute(&folder, path),
+            ["seq", ends @ ..] if !text.contains('-') => {
                 let ends: Option<Vec<usize>> = ends.iter().map(|end| end.parse().ok()).collect();
                 let (first, last) = match ends?[..] {
                     [last] => (1, last),
@@ -291,14 +302,10 @@ impl Variables<'_> {
                     _ => return None,
                 };
                 let affordable = self.budget.take(last.saturating_sub(first).saturating_mul(WORD));
-                return affordable.then(|| (first..=last).map(|number| number.to_string()).collect::<Vec<_>>().join("\n"));
+                affordable.then(|| (first..=last).map(|number| number.to_string()).collect::<Vec<_>>().join("\n"))
             }
-            _ => return None,
-        };
-        if has_unknown(&path) {
-            return None;
+            _ => None,
         }
-        Some(if path.starts_with('/') { joined("/", path.trim_start_matches('/')) } else { joined(&self.pwd(), &path) })
     }
 
     /// The output of a command, if it is a path or a number: nothing is run.
