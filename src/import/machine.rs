@@ -171,6 +171,7 @@ fn globals(draft: &mut Draft) {
             }
             draft.whole(index);
             draft.native(index, "<watchdog model='itco'>");
+            continue;
         }
         draft.options[index].props = Props::read(&format!("{driver}.{property}={value}"), "");
         draft.fill_domain(index, "global", "");
