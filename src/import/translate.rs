@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::assemble::assemble;
 use super::copied::Copied;
 use super::draft::Draft;
-use super::options::{Conversion, QemuOption, options};
+use super::options::{Conversion, QemuOption, current_options};
 use super::paths::ImportContext;
 use super::props::same_name;
 use super::shell::Script;
@@ -50,17 +50,9 @@ pub struct Imported {
 
 /// Converts a script into a domain; `name` is used if its options set no name.
 pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: ImportContext<'_>) -> Imported {
-    let mut options = options(&script.argv);
-    for option in &mut options {
-        match (option.name.as_str(), option.value.clone()) {
-            // An older word for a drive.
-            ("pflash", Some(path)) => option.becomes("drive", &format!("if=pflash,file={}", path.replace(',', ",,"))),
-            // The same as `-vnc` (`parse_display` of `system/vl.c`).
-            ("display", Some(value)) if value.starts_with("vnc=") => option.becomes("vnc", &value["vnc=".len()..]),
-            _ => {}
-        }
-    }
+    let mut options = current_options(&script.argv);
     let placed = paths::absolute(&mut options, script, &around);
+    let given = options.len();
     let mut draft = Draft::new(options);
     draft.notes.extend(placed.notes);
     draft.refusals.extend(placed.refusals);
@@ -109,7 +101,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
         let why = format!("{word:?} contains a character that is not allowed in XML, so libvirt cannot accept it");
         draft.refusals.push((why, "remove the character from the script".to_owned()));
     }
-    Imported { name, xml, parts: draft.options.iter().map(part).collect(), notes, refusals: draft.refusals }
+    Imported { name, xml, parts: draft.options.iter().take(given).map(part).collect(), notes, refusals: draft.refusals }
 }
 
 /// The script's QEMU; none where it is only a name, which libvirt finds too.
@@ -265,7 +257,6 @@ fn globals(draft: &mut Draft) {
 /// Why a property is not converted.
 fn reason_not_converted(option: &str, name: &str) -> &'static str {
     match name {
-        "smb" => "QEMU would start a Samba server for it, which libvirt forbids",
         "debug" | "x-pci-debug" => "debug output for QEMU developers",
         "model" | "ver" | "wwn" => "libvirt supports it for SCSI disks only",
         _ if option == "device" => "libvirt has no element for it; <qemu:override> can set it",
