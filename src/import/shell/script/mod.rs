@@ -75,8 +75,11 @@ const LONGEST_COMMAND: usize = 128 << 10;
 const BY_HAND: &str = "start it, and import the QEMU that then runs: vgapt import --running; or its command line from elsewhere, in a file: \
                        vgapt import --argv FILE";
 
+/// Makes a plain script of a text, and says so; `None` where it is one.
+type Form = fn(&str) -> Option<(String, String)>;
+
 /// What is no plain script, or has a slip that a shell would not take: the script that is meant, and the note.
-const FORMS: [fn(&str) -> Option<(String, String)>; 4] = [
+const FORMS: [Form; 4] = [
     |text| {
         let note = "it is Markdown: only the code blocks (```) that contain QEMU are read";
         Some((kind::is_markdown(text, "").then(|| kind::from_markdown(text))??, note.into()))
