@@ -1,7 +1,7 @@
 //! Paths in options. QEMU resolves them in its working directory; under libvirt that is `/`.
 
 use super::options::QemuOption;
-use super::shell::Script;
+use super::shell::{Script, joined};
 use super::table::{self, LINES, PATH_PROPERTIES, PATHS};
 
 /// What import knows of the host, apart from the script; it reads nothing itself.
@@ -119,22 +119,6 @@ fn is_relative(path: &str) -> bool {
         scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) && !scheme.contains('/')
     });
     !path.is_empty() && !path.starts_with(['/', '$', '~']) && !has_scheme
-}
-
-/// `./a` and `../a` from a folder; an absolute path stays.
-pub(super) fn joined(folder: &str, path: &str) -> String {
-    if path.starts_with(['/', '$']) {
-        return path.to_owned();
-    }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::draft::Draft;
 use super::options::{Conversion, QemuOption, current_options};
 use super::paths::ImportContext;
 use super::props::same_name;
-use super::shell::Script;
+use super::shell::{Script, joined};
 use super::table::{self, MEANINGLESS};
 use super::{
     before, channels, cpu, display, environment, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb,
@@ -60,7 +60,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     other_architectures(&mut draft, script);
     bare_words(&mut draft);
     let folder = script.folder.as_deref().unwrap_or_default();
-    let absolute = |copy: &Copied| Copied { from: paths::joined(folder, &copy.from), to: paths::joined(folder, &copy.to), ..*copy };
+    let absolute = |copy: &Copied| Copied { from: joined(folder, &copy.from), to: joined(folder, &copy.to), ..*copy };
     draft.copies = script.copies.iter().map(absolute).collect();
     sets::translate(&mut draft);
     machine::translate(&mut draft, script.argv.first().map_or("", String::as_str));
@@ -114,7 +114,7 @@ fn emulator(draft: &mut Draft, script: &Script) -> Option<String> {
         ));
         return None;
     }
-    Some(paths::joined(folder.unwrap_or_default(), program))
+    Some(joined(folder.unwrap_or_default(), program))
 }
 
 /// Refuses a QEMU of another architecture: the domains are x86.

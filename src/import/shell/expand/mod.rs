@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::budget::{Budget, WORD};
 use super::lexer::{Kind, Token, tokens};
 use super::marks::{has_unknown, one_line, unknown, unknowns};
+use super::path::joined;
 use super::word::{Piece, Word, is_name};
 use super::{arithmetic, pattern};
-use crate::import::paths::joined;
 
 /// The longest value: one that doubles itself must not fill the memory.
 const LONGEST: usize = 1 << 18;
