@@ -237,7 +237,7 @@ impl<'s> Lexer<'s> {
         let (name, after) = self.rest.split_once('>')?;
         let is_name = name.starts_with(char::is_alphabetic) && name.chars().all(|c| c.is_alphanumeric() || "_-. ".contains(c));
         let ends = after.is_empty() || after.starts_with(char::is_whitespace) || self.word.is_some();
-        (is_name && ends).then(|| &self.script[self.at() - 1..self.at() + name.len() + 1])
+        (is_name && ends).then(|| &self.script[self.at() - 1..=self.at() + name.len()])
     }
 
     fn skip_heredocs(&mut self) {
