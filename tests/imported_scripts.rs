@@ -318,7 +318,7 @@ fn the_scripts_own_qemu_stays_or_is_said() {
     // As on Unraid.
     let wrapped = said("/usr/local/sbin/qemu -m 1G -nodefaults\n");
     assert!(wrapped.stdout.contains("<emulator>/usr/local/sbin/qemu</emulator>"), "{}", wrapped.stdout);
-    let found = said("Q=$(readlink -e /opt/bin/qemu-system-x86_64)\n$Q -m 1G -enable-kvm -nodefaults\n");
+    let found = said("Q=$(cat place)/qemu-system-x86_64\n$Q -m 1G -enable-kvm -nodefaults\n");
     assert!(
         !found.stdout.contains("<emulator>") && found.stderr.contains("whose place is not known, so the domain has libvirt's own QEMU"),
         "{}",

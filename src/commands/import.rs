@@ -408,6 +408,10 @@ fn unset(name: &str, line: Option<usize>) -> Finding {
         None if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
             format!("{place}${name} is not set, and QEMU's options need it")
         }
+        None if name.starts_with('<') => format!("{place}{name} stands for a value, which QEMU's options need"),
+        None if name.contains('*') && !name.contains('[') => {
+            format!("{place}vgapt does not look for the files of {name}, and QEMU's options need them")
+        }
         None => format!("{place}${{{name}}} is not known, and QEMU's options need it"),
     };
     let setting = shell_word(&format!("{}=VALUE", command.unwrap_or(name)));

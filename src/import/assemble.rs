@@ -43,7 +43,7 @@ fn for_qemu(draft: &Draft) -> String {
     let kept = draft.options.iter().filter(|option| option.is_kept());
     let words = kept.flat_map(|option| std::iter::once(format!("-{}", option.name)).chain(draft.value_for_qemu(option)));
     let mut line = Fragment::new("qemu:commandline");
-    for word in draft.arguments.iter().map(|word| draft.renamed_word(word)).chain(words) {
+    for word in words {
         line = line.child(Fragment::new("qemu:arg").with("value", word));
     }
     for (name, value) in &draft.environment {

@@ -7,18 +7,15 @@ use crate::xml::Fragment;
 
 /// Devices that pass on what a character device says.
 const PORTS: [&str; 3] = ["channel", "smartcard passthrough", "redirdev"];
-const NO_BACKEND: &str = "its backend was not found in the script";
 
 pub(super) fn translate(draft: &mut Draft) {
-    for (number, index) in draft.devices(&["controller virtio-serial"]).into_iter().enumerate() {
-        let mut controller = Fragment::new("controller").with("type", "virtio-serial").with("index", number);
+    for index in draft.devices(&["controller virtio-serial"]) {
+        let mut controller = draft.begin_controller(index, "virtio-serial-bus", 1, "virtio-serial");
         let element = draft.element(index, "controller virtio-serial");
         for (name, value) in element.attributes().iter().filter(|(_, value)| value != "virtio") {
             controller = controller.with(name, value);
         }
         controller = controller.child_if(element.at("driver").cloned());
-        draft.add_controller(Some(index), "virtio-serial-bus", 1, "virtio-serial", number);
-        draft.native(index, "<controller type='virtio-serial'>");
         draft.finish(index, controller);
     }
     lines(draft);
@@ -158,9 +155,8 @@ fn source(draft: &mut Draft, chardev: usize, element: &mut Fragment) -> bool {
 
 /// The readers of smartcards, and the cards that QEMU emulates.
 fn smartcards(draft: &mut Draft) {
-    for (number, index) in draft.devices(&["controller ccid"]).into_iter().enumerate() {
-        draft.add_controller(Some(index), "ccid-bus", 1, "ccid", number);
-        let controller = draft.element(index, "controller ccid").with("type", "ccid").with("index", number);
+    for index in draft.devices(&["controller ccid"]) {
+        let controller = draft.begin_controller(index, "ccid-bus", 1, "ccid");
         draft.finish(index, controller);
     }
     for index in draft.devices(&["smartcard"]) {
@@ -186,9 +182,7 @@ fn smartcards(draft: &mut Draft) {
 
 /// A port on the virtio serial controller, a smartcard of SPICE, or USB redirection, with the character device behind it.
 fn port(draft: &mut Draft, index: usize) {
-    let Some(chardev) = draft.behind(index, "chardev", "chardev") else {
-        return draft.keep(index, NO_BACKEND);
-    };
+    let Some(chardev) = draft.backend(index, "chardev", "chardev") else { return };
     let group = table::group(draft.peek(index, "driver").unwrap_or_default(), &PORTS).unwrap_or_default();
     let is_channel = group == "channel";
     let mut element = draft.element(index, group);
@@ -229,10 +223,7 @@ fn port(draft: &mut Draft, index: usize) {
 
 fn tpm(draft: &mut Draft) {
     for index in draft.devices(&["tpm"]) {
-        let Some(backend) = draft.behind(index, "tpmdev", "tpmdev") else {
-            draft.keep(index, NO_BACKEND);
-            continue;
-        };
+        let Some(backend) = draft.backend(index, "tpmdev", "tpmdev") else { continue };
         let mut tpm = draft.element(index, "tpm");
         let path = draft.take(backend, "path");
         if draft.take(backend, "type").as_deref() == Some("passthrough") {

@@ -22,6 +22,14 @@ impl Draft {
         self.controllers.push(Controller { name: id.unwrap_or_else(|| own.to_owned()), is_named, first, buses, kind, number, option });
     }
 
+    /// Begins the element of the next controller of a kind, and takes note of it.
+    pub(super) fn begin_controller(&mut self, index: usize, own: &str, buses: usize, kind: &'static str) -> Fragment {
+        let number = self.count_controllers(kind);
+        self.add_controller(Some(index), own, buses, kind, number);
+        self.native(index, &format!("<controller type='{kind}'>"));
+        Fragment::new("controller").with("type", kind).with("index", number)
+    }
+
     /// How many controllers of a kind there are.
     pub(super) fn count_controllers(&self, kind: &str) -> usize {
         self.controllers.iter().filter(|controller| controller.kind == kind).map(|controller| controller.number + 1).max().unwrap_or(0)

@@ -58,12 +58,6 @@ pub(super) fn translate(draft: &mut Draft) {
     } else if draft.domain.at("features/hyperv").is_some() {
         draft.domain.set("features/hyperv@mode", "custom");
     }
-    match (draft.flag(index, "host-cache-info"), draft.flag(index, "l3-cache")) {
-        (Some(true), _) => *draft.domain.below("cpu/cache") = Fragment::new("cache").with("mode", "passthrough"),
-        (_, Some(true)) => *draft.domain.below("cpu/cache") = Fragment::new("cache").with("level", 3).with("mode", "emulate"),
-        (_, Some(false)) => *draft.domain.below("cpu/cache") = Fragment::new("cache").with("mode", "disable"),
-        _ => {}
-    }
     // A limit alone is passed to QEMU: whether it counts is a default of the machine type.
     if let Some(of_host) = draft.flag(index, "host-phys-bits") {
         let limit = draft.take(index, "host-phys-bits-limit");
@@ -93,17 +87,22 @@ fn model(draft: &mut Draft, index: usize) {
     draft.domain.set("cpu@check", if strict { "partial" } else { "none" });
 }
 
-/// `+svm`, `-hypervisor`, `topoext=on`; features that libvirt does not know are passed to QEMU with -global.
+/// A feature of `-cpu` and its value: `+svm`, `-hypervisor`, `topoext=on`.
+pub(super) fn feature<'p>(name: &'p str, value: &'p str) -> (&'p str, &'p str) {
+    match name.split_at_checked(1) {
+        Some(("+", feature)) => (feature, "on"),
+        Some(("-", feature)) => (feature, "off"),
+        _ => (name, value),
+    }
+}
+
+/// Sets the features; those that libvirt does not know are passed to QEMU with -global.
 fn features(draft: &mut Draft, index: usize) {
     for (name, value) in draft.options[index].props.left() {
         draft.take(index, &name);
-        let (feature, is_on) = match name.split_at_checked(1) {
-            Some(("+", feature)) => (feature, true),
-            Some(("-", feature)) => (feature, false),
-            _ => (name.as_str(), table::is_on(&value)),
-        };
+        let (feature, value) = feature(&name, &value);
         if let Some(known) = known(feature) {
-            let policy = if is_on { "require" } else { "disable" };
+            let policy = if table::is_on(value) { "require" } else { "disable" };
             draft.domain.push("cpu", Fragment::new("feature").with("policy", policy).with("name", known));
             continue;
         }
@@ -112,8 +111,7 @@ fn features(draft: &mut Draft, index: usize) {
             Some("maximum") => "max-x86_64-cpu",
             _ => "x86_64-cpu",
         };
-        let value = if name.starts_with(['+', '-']) { if is_on { "on" } else { "off" }.to_owned() } else { value };
-        draft.arguments.extend(["-global".into(), format!("{driver}.{}={value}", feature.replace('_', "-"))]);
+        draft.pass("global", &format!("{driver}.{}={value}", feature.replace('_', "-")));
         draft.notes.push(format!("{name} of -cpu has no libvirt element, and is passed to QEMU with -global"));
     }
 }

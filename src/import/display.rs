@@ -258,7 +258,9 @@ fn spice(draft: &mut Draft, index: usize) {
     }
     draft.fill(index, "spice", &mut graphics);
     // The node is used only with gl=on.
-    if let Some(node) = draft.take(index, "rendernode").filter(|_| graphics.at("gl").is_some()) {
+    if graphics.at("gl").is_some()
+        && let Some(node) = draft.take(index, "rendernode")
+    {
         graphics.set("gl@rendernode", node);
     }
     show(draft, graphics);

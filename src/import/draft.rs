@@ -21,8 +21,6 @@ pub(super) struct Draft {
     pub(super) notes: Vec<String>,
     /// What no domain can do the way the script does: the reason and the remedy.
     pub(super) refusals: Vec<(String, String)>,
-    /// `-global` and similar arguments, for properties without an element.
-    pub(super) arguments: Vec<String>,
     /// Properties of devices without an element: alias, name, value.
     pub(super) overrides: Vec<(String, String, String)>,
     /// Variables of QEMU's environment: name and value.
@@ -85,6 +83,15 @@ impl Draft {
     /// The unsettled option that a property names by its id, such as the drive of a device.
     pub(super) fn behind(&self, index: usize, property: &str, name: &str) -> Option<usize> {
         self.with(name, "id", self.peek(index, property).unwrap_or_default())
+    }
+
+    /// The same of a device that is nothing without it: where the script has none, the device is passed to QEMU unchanged.
+    pub(super) fn backend(&mut self, index: usize, property: &str, name: &str) -> Option<usize> {
+        let behind = self.behind(index, property, name);
+        if behind.is_none() {
+            self.keep(index, "its backend was not found in the script");
+        }
+        behind
     }
 
     fn open(&self, is_it: impl Fn(&QemuOption) -> bool) -> Vec<usize> {
@@ -194,13 +201,32 @@ impl Draft {
     /// (`qemu_create_cli_devices`), so a PCI device could occupy an address that libvirt assigned to another one:
     /// it gets an address behind those that libvirt assigns first.
     pub(super) fn keep(&mut self, index: usize, why: &str) {
-        if self.options[index].fate.is_none() && is_pci(&self.options[index]) {
-            let addr = self.root_bus_address();
-            self.options[index].set("bus", None);
-            self.options[index].set("addr", None);
-            self.options[index].set("addr", Some(&addr));
+        // A bus of a device that libvirt does not make stays: that of an `nvme`, of a `pxb`.
+        let is_bus = |of: &QemuOption, bus| {
+            of.peek("id") == Some(bus) && of.driver().is_some_and(|of| table::group(of, &["controller pci"]).is_none())
+        };
+        let is_below = self.peek(index, "bus").is_some_and(|bus| self.options.iter().any(|of| is_bus(of, bus)));
+        let option = &mut self.options[index];
+        if option.fate.is_none() && !is_below && is_pci(option) {
+            option.set("bus", None);
+            option.set("addr", None);
+            option.set("addr", Some(&format!("{:#x}", 0x18 - self.places.min(8))));
+            self.places += 1;
+            if self.places == 10 {
+                let why = "more than nine PCI devices would be passed to QEMU unchanged, and so many places libvirt does not leave free";
+                let remedy = "leave some out, and write them into the domain by hand: <qemu:arg> with addr= of a free place";
+                self.refusals.push((why.into(), remedy.into()));
+            }
         }
         self.settle(index, Conversion::Unchanged, why);
+    }
+
+    /// Passes an option to QEMU that the script does not have, such as `-global` for a property without an element.
+    pub(super) fn pass(&mut self, name: &str, value: &str) {
+        let mut option = QemuOption::default();
+        option.becomes(name, value);
+        self.options.push(option);
+        self.keep(self.options.len() - 1, "");
     }
 
     /// The option is left out.
@@ -212,13 +238,6 @@ impl Draft {
     pub(super) fn refuse(&mut self, index: usize, why: &str, remedy: impl Into<String>) {
         self.refusals.push((format!("{}: {why}", self.options[index].written), remedy.into()));
         self.drop(index, why);
-    }
-
-    /// An address on the root bus for a device passed to QEMU unchanged.
-    pub(super) fn root_bus_address(&mut self) -> String {
-        let addr = format!("{:#x}", 0x18 - self.places);
-        self.places = (self.places + 1).min(8);
-        addr
     }
 
     /// Whether an option of this name is in the script.
@@ -284,19 +303,6 @@ impl Draft {
             }
         }
         renamed
-    }
-
-    /// The same for a word that is no option of the script.
-    pub(super) fn renamed_word(&self, word: &str) -> String {
-        let own = |part: &str| {
-            let Some((name, id)) = part.split_once('=') else { return part.to_owned() };
-            match self.audio_name(name, id) {
-                Some(own) => format!("{name}={own}"),
-                None if self.is_taken(id) => format!("{name}={OWN}{id}"),
-                None => part.to_owned(),
-            }
-        };
-        word.split(',').map(own).collect::<Vec<_>>().join(",")
     }
 
     /// Says of a device that is passed to QEMU unchanged that its controller is one that libvirt creates.

@@ -128,7 +128,7 @@ fn flash_nodes(draft: &mut Draft) -> Vec<Flash> {
     for (node, name) in nodes {
         let is_code = name == "pflash0";
         let Some(file) = super::nodes::take(draft, &node) else {
-            draft.arguments.extend(["-machine".into(), format!("{name}={node}")]);
+            draft.pass("machine", &format!("{name}={node}"));
             draft.notes.push(format!("{name}={node} of -machine is no file, and is passed to QEMU unchanged"));
             continue;
         };
@@ -143,8 +143,7 @@ fn flash_nodes(draft: &mut Draft) -> Vec<Flash> {
 
 fn has_disk(draft: &Draft) -> bool {
     draft.options.iter().any(|option| match option.name.as_str() {
-        "hda" | "hdb" | "hdc" | "hdd" => true,
-        "drive" => option.peek("media") != Some("cdrom") && option.peek("if") != Some("pflash"),
+        "drive" => option.peek("media") != Some("cdrom") && !matches!(option.peek("if"), Some("pflash" | "floppy")),
         _ => option.driver().is_some_and(|driver| ["scsi-hd", "ide-hd", "virtio-blk-pci"].contains(&driver)),
     })
 }

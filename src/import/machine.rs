@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::options::QemuOption;
+use super::props::Props;
 use super::table::{self, VALUES};
 use crate::model::Moment;
 use crate::xml::Fragment;
@@ -13,14 +14,10 @@ pub(super) fn translate(draft: &mut Draft, program: &str) {
     // As QEMU does where no option names an accelerator (`configure_accelerators` of `system/vl.c`).
     let names = |option: &QemuOption| ["accel", "no-kvm"].contains(&option.name.as_str()) || option.peek("accel").is_some();
     draft.is_kvm = program.ends_with("kvm") && !draft.options.iter().any(names);
-    for index in draft.named(&["enable-kvm"]) {
-        draft.is_kvm = true;
-        draft.native(index, "<domain type='kvm'>");
-    }
     for index in draft.named(&["accel"]) {
         accelerator(draft, index);
         draft.fill_domain(index, "accel", "");
-        draft.native(index, "<domain type=…>");
+        draft.native(index, &format!("<domain type='{}'>", if draft.is_kvm { "kvm" } else { "qemu" }));
     }
     machine(draft);
     for index in draft.named(&["name"]) {
@@ -41,12 +38,6 @@ pub(super) fn translate(draft: &mut Draft, program: &str) {
     for index in draft.named(&["action"]).into_iter().filter(|index| draft.peek(*index, "watchdog").is_none()).collect::<Vec<_>>() {
         draft.fill_domain(index, "action", "");
         draft.native(index, "<on_reboot>, <on_crash>");
-    }
-    for index in draft.named(&["watchdog"]) {
-        let watchdog = Fragment::new("watchdog").with("model", draft.whole(index));
-        let action = watchdog_action(draft);
-        draft.device(watchdog.with("action", action));
-        draft.native(index, "<watchdog>");
     }
 }
 
@@ -86,7 +77,9 @@ fn machine(draft: &mut Draft) {
     let mut model = "pc".to_owned();
     let mut has_acpi = true;
     for index in draft.named(&["machine"]) {
-        model = draft.take(index, "type").unwrap_or(model);
+        let given = draft.take(index, "type");
+        let how = if given.is_some() { "<os><type machine=…>" } else { "<domain>, <features>" };
+        model = given.unwrap_or(model);
         if table::has(WITHOUT_DOMAIN, &model) {
             let remedy = "write q35 in its place, and the PCI devices: virtio-blk-pci for virtio-blk-device; or go on without libvirt";
             draft.refuse(index, &format!("libvirt has no domains of the machine {model}"), remedy);
@@ -105,12 +98,12 @@ fn machine(draft: &mut Draft) {
         let left = draft.options[index].props.left();
         if !left.is_empty() {
             let words: Vec<String> = left.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            draft.arguments.extend(["-machine".into(), words.join(",")]);
+            draft.pass("machine", &words.join(","));
             let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).collect();
             draft.notes.push(format!("libvirt has no element for {} of -machine: passed to QEMU unchanged", names.join(", ")));
             draft.options[index].props.ignore(&names);
         }
-        draft.native(index, "<os><type machine=…>");
+        draft.native(index, how);
     }
     draft.is_express = model.contains("q35");
     // The controller on the board, with its buses.
@@ -124,10 +117,6 @@ fn machine(draft: &mut Draft) {
         );
     }
     draft.domain.push("os", Fragment::new("type").with("arch", "x86_64").with("machine", model).text("hvm"));
-    for index in draft.named(&["no-acpi"]) {
-        has_acpi = false;
-        draft.native(index, "no <acpi/>");
-    }
     if has_acpi {
         draft.domain.below("features/acpi");
     }
@@ -175,26 +164,22 @@ fn globals(draft: &mut Draft) {
         else {
             continue;
         };
-        let is_power = driver == "ICH9-LPC" || driver.starts_with("PIIX4");
-        let state = property.strip_prefix("disable-s").filter(|_| is_power);
         if (driver.as_str(), property.as_str()) == ("ICH9-LPC", "noreboot") {
             if !table::is_on(&value) {
                 let action = watchdog_action(draft);
                 draft.device(Fragment::new("watchdog").with("model", "itco").with("action", action));
             }
+            draft.whole(index);
             draft.native(index, "<watchdog model='itco'>");
-        } else if (driver.as_str(), property.as_str()) == ("kvm-pit", "lost-tick-policy") {
-            draft.domain.set("clock/timer[name=pit]@tickpolicy", value);
-            draft.native(index, "<timer name='pit'>");
-        } else if let Some(state) = state {
-            let state = if state.starts_with('3') { "mem" } else { "disk" };
-            draft.domain.set(&format!("pm/suspend-to-{state}@enabled"), if table::is_on(&value) { "no" } else { "yes" });
-            draft.native(index, "<pm>");
-        } else {
-            draft.keep(index, "a device property without a libvirt element");
             continue;
         }
-        draft.whole(index);
+        draft.options[index].props = Props::read(&format!("{driver}.{property}={value}"), "");
+        draft.fill_domain(index, "global", "");
+        if draft.options[index].props.left().is_empty() {
+            draft.native(index, if driver == "kvm-pit" { "<timer name='pit'>" } else { "<pm>" });
+        } else {
+            draft.keep(index, "a device property without a libvirt element");
+        }
     }
 }
 

@@ -6,18 +6,13 @@ use super::table;
 use crate::model::Size;
 use crate::xml::Fragment;
 
-/// How the memory is backed.
+/// Where the memory is.
 #[derive(Default)]
-struct Backing {
+struct Place {
     /// The directory of huge pages, or of memory files.
     path: Option<String>,
     /// The size of a huge page.
     page: Option<Size>,
-    immediate: bool,
-    threads: Option<String>,
-    locked: bool,
-    /// The `<source type=…>`.
-    source: Option<&'static str>,
 }
 
 pub(super) fn translate(draft: &mut Draft) {
@@ -28,33 +23,29 @@ pub(super) fn translate(draft: &mut Draft) {
     numa(draft, &mut backends);
     modules(draft);
     backends.sort();
-    let mut backing = Backing::default();
+    let mut place = Place::default();
     for index in draft.named(&["mem-path"]) {
-        backing.path = Some(draft.whole(index));
+        place.path = Some(draft.whole(index));
         draft.native(index, "<memoryBacking>");
     }
-    for index in draft.named(&["mem-prealloc"]) {
-        backing.immediate = true;
-        draft.native(index, "<allocation mode='immediate'>");
-    }
     for index in draft.named(&["overcommit", "realtime"]) {
-        let Some(is_on) = draft.flag(index, "mem-lock").or_else(|| draft.flag(index, "mlock")) else {
+        if ["mem-lock", "mlock"].iter().all(|name| draft.peek(index, name).is_none()) {
             draft.keep(index, "libvirt has no element for this");
             continue;
-        };
-        backing.locked |= is_on;
+        }
+        draft.fill_domain(index, "overcommit", "");
         if let Some(value) = draft.take(index, "cpu-pm") {
-            draft.arguments.extend(["-overcommit".into(), format!("cpu-pm={value}")]);
+            draft.pass("overcommit", &format!("cpu-pm={value}"));
             draft.notes.push(format!("cpu-pm={value} of -overcommit has no libvirt element, and is passed to QEMU unchanged"));
         }
         draft.native(index, "<locked/>");
     }
     for id in backends {
         if let Some(index) = draft.with("object", "id", &id) {
-            backend(draft, index, &mut backing);
+            backend(draft, index, &mut place);
         }
     }
-    write(draft, backing);
+    write(draft, &place);
 }
 
 /// Modules beside the memory of `-m`, which has to leave room for them (`maxmem=`): without it QEMU refuses them.
@@ -92,24 +83,30 @@ fn modules(draft: &mut Draft) {
     }
 }
 
-fn backend(draft: &mut Draft, index: usize, backing: &mut Backing) {
+fn backend(draft: &mut Draft, index: usize, place: &mut Place) {
     let kind = draft.take(index, "qom-type").unwrap_or_default();
+    if !table::has("memory-backend-ram memory-backend-file memory-backend-memfd", &kind) {
+        let remedy = "write memory-backend-memfd, memory-backend-file or memory-backend-ram in its place";
+        return draft.refuse(index, "libvirt makes the guest's memory itself, and has no such kind", remedy);
+    }
     let path = draft.take(index, "mem-path");
     draft.needs_shared_memory |= draft.flag(index, "share") == Some(true);
-    backing.immediate |= draft.flag(index, "prealloc") == Some(true);
-    backing.threads = draft.take(index, "prealloc-threads").or(backing.threads.take());
     let is_huge = draft.flag(index, "hugetlb") == Some(true) || path.as_deref().is_some_and(|path| path.contains("huge"));
     if is_huge {
-        backing.page = backing.page.or_else(|| read_bytes(&draft.take(index, "hugetlbsize")?));
-        backing.path = backing.path.take().or(path).or_else(|| Some("/dev/hugepages".into()));
+        place.page = place.page.or_else(|| read_bytes(&draft.take(index, "hugetlbsize")?));
+        place.path = place.path.take().or(path).or_else(|| Some("/dev/hugepages".into()));
     } else if let Some(path) = path.filter(|path| path != "/dev/shm") {
         draft.notes.push(directory(&path));
     }
     if kind == "memory-backend-memfd" {
-        backing.source = Some("memfd");
+        draft.domain.set("memoryBacking/source@type", "memfd");
     }
     nodes(draft, index);
     draft.fill_domain(index, "memory-backend", "");
+    let threads = draft.take(index, "prealloc-threads");
+    if let Some(threads) = threads.filter(|_| draft.domain.at("memoryBacking/allocation").is_some()) {
+        draft.domain.set("memoryBacking/allocation@threads", threads);
+    }
     draft.native(index, "<memoryBacking>");
 }
 
@@ -122,32 +119,29 @@ fn directory(path: &str) -> String {
     format!("memory in {path}: libvirt chooses the directory of memory files itself (memory_backing_dir in qemu.conf)")
 }
 
-fn write(draft: &mut Draft, mut backing: Backing) {
-    if let Some(path) = &backing.path {
-        if path.contains("huge") {
+fn write(draft: &mut Draft, place: &Place) {
+    let mut source = draft.needs_shared_memory.then_some("memfd");
+    match &place.path {
+        Some(path) if path.contains("huge") => {
             let pages = draft.domain.below("memoryBacking/hugepages");
-            if let Some(page) = backing.page.or_else(|| page_of(path)) {
+            if let Some(page) = place.page.or_else(|| page_of(path)) {
                 pages.push("", Fragment::new("page").with("size", page.bytes() >> 10).with("unit", "KiB"));
             }
-        } else {
-            backing.source = backing.source.or(Some("file"));
+        }
+        Some(path) => {
+            source = Some("file");
             draft.notes.push(directory(path));
         }
+        None => {}
     }
-    if backing.locked {
-        draft.domain.below("memoryBacking/locked");
-    }
-    if backing.immediate {
-        draft.domain.set("memoryBacking/allocation@mode", "immediate");
-        if let Some(threads) = backing.threads {
-            draft.domain.set("memoryBacking/allocation@threads", threads);
-        }
-    }
-    if let Some(source) = backing.source.or(draft.needs_shared_memory.then_some("memfd")) {
+    if let Some(source) = source.filter(|_| draft.domain.at("memoryBacking/source").is_none()) {
         draft.domain.set("memoryBacking/source@type", source);
     }
     if draft.needs_shared_memory {
         draft.domain.set("memoryBacking/access@mode", "shared");
+    }
+    if draft.domain.at("memoryBacking").is_some() {
+        draft.domain.below("memoryBacking").sort(&["hugepages", "nosharepages", "locked", "source", "access", "allocation", "discard"]);
     }
 }
 

@@ -39,6 +39,14 @@ pub(super) fn translate(draft: &mut Draft) {
         let card = Card { model: draft.take(index, "model"), mac: draft.take(index, "mac"), options: vec![index], backend: index };
         interface(draft, card);
     }
+    // A card of `-net` on a network of `-netdev` (`net_init_nic`).
+    for index in draft.named(&["net"]) {
+        if let Some(backend) = draft.behind(index, "netdev", "netdev") {
+            draft.take(index, "netdev");
+            let card = old_card(draft, index, backend);
+            interface(draft, card);
+        }
+    }
     for backend in draft.named(&["netdev"]) {
         let Some(device) = draft.with("device", "netdev", draft.peek(backend, "id").unwrap_or_default()) else {
             draft.drop(backend, "no device uses this network");
@@ -118,10 +126,7 @@ fn old_style(draft: &mut Draft) {
             draft.drop(index, "this network card has no backend");
             continue;
         };
-        draft.take(index, "type");
-        let mac = draft.take(index, "macaddr").or_else(|| draft.take(index, "mac"));
-        let card = Card { model: draft.take(index, "model"), mac, options: vec![index, backend], backend };
-        draft.take(index, "addr");
+        let card = old_card(draft, index, backend);
         interface(draft, card);
     }
     for index in backends {
@@ -129,24 +134,25 @@ fn old_style(draft: &mut Draft) {
     }
 }
 
+fn old_card(draft: &mut Draft, index: usize, backend: usize) -> Card {
+    draft.options[index].props.ignore(&["type", "addr"]);
+    let mac = draft.take(index, "macaddr").or_else(|| draft.take(index, "mac"));
+    Card { model: draft.take(index, "model"), mac, options: vec![index, backend], backend }
+}
+
 /// Passes a card and its network to QEMU. A card of `-net` or `-nic` gets its address before libvirt's devices
 /// exist, and could occupy one of theirs: it becomes a `-device`, which is created after them.
 fn keep(draft: &mut Draft, card: &Card, why: &str) {
     let backend = card.backend;
-    if draft.peek(backend, "smb").is_some() {
-        draft.options[backend].set("smb", None);
-        draft
-            .notes
-            .push("smb= is left out: QEMU would start a Samba server, which libvirt forbids; share the folder with <filesystem>".into());
-    }
-    let is_old = draft.options[backend].name != "netdev";
+    let is_old = draft.options[card.options[0]].name != "device";
     if is_old && draft.options[backend].fate.is_none() {
-        let id = format!("import{backend}");
+        let id = draft
+            .peek(backend, "id")
+            .filter(|_| draft.options[backend].name == "netdev")
+            .map_or_else(|| format!("import{backend}"), str::to_owned);
         let props = Props::read(draft.options[backend].value(), "type").left();
         let mut value = format!("{},id={id}", props.iter().find(|(name, _)| name == "type").map_or("user", |(_, kind)| kind));
-        for (name, to) in
-            props.iter().filter(|(name, _)| !table::has("type model mac macaddr vlan name netdev id addr smb smbserver", name))
-        {
+        for (name, to) in props.iter().filter(|(name, _)| !table::has("type model mac macaddr vlan name netdev id addr smbserver", name)) {
             value.push_str(&format!(",{name}={}", to.replace(',', ",,")));
         }
         let model = card.model.as_deref().unwrap_or(default_model(draft));
@@ -155,10 +161,7 @@ fn keep(draft: &mut Draft, card: &Card, why: &str) {
         draft.options[backend].becomes("netdev", &value);
         match card.options.iter().find(|index| **index != backend) {
             Some(index) => draft.options[*index].becomes("device", &device),
-            None => {
-                let addr = draft.root_bus_address();
-                draft.arguments.extend(["-device".to_owned(), format!("{device},addr={addr}")]);
-            }
+            None => draft.pass("device", &device),
         }
     }
     for index in &card.options {
@@ -223,6 +226,11 @@ fn interface(draft: &mut Draft, card: Card) {
     let has = |draft: &Draft, name: &str| draft.peek(backend, name).is_some();
     let is_handed = has(draft, "fd") || has(draft, "fds");
     let tap = tap(draft, backend);
+    if let Some(folder) = draft.take(backend, "smb") {
+        draft.options[backend].set("smb", None);
+        let note = format!("smb={folder} is left out: QEMU would start Samba, which libvirt forbids; share the folder with <filesystem>");
+        draft.notes.push(note);
+    }
     // Each open file is a queue.
     let queues = draft.peek(backend, "fds").map(|numbers| numbers.split(':').count()).filter(|_| is_handed);
     if is_handed {
@@ -256,10 +264,6 @@ fn interface(draft: &mut Draft, card: Card) {
         _ => return keep(draft, &card, "libvirt has no element for this network"),
     };
     let (inner, scripts) = if kind == "ethernet" && !is_handed { of_tap(draft, backend, inner) } else { (inner, Vec::new()) };
-    if let Some(folder) = draft.peek(backend, "smb") {
-        let note = format!("smb={folder} is left out: QEMU would start Samba, which libvirt forbids; share the folder with <filesystem>");
-        draft.notes.push(note);
-    }
     let mac = card.mac.and_then(|mac| address(draft, &mac));
     let virtio = draft.virtio_model(card.options[0]);
     let model = card.model.unwrap_or_else(|| default_model(draft).into());

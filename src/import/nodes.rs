@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::table;
+use crate::xml::Fragment;
 
 /// Formats of images that libvirt has.
 const FORMATS: &str = "raw qcow2 qcow qed vmdk vdi vpc vhdx parallels bochs cloop dmg";
@@ -14,11 +15,10 @@ pub(super) struct File {
     pub(super) path: String,
     pub(super) format: String,
     pub(super) read_only: bool,
-    pub(super) cache: Option<&'static str>,
-    pub(super) aio: Option<String>,
+    /// What becomes of the guest's discards.
     pub(super) discard: Option<String>,
-    pub(super) detect_zeroes: Option<String>,
-    pub(super) copy_on_read: bool,
+    /// What the table has of its properties.
+    pub(super) element: Fragment,
     /// The group of its limits.
     pub(super) limits: Option<usize>,
     /// The options that it was read from.
@@ -27,7 +27,11 @@ pub(super) struct File {
 
 /// The image behind a node, if it is a file or a device with a format. The options are not settled yet.
 pub(super) fn take(draft: &mut Draft, node: &str) -> Option<File> {
-    take_below(draft, node, &mut Vec::new())
+    let mut file = take_below(draft, node, &mut Vec::new())?;
+    if let Some(discard) = file.discard.take() {
+        file.element.set("driver@discard", if discard == "on" { "unmap" } else { &discard });
+    }
+    Some(file)
 }
 
 /// The same for a node below others. A node that refers to itself is skipped, as QEMU refuses it.
@@ -71,23 +75,20 @@ fn take_within(draft: &mut Draft, index: usize, prefix: &str, above: &mut Vec<us
     if let Some(group) = draft.take(index, &own("throttle-group")) {
         file.limits = draft.with("object", "id", &group);
     }
-    file.copy_on_read |= driver == "copy-on-read";
     // Of the nodes of an image the uppermost decides whether the guest's discards are passed on (`bdrv_co_pdiscard`).
     let discard = draft.take(index, &own("discard"));
-    if driver != "copy-on-read" {
+    if driver == "copy-on-read" {
+        file.element.set("driver@copy_on_read", "on");
+    } else {
         file.discard = discard;
     }
-    let mut taken = |name: &str| draft.take(index, &own(name));
-    file.detect_zeroes = taken("detect-zeroes").or(file.detect_zeroes).filter(|mode| mode != "off");
-    file.aio = taken("aio").or(file.aio);
-    file.read_only |= taken("read-only").as_deref() == Some("on");
-    match (taken("cache.direct").as_deref(), taken("cache.no-flush").as_deref()) {
-        (Some("on"), _) => file.cache = Some("none"),
-        (_, Some("on")) => file.cache = file.cache.or(Some("unsafe")),
-        _ => {}
+    draft.fill_prefixed(index, "node", prefix, &mut file.element);
+    file.read_only |= draft.flag(index, &own("read-only")) == Some(true);
+    let [direct, no_flush] = ["cache.direct", "cache.no-flush"].map(|name| draft.flag(index, &own(name)) == Some(true));
+    let has_cache = file.element.at("driver").is_some_and(|driver| driver.attribute("cache").is_some());
+    if direct || (no_flush && !has_cache) {
+        file.element.set("driver@cache", if direct { "none" } else { "unsafe" });
     }
-    taken("auto-read-only");
-    taken("node-name");
     Some(file)
 }
 

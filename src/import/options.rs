@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::props::{Props, members, same_name};
-use super::table::{self, WITH_PROPERTIES, WITHOUT_VALUE};
+use super::table::{self, SPELLINGS, WITH_PROPERTIES, WITHOUT_VALUE};
 
 /// What became of a part of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -21,7 +21,7 @@ pub enum Conversion {
 }
 
 /// A QEMU option.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct QemuOption {
     /// Its name, without `-`.
     pub(super) name: String,
@@ -133,6 +133,41 @@ pub(super) fn options(argv: &[String]) -> Vec<QemuOption> {
         options.push(QemuOption { name: name.to_owned(), written, value, props, fate: None });
     }
     options
+}
+
+/// The options of a command line in QEMU's current spelling.
+pub(super) fn current_options(argv: &[String]) -> Vec<QemuOption> {
+    let mut options = options(argv);
+    for option in &mut options {
+        let value = option.value().to_owned();
+        if let Some((_, name, form)) = SPELLINGS.iter().find(|(old, ..)| *old == option.name) {
+            option.becomes(name, &form.replace('*', &value.replace(',', ",,")));
+        } else if let Some(screen) = value.strip_prefix("vnc=").filter(|_| option.name == "display") {
+            // The same as `-vnc` (`parse_display` of `system/vl.c`).
+            option.becomes("vnc", screen);
+        } else if let Some(device) = usb_device(&value).filter(|_| option.name == "usbdevice") {
+            option.becomes("device", &device);
+        }
+    }
+    options
+}
+
+/// The device of `-usbdevice tablet`, `-usbdevice host:VENDOR:PRODUCT` (hexadecimal) or `-usbdevice host:BUS.DEVICE`.
+fn usb_device(value: &str) -> Option<String> {
+    let Some(place) = value.strip_prefix("host:") else {
+        return match value {
+            "tablet" | "mouse" => Some(format!("usb-{value}")),
+            "keyboard" | "kbd" => Some("usb-kbd".to_owned()),
+            _ => None,
+        };
+    };
+    if let Some(ids) = place.split_once(':') {
+        let id = |text: &str| u16::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+        return Some(format!("usb-host,vendorid={:#06x},productid={:#06x}", id(ids.0)?, id(ids.1)?));
+    }
+    let (bus, address) = place.split_once('.')?;
+    let number = |text: &str| text.parse::<u16>().ok();
+    Some(format!("usb-host,hostbus={},hostaddr={}", number(bus)?, number(address)?))
 }
 
 /// A command line without one of its options.

@@ -1,7 +1,7 @@
 //! Paths in options. QEMU resolves them in its working directory; under libvirt that is `/`.
 
 use super::options::QemuOption;
-use super::shell::Script;
+use super::shell::{Script, joined};
 use super::table::{self, LINES, PATH_PROPERTIES, PATHS};
 
 /// What import knows of the host, apart from the script; it reads nothing itself.
@@ -121,39 +121,32 @@ fn is_relative(path: &str) -> bool {
     !path.is_empty() && !path.starts_with(['/', '$', '~']) && !has_scheme
 }
 
-/// `./a` and `../a` from a folder; an absolute path stays.
-pub(super) fn joined(folder: &str, path: &str) -> String {
-    if path.starts_with(['/', '$']) {
-        return path.to_owned();
-    }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::options::options;
+    use crate::import::options::current_options;
     use crate::model::Descriptor;
 
     #[test]
     fn from_the_scripts_folder() {
         let argv =
             ["qemu", "-hda", "../a.img", "-drive", "file=x.img,format=raw", "-drive", "file=nbd:h:1", "-bios", "b.bin", "-cdrom", "/c"];
-        let mut all = options(&argv.map(str::to_owned));
+        let mut all = current_options(&argv.map(str::to_owned));
         let around = ImportContext { format: &|path| (path == "/usr/share/seabios/b.bin").then_some("raw") };
         let script = |folder: Option<&str>| Script { folder: folder.map(str::to_owned), ..Script::default() };
         assert_eq!(absolute(&mut all.clone(), &script(None), &around).refusals.len(), 1);
         let notes = absolute(&mut all, &script(Some("/vm/one")), &around).notes;
         let values: Vec<&str> = all.iter().map(QemuOption::value).collect();
-        assert_eq!(values, ["/vm/a.img", "file=/vm/one/x.img,format=raw", "file=nbd:h:1", "/usr/share/seabios/b.bin", "/c"]);
+        assert_eq!(
+            values,
+            [
+                "index=0,media=disk,file=/vm/a.img",
+                "file=/vm/one/x.img,format=raw",
+                "file=nbd:h:1",
+                "/usr/share/seabios/b.bin",
+                "index=2,media=cdrom,file=/c"
+            ]
+        );
         assert_eq!((all[1].peek("file"), all[1].written.as_str()), (Some("/vm/one/x.img"), "-drive file=x.img,format=raw"));
         assert_eq!(notes.len(), 2);
     }
@@ -161,7 +154,7 @@ mod tests {
     #[test]
     fn an_open_file_is_its_path() {
         let argv = ["qemu", "-add-fd", "fd=9,set=2", "-drive", "file=/dev/fdset/2,if=virtio", "-cdrom", "/dev/fdset/3"];
-        let mut all = options(&argv.map(str::to_owned));
+        let mut all = current_options(&argv.map(str::to_owned));
         let descriptors = [(9, Descriptor { path: "/vm/a.img".into(), tap: None })].into();
         let placed = absolute(&mut all, &Script { descriptors, ..Script::default() }, &ImportContext { format: &|_| None });
         assert_eq!((all[1].peek("file"), placed.refusals.len()), (Some("/vm/a.img"), 1));

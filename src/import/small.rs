@@ -6,8 +6,6 @@ use super::size::read_bytes;
 use super::table;
 use crate::xml::Fragment;
 
-const NO_BACKEND: &str = "its backend was not found in the script";
-
 pub(super) fn translate(draft: &mut Draft) {
     shared_memory(draft);
     folders(draft);
@@ -36,20 +34,17 @@ pub(super) fn translate(draft: &mut Draft) {
 /// Shared memory (ivshmem), as for Looking Glass.
 fn shared_memory(draft: &mut Draft) {
     for index in draft.devices(&["shmem"]) {
-        let Some(object) = draft.behind(index, "memdev", "object") else {
-            draft.keep(index, "its memory backend was not found in the script");
-            continue;
-        };
-        let name = draft.peek(object, "mem-path").and_then(|path| path.strip_prefix("/dev/shm/"));
+        let Some(object) = draft.backend(index, "memdev", "object") else { continue };
+        let name = draft.peek(object, "mem-path").and_then(|path| path.strip_prefix("/dev/shm/")).map(str::to_owned);
         let (Some(name), Some(size)) = (name, draft.peek(object, "size").and_then(read_bytes)) else {
             draft.keep(object, "libvirt shares memory in /dev/shm only");
             draft.keep(index, "libvirt shares memory in /dev/shm only");
             continue;
         };
-        let mut shmem = Fragment::new("shmem").with("name", name).child(Fragment::new("model").with("type", "ivshmem-plain"));
+        let mut shmem = draft.element(index, "shmem");
+        shmem.set("@name", name);
         shmem.set("size@unit", "M");
         shmem.set("size", size.bytes() >> 20);
-        draft.fill(index, "shmem", &mut shmem);
         draft.options[object].props.ignore(&["qom-type", "id", "share", "mem-path", "size"]);
         draft.native(object, "<shmem>");
         draft.finish(index, shmem);
@@ -58,10 +53,7 @@ fn shared_memory(draft: &mut Draft) {
 
 fn folders(draft: &mut Draft) {
     for index in draft.devices(&["filesystem virtiofs"]) {
-        let Some(chardev) = draft.behind(index, "chardev", "chardev") else {
-            draft.keep(index, NO_BACKEND);
-            continue;
-        };
+        let Some(chardev) = draft.backend(index, "chardev", "chardev") else { continue };
         let mut folder = draft.element(index, "filesystem virtiofs");
         folder.set("source@socket", draft.take(chardev, "path").unwrap_or_default());
         folder.sort(&["driver", "source", "target"]);
@@ -83,10 +75,7 @@ fn folders(draft: &mut Draft) {
         draft.native(index, "<filesystem>");
     }
     for index in draft.devices(&["filesystem 9p"]) {
-        let Some(backend) = draft.behind(index, "fsdev", "fsdev") else {
-            draft.keep(index, NO_BACKEND);
-            continue;
-        };
+        let Some(backend) = draft.backend(index, "fsdev", "fsdev") else { continue };
         if draft.peek(backend, "fsdriver").is_some_and(|driver| driver != "local") {
             draft.keep(backend, "libvirt shares folders by the driver 'local' only");
             draft.keep(index, "its folder is passed to QEMU unchanged");

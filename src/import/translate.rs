@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::assemble::assemble;
 use super::copied::Copied;
 use super::draft::Draft;
-use super::options::{Conversion, QemuOption, options};
+use super::options::{Conversion, QemuOption, current_options};
 use super::paths::ImportContext;
 use super::props::same_name;
-use super::shell::Script;
+use super::shell::{Script, joined};
 use super::table::{self, MEANINGLESS};
 use super::{
     before, channels, cpu, display, environment, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb,
@@ -50,17 +50,9 @@ pub struct Imported {
 
 /// Converts a script into a domain; `name` is used if its options set no name.
 pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around: ImportContext<'_>) -> Imported {
-    let mut options = options(&script.argv);
-    for option in &mut options {
-        match (option.name.as_str(), option.value.clone()) {
-            // An older word for a drive.
-            ("pflash", Some(path)) => option.becomes("drive", &format!("if=pflash,file={}", path.replace(',', ",,"))),
-            // The same as `-vnc` (`parse_display` of `system/vl.c`).
-            ("display", Some(value)) if value.starts_with("vnc=") => option.becomes("vnc", &value["vnc=".len()..]),
-            _ => {}
-        }
-    }
+    let mut options = current_options(&script.argv);
     let placed = paths::absolute(&mut options, script, &around);
+    let given = options.len();
     let mut draft = Draft::new(options);
     draft.notes.extend(placed.notes);
     draft.refusals.extend(placed.refusals);
@@ -68,7 +60,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     other_architectures(&mut draft, script);
     bare_words(&mut draft);
     let folder = script.folder.as_deref().unwrap_or_default();
-    let absolute = |copy: &Copied| Copied { from: paths::joined(folder, &copy.from), to: paths::joined(folder, &copy.to), ..*copy };
+    let absolute = |copy: &Copied| Copied { from: joined(folder, &copy.from), to: joined(folder, &copy.to), ..*copy };
     draft.copies = script.copies.iter().map(absolute).collect();
     sets::translate(&mut draft);
     machine::translate(&mut draft, script.argv.first().map_or("", String::as_str));
@@ -89,6 +81,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     channels::translate(&mut draft);
     option_files(&mut draft);
     settle(&mut draft);
+    unnamed(&mut draft);
     open_files(&mut draft);
     device_nodes(&mut draft);
     let moved: Vec<String> = draft.options.iter().filter_map(|option| draft.moved(option)).collect();
@@ -108,7 +101,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
         let why = format!("{word:?} contains a character that is not allowed in XML, so libvirt cannot accept it");
         draft.refusals.push((why, "remove the character from the script".to_owned()));
     }
-    Imported { name, xml, parts: draft.options.iter().map(part).collect(), notes, refusals: draft.refusals }
+    Imported { name, xml, parts: draft.options.iter().take(given).map(part).collect(), notes, refusals: draft.refusals }
 }
 
 /// The script's QEMU; none where it is only a name, which libvirt finds too.
@@ -121,14 +114,15 @@ fn emulator(draft: &mut Draft, script: &Script) -> Option<String> {
         ));
         return None;
     }
-    Some(paths::joined(folder.unwrap_or_default(), program))
+    Some(joined(folder.unwrap_or_default(), program))
 }
 
 /// Refuses a QEMU of another architecture: the domains are x86.
 fn other_architectures(draft: &mut Draft, script: &Script) {
     let program = script.argv.first().map_or("", String::as_str);
-    let architecture = program.rsplit('/').next().and_then(|name| name.strip_prefix("qemu-system-"));
-    if let Some(other) = architecture.filter(|name| !["x86_64", "i386"].contains(name) && !program.contains('$')) {
+    // Some builds have a word behind: `qemu-system-x86_64-spice`.
+    let name = program.rsplit('/').next().and_then(|name| name.strip_prefix("qemu-system-")?.split('-').next());
+    if let Some(other) = name.filter(|name| !["x86_64", "i386"].contains(name) && !name.contains(['$', ')'])) {
         let why = format!("{program} emulates {other}, and vgapt makes domains for x86 only");
         draft.refusals.push((why, "make it with virt-manager, which knows the machines of other architectures".into()));
     }
@@ -152,6 +146,26 @@ fn open_files(draft: &mut Draft) {
     let why = by_number.map(|option| format!("{}: it uses an open file of another process (fd=)", option.written));
     let remedy = "name the file, the socket or the network device in the script in place of fd=";
     draft.refusals.extend(why.map(|why| (why, remedy.to_owned())).collect::<Vec<_>>());
+}
+
+/// Properties that name another option by its id.
+const BY_ID: &str = "chardev netdev drive fsdev tpmdev memdev rng iothread cryptodev";
+
+/// Refuses what is passed to QEMU unchanged and names an option that is not: QEMU would not find it.
+fn unnamed(draft: &mut Draft) {
+    let mut refusals = Vec::new();
+    for option in draft.options.iter().filter(|option| option.is_kept()) {
+        for (name, id) in option.props.left().into_iter().filter(|(name, _)| table::has(BY_ID, name)) {
+            let is_it = |of: &&QemuOption| of.name != "device" && [of.peek("id"), of.peek("node-name")].contains(&Some(id.as_str()));
+            let mut named = draft.options.iter().filter(is_it);
+            if let Some(other) = named.next().filter(|other| !other.is_kept() && !named.any(QemuOption::is_kept)) {
+                let why =
+                    format!("{}: libvirt passes it to QEMU unchanged, but not {}, which its {name}= names", option.written, other.written);
+                refusals.push((why, format!("remove it from the script, or give it one more -{}", other.name)));
+            }
+        }
+    }
+    draft.refusals.extend(refusals);
 }
 
 /// Device nodes that libvirt lets each QEMU open (`cgroup_device_acl` of qemu.conf), and folders below /dev.
@@ -243,7 +257,6 @@ fn globals(draft: &mut Draft) {
 /// Why a property is not converted.
 fn reason_not_converted(option: &str, name: &str) -> &'static str {
     match name {
-        "smb" => "QEMU would start a Samba server for it, which libvirt forbids",
         "debug" | "x-pci-debug" => "debug output for QEMU developers",
         "model" | "ver" | "wwn" => "libvirt supports it for SCSI disks only",
         _ if option == "device" => "libvirt has no element for it; <qemu:override> can set it",

@@ -9,15 +9,18 @@ const USB_ID_REMEDY: &str =
     "see lsusb, and correct the ids in the script: 046d:c31c is host:046d:c31c, or vendorid=0x046d,productid=0xc31c";
 
 pub(super) fn translate(draft: &mut Draft) {
-    let of_machine = |option: &QemuOption| option.name == "machine" && option.peek("usb") == Some("on");
-    let board = draft.has_option("usb") || draft.has_option("usbdevice") || draft.options.iter().any(of_machine);
+    let of_machine =
+        |option: &QemuOption| (option.name == "machine" && option.peek("usb") == Some("on")) || option.written.starts_with("-usbdevice ");
+    let board = draft.has_option("usb") || draft.options.iter().any(of_machine);
     let first = if board { of_board(draft) } else { 0 };
     let count = controllers(draft, first);
     for index in draft.named(&["usb"]) {
         draft.native(index, "<controller type='usb'>");
     }
     for index in draft.named(&["usbdevice"]) {
-        old_style(draft, index);
+        if draft.options[index].value().starts_with("host:") {
+            draft.refuse(index, "it names no USB device", USB_ID_REMEDY);
+        }
     }
     for index in draft.devices(&["hostdev usb"]) {
         host_device(draft, index);
@@ -87,29 +90,6 @@ fn controllers(draft: &mut Draft, first: usize) -> usize {
         draft.finish(index, element);
     }
     count
-}
-
-/// `-usbdevice host:VENDOR:PRODUCT`, `host:BUS.DEVICE`, `tablet`.
-fn old_style(draft: &mut Draft, index: usize) {
-    let value = draft.whole(index);
-    if let Some(device) = value.strip_prefix("host:") {
-        let is_hex = |id: &str| u16::from_str_radix(id.trim_start_matches("0x"), 16).is_ok();
-        let is_number = |number: &str| number.parse::<u16>().is_ok();
-        let source = match (device.split_once(':'), device.split_once('.')) {
-            (Some((vendor, product)), _) if is_hex(vendor) && is_hex(product) => by_id(vendor, product),
-            (None, Some((bus, address))) if is_number(bus) && is_number(address) => by_place(bus, address),
-            _ => return draft.refuse(index, "it names no USB device", USB_ID_REMEDY),
-        };
-        draft.device(hostdev(source));
-        return draft.native(index, "<hostdev type='usb'>");
-    }
-    let kind = if value == "kbd" { "keyboard" } else { value.as_str() };
-    if ["tablet", "mouse", "keyboard"].contains(&kind) {
-        draft.device(Fragment::new("input").with("type", kind).with("bus", "usb"));
-        draft.native(index, "<input>");
-    } else {
-        draft.keep(index, "libvirt has no element for this device");
-    }
 }
 
 fn hostdev(source: Fragment) -> Fragment {

@@ -102,6 +102,24 @@ impl Fragment {
         }
     }
 
+    /// Adds what another element has and this one lacks; of children with the same name the first is filled in.
+    pub fn absorb(&mut self, other: Fragment) {
+        for (name, value) in other.attributes {
+            if self.attribute(&name).is_none() {
+                self.attributes.push((name, value));
+            }
+        }
+        if self.text.is_empty() {
+            self.text = other.text;
+        }
+        for child in other.children {
+            match self.children.iter_mut().find(|own| own.name == child.name) {
+                Some(own) => own.absorb(child),
+                None => self.children.push(child),
+            }
+        }
+    }
+
     /// Removes the children of a name.
     pub fn remove(&mut self, name: &str) {
         self.children.retain(|child| child.name != name);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::cpu;
 use super::super::draft::OWN;
-use super::super::options::{QemuOption, options};
+use super::super::options::{QemuOption, current_options};
 use super::super::size::{read, read_bytes};
 use super::super::table::{NAMES, VGA, group, has, is_on, number};
 use crate::model::PciAddress;
@@ -54,7 +54,7 @@ const PLACES: &str = "id bus addr port chassis slot multifunction node-name driv
 /// Properties at QEMU's default.
 const DEFAULTS: &str = "drive.readonly=off drive.direct=off drive.no-flush=off drive.writeback=on drive.aio=threads drive.format=raw \
                         drive.discard=ignore drive.detect-zeroes=off base=utc clock=host mem-lock=off cpu-pm=off rombar=1 rombar=on usb=off \
-                        acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off memdev.pmem=off vmport=auto dump-guest-core=on mem-merge=on \
+                        acpi=on share=off prealloc=off accel=tcg memory.share=off memory.prealloc=off memory.merge=on memdev.pmem=off vmport=auto dump-guest-core=on mem-merge=on \
                         disable-legacy=auto disable-modern=off migratable=on kvm=on strict=off menu=off debug-threads=off removable=off rotation_rate=0 hpet=on smm=auto \
                         graphics=on display=off password=off mac=00:00:00:00:00:00 guest-reset=on period=65536 manufacturer= backend=nss-emulated";
 /// Settings that several options make together.
@@ -62,7 +62,7 @@ const TOGETHER: &str = "machine cpu smp m rtc boot overcommit name memory";
 
 /// The normal form.
 pub(super) fn items(argv: &[String]) -> Vec<Item> {
-    let options = options(argv);
+    let options = current_options(argv);
     let mut line = Line { options: &options, items: Vec::new(), behind: BTreeSet::new() };
     for index in 0..options.len() {
         line.option(index);
@@ -82,7 +82,13 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
         let is_spice = item.kind == "spice";
         item.props = std::mem::take(&mut item.props)
             .into_iter()
-            .map(|(name, value)| (if name == "write-cache" { "drive.writeback".into() } else { name.replace('_', "-") }, spelt(&value)))
+            .map(|(name, value)| match name.replace('_', "-").strip_suffix("-mb").map(|name| (name, value.parse::<u64>())) {
+                // The newer property is in bytes; `vgamem_mb` has none.
+                Some((name, Ok(mib))) if name != "vgamem" => (name.to_owned(), (mib << 20).to_string()),
+                _ if name == "mac" => (name, value.to_lowercase()),
+                _ if name == "write-cache" => ("drive.writeback".into(), spelt(&value)),
+                _ => (name.replace('_', "-"), spelt(&value)),
+            })
             .filter(|(name, value)| (is_spice || !is_place(name)) && !is_default(name, value))
             .collect();
     }
@@ -135,8 +141,8 @@ fn is_default(name: &str, value: &str) -> bool {
 /// One spelling of a value.
 fn spelt(value: &str) -> String {
     match value.strip_prefix(OWN).unwrap_or(value) {
-        "yes" | "true" => "on".into(),
-        "no" | "false" => "off".into(),
+        "yes" | "true" | "y" => "on".into(),
+        "no" | "false" | "n" => "off".into(),
         // Another name of it (`qemu_fsdev_add` of `fsdev/qemu-fsdev-opts.c`).
         "mapped-xattr" => "mapped".into(),
         _ if value.starts_with("0x") => number(value).map_or_else(|| value.to_owned(), |number| number.to_string()),
@@ -172,13 +178,10 @@ impl Line<'_> {
         let option = &self.options[index];
         let value = option.value();
         match option.name.as_str() {
-            "enable-kvm" => self.with("machine", index, &[("accel", "kvm")]),
             // Of several QEMU takes the first that works.
             "accel" if self.options[..index].iter().any(|other| other.name == "accel") => {}
             "accel" => self.all("machine", index),
             "uuid" => self.with("uuid", index, &[("value", &value.to_lowercase())]),
-            "no-acpi" => self.with("machine", index, &[("acpi", "off")]),
-            "no-hpet" => self.with("machine", index, &[("hpet", "off")]),
             "machine" => self.machine(index),
             // Only the last one counts.
             "cpu" if self.options[index + 1..].iter().any(|other| other.name == "cpu") => self.with("earlier cpu", index, &[]),
@@ -188,13 +191,9 @@ impl Line<'_> {
             "m" => self.memory(index),
             "mem-path" => self.with("memory", index, &[("memory.mem-path", value)]),
             "mem-prealloc" => self.with("memory", index, &[("memory.prealloc", "on")]),
-            "localtime" => self.with("rtc", index, &[("base", "localtime")]),
             "realtime" => self.with("overcommit", index, &[("mem-lock", option.peek("mlock").unwrap_or("off"))]),
             "overcommit" | "rtc" | "boot" => self.all(&option.name, index),
             "name" => self.with("name", index, option.peek("guest").map(|name| ("guest", name)).as_slice()),
-            "hda" | "hdb" | "hdc" | "hdd" => self.with("ide-hd", index, &[("drive.file", value)]),
-            "cdrom" => self.with("ide-cd", index, &[("drive.file", value), ("drive.readonly", "on")]),
-            "fda" | "fdb" => self.with("floppy", index, &[("drive.file", value)]),
             "drive" => self.drive(index),
             "vga" => {
                 let model = option.peek("model").unwrap_or_default();
@@ -203,7 +202,6 @@ impl Line<'_> {
                 }
             }
             "net" | "nic" => self.card(index),
-            "usbdevice" => self.usb(index),
             // A port of the user network, which is said with it.
             "redir" => {}
             "soundhw" => value.split(',').for_each(|card| self.with(driver(if card == "hda" { "intel-hda" } else { card }), index, &[])),
@@ -351,12 +349,11 @@ impl Line<'_> {
         item.props.retain(|name, _| !name.starts_with("pflash"));
         item.props.extend(model.map(|model| ("machine".to_owned(), model)));
         item.in_bytes(&["memory.hugetlbsize"]);
-        let memory: BTreeMap<String, String> =
-            item.props.iter().filter(|(name, _)| name.starts_with("memory.")).map(|(n, v)| (n.clone(), v.clone())).collect();
-        item.props.retain(|name, _| !name.starts_with("memory."));
+        let (mut memory, own): (BTreeMap<String, String>, _) =
+            std::mem::take(&mut item.props).into_iter().partition(|(name, _)| name.starts_with("memory."));
+        item.props = own;
         if !memory.is_empty() {
-            let memory = memory.into_iter().filter(|(name, _)| name != "memory.size" && name != "memory.kind");
-            let memory: BTreeMap<String, String> = memory.collect();
+            memory.retain(|name, _| name != "memory.size" && name != "memory.kind");
             self.item("memory", index).props.extend(memory);
         }
     }
@@ -365,14 +362,10 @@ impl Line<'_> {
         let left = self.options[index].props.left();
         let item = self.item("cpu", index);
         for (name, value) in left {
-            let (name, value) = match name.split_at_checked(1) {
-                Some(("+", feature)) => (feature.to_owned(), "on".to_owned()),
-                Some(("-", feature)) => (feature.to_owned(), "off".to_owned()),
-                _ => (name, value),
-            };
+            let (name, value) = cpu::feature(&name, &value);
             // QEMU's other name of it.
-            let name = if name == "hv-apicv" { "hv-avic".to_owned() } else { name };
-            item.props.insert(cpu::known(&name).map_or(name.clone(), str::to_owned), value);
+            let name = if name == "hv-apicv" { "hv-avic" } else { name };
+            item.props.insert(cpu::known(name).unwrap_or(name).to_owned(), value.to_owned());
         }
     }
 
@@ -445,12 +438,6 @@ impl Line<'_> {
         self.with(model.unwrap_or(if is_express { "e1000e" } else { "e1000" }), index, mac.as_slice());
     }
 
-    fn usb(&mut self, index: usize) {
-        let value = self.options[index].value();
-        let kind = if value.starts_with("host:") { "usb-host" } else { return self.with(&format!("usb-{value}"), index, &[]) };
-        self.with(kind, index, &[]);
-    }
-
     fn device(&mut self, index: usize) {
         let name = self.options[index].driver().unwrap_or_default().to_owned();
         if cpu::is_processor(&name) {
@@ -480,15 +467,6 @@ impl Line<'_> {
             props.insert("disable-modern".into(), modern.into());
         }
         let props = &mut self.items[first].props;
-        let in_mib: Vec<(String, String)> = props
-            .iter()
-            .filter_map(|(name, value)| Some((name.strip_suffix("_mb")?.to_owned(), value.clone())))
-            .filter(|(name, _)| name != "vgamem")
-            .collect();
-        for (name, mib) in in_mib {
-            props.remove(&format!("{name}_mb"));
-            props.insert(name, mib.parse::<u64>().map_or(mib, |mib| (mib << 20).to_string()));
-        }
         if props.get("iothread.kind").is_some() {
             props.retain(|name, _| !name.starts_with("iothread.") || name == "iothread.kind");
         }
@@ -496,12 +474,10 @@ impl Line<'_> {
             props.remove("sysfsdev");
             props.insert("host".into(), function.to_string());
         }
-        for name in ["host", "mac"] {
-            if let Some(value) = props.get_mut(name) {
-                *value = value.to_lowercase();
-                if name == "host" && value.matches(':').count() == 1 {
-                    *value = format!("0000:{value}");
-                }
+        if let Some(value) = props.get_mut("host") {
+            *value = value.to_lowercase();
+            if value.matches(':').count() == 1 {
+                *value = format!("0000:{value}");
             }
         }
     }

@@ -1,5 +1,18 @@
 //! Arithmetic in `$((…))`: integers, variables, `+ - * / %` and parentheses.
 
+/// A comparison of two numbers.
+type Comparison = fn(&i64, &i64) -> bool;
+
+/// Comparisons of numbers: in a sum, and in `[ … ]`.
+pub(super) const COMPARISONS: [(&str, &str, Comparison); 6] = [
+    ("<=", "-le", i64::le),
+    (">=", "-ge", i64::ge),
+    ("==", "-eq", i64::eq),
+    ("!=", "-ne", i64::ne),
+    ("<", "-lt", i64::lt),
+    (">", "-gt", i64::gt),
+];
+
 /// Its value; `None` if it contains anything else.
 pub(super) fn value(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<i64> {
     let mut sum = Sum { rest: text, variable, depth: 0 };

@@ -1,7 +1,8 @@
 //! `[ … ]` and `[[ … ]]`, evaluated as far as possible without running anything.
 
+use super::arithmetic::{self, COMPARISONS};
 use super::budget::Budget;
-use super::{arithmetic, pattern};
+use super::pattern;
 
 /// The result of a condition or command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,8 @@ struct Test<'o> {
     budget: &'o Budget,
 }
 
-const COMPARISONS: [&str; 14] = ["=", "==", "!=", "=~", "<", ">", "-eq", "-ne", "-lt", "-gt", "-le", "-ge", "-nt", "-ot"];
+/// Comparisons of texts and files.
+const OTHER_COMPARISONS: [&str; 8] = ["=", "==", "!=", "=~", "<", ">", "-nt", "-ot"];
 
 impl Test<'_> {
     fn peek(&self, ahead: usize) -> Option<&str> {
@@ -94,7 +96,8 @@ impl Test<'_> {
     }
 
     fn one(&mut self) -> Truth {
-        let comparison = self.peek(1).filter(|sign| COMPARISONS.contains(sign)).map(str::to_owned);
+        let compares = |sign: &&str| OTHER_COMPARISONS.contains(sign) || COMPARISONS.iter().any(|(_, word, _)| word == sign);
+        let comparison = self.peek(1).filter(compares).map(str::to_owned);
         if let (Some(sign), Some(left), Some(right)) = (comparison, self.operands.get(self.at), self.operands.get(self.at + 2)) {
             self.at += 3;
             return self.compare(left, &sign, right);
@@ -138,17 +141,12 @@ impl Test<'_> {
             Some(pattern) if self.double => pattern::matches(pattern, left, self.budget),
             _ => left == text,
         };
-        let numbers = || number(left).zip(number(text));
-        let compared = |by: fn(i64, i64) -> bool| Truth::of(numbers().is_some_and(|(left, right)| by(left, right)));
+        if let Some((.., holds)) = COMPARISONS.iter().find(|(_, word, _)| *word == sign) {
+            return Truth::of(number(left).zip(number(text)).is_some_and(|(left, right)| holds(&left, &right)));
+        }
         match sign {
             "=" | "==" => Truth::of(equal()),
             "!=" => Truth::of(!equal()),
-            "-eq" => compared(|left, right| left == right),
-            "-ne" => compared(|left, right| left != right),
-            "-lt" => compared(|left, right| left < right),
-            "-gt" => compared(|left, right| left > right),
-            "-le" => compared(|left, right| left <= right),
-            "-ge" => compared(|left, right| left >= right),
             _ => Truth::GUESS,
         }
     }

@@ -25,26 +25,42 @@ pub(super) fn is_makefile(path: &str) -> bool {
     ["Makefile", "makefile", "GNUmakefile"].contains(&name) || name.ends_with(".mk")
 }
 
-/// Whether it is Markdown with code blocks.
-pub(super) fn is_markdown(text: &str) -> bool {
-    !text.starts_with("#!") && text.lines().filter(|line| line.starts_with("```")).count() > 1
+/// Whether it is Markdown, by its name or its code blocks.
+pub(super) fn is_markdown(text: &str, path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_named = name.ends_with(".md") || name.ends_with(".markdown") || name == "README";
+    !text.starts_with("#!") && (is_named || text.lines().filter(|line| is_fence(line)).count() > 1)
 }
 
-/// The code blocks that contain QEMU, as a script with the same line numbers.
-pub(super) fn from_markdown(text: &str) -> String {
+fn is_fence(line: &str) -> bool {
+    line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~")
+}
+
+/// The code blocks that contain QEMU, as a script with the same line numbers; none where no block does.
+pub(super) fn from_markdown(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
     let mut kept = vec![""; lines.len()];
-    let fences: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with("```")).collect();
+    let fences: Vec<usize> = (0..lines.len()).filter(|at| is_fence(lines[*at])).collect();
     for pair in fences.chunks(2) {
         let [from, to] = pair[..] else { continue };
-        if lines[from..to].iter().any(|line| line.contains("qemu-system-") || line.contains("qemu-kvm")) {
+        if lines[from..to].iter().any(|line| names_qemu(line)) {
             for at in from + 1..to {
-                // A page shows the shell's prompt.
-                kept[at] = lines[at].strip_prefix("$ ").unwrap_or(lines[at]);
+                // A page shows the shell's prompt: `$ `, `host:~# `.
+                let prompt = lines[at].split_once(['$', '#']).filter(|(before, after)| {
+                    after.starts_with(' ') && !before.contains(char::is_whitespace) && (!before.is_empty() || lines[at].starts_with('$'))
+                });
+                kept[at] = prompt.map_or(lines[at], |(_, command)| command);
             }
         }
     }
-    kept.join("\n") + "\n"
+    kept.iter().any(|line| !line.is_empty()).then(|| kept.join("\n") + "\n")
+}
+
+/// Whether QEMU is in a line, and not as what is installed or looked for.
+fn names_qemu(line: &str) -> bool {
+    let is_it = |word: &str| word.contains("qemu-system-") || word.contains("qemu-kvm");
+    let before = line.split_whitespace().position(is_it);
+    before.is_some_and(|before| !line.split_whitespace().take(before).any(super::programs::mentions_qemu))
 }
 
 /// Joins a QEMU program on a line of its own and the options on the following lines into one command.
@@ -96,9 +112,10 @@ mod tests {
     fn kinds() {
         assert_eq!(other_language("#!/usr/bin/env python3\n", "start"), Some("a Python script"));
         assert_eq!([other_language("@echo off", "C/vm.BAT"), other_language("#!/bin/sh", "a.py")], [Some("a Windows batch file"), None]);
-        let page = "The dog's\n```\nls\n```\n```sh\n$ kvm\nqemu-kvm -m 1\n```\n";
-        assert!(is_markdown(page) && !is_markdown("#!/bin/sh\n```\n```"));
-        assert_eq!(from_markdown(page), "\n\n\n\n\nkvm\nqemu-kvm -m 1\n\n");
+        let page = "The dog's\n```\nsudo apt install qemu-kvm\n```\n~~~sh\n$ kvm\nhost:~# qemu-kvm -m 1\n# no\n~~~\n";
+        assert!(is_markdown(page, "a") && !is_markdown("#!/bin/sh\n```\n```", "a.md") && is_markdown("kvm", "b/README.md"));
+        assert_eq!(from_markdown(page).as_deref(), Some("\n\n\n\n\n kvm\n qemu-kvm -m 1\n# no\n\n"));
+        assert_eq!(from_markdown("qemu-kvm -m 1\n```\nls\n```\n"), None);
         assert_eq!(join_option_lines("kvm\n-m 1\n-usb\nls\n").as_deref(), Some("kvm \\\n-m 1 \\\n-usb\nls\n"));
         assert_eq!(join_before_blanks("kvm \\ \t\n -m 1 \\\n# \\ \n"), Some((1, "kvm \\\n -m 1 \\\n# \\ \n".into())));
         assert_eq!(join_before_blanks("kvm \\\n -m 1\n# \\ \n"), None);

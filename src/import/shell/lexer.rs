@@ -1,6 +1,6 @@
 //! Splits a script into words and operators, with their lines; quotes and expansions are parts of words.
 
-use super::marks::{CLOSE, OPEN};
+use super::marks::{CLOSE, OPEN, unknown};
 use super::word::{Piece, Word};
 
 /// The kinds of tokens.
@@ -212,6 +212,12 @@ impl<'s> Lexer<'s> {
             let piece = Piece::Command { text, quoted: true };
             return self.word.get_or_insert_default().pieces.push(piece);
         }
+        if c == '<'
+            && let Some(place) = self.place_to_fill_in()
+        {
+            self.rest = &self.rest[place.len() - 1..];
+            return self.word.get_or_insert_default().pieces.push(Piece::Quoted(unknown(place)));
+        }
         let is_number = |word: &mut Word| word.plain().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         self.word.take_if(is_number);
         self.finish_word();
@@ -224,6 +230,14 @@ impl<'s> Lexer<'s> {
         if !sign.ends_with("&-") {
             self.redirection = Some(if is_heredoc { Redirection::Heredoc } else { Redirection::File });
         }
+    }
+
+    /// `<PATH TO ISO>`, which a page has in place of a value: a shell would read a file, and write into one named as the next option.
+    fn place_to_fill_in(&self) -> Option<&'s str> {
+        let (name, after) = self.rest.split_once('>')?;
+        let is_name = name.starts_with(char::is_alphabetic) && name.chars().all(|c| c.is_alphanumeric() || "_-. ".contains(c));
+        let ends = after.is_empty() || after.starts_with(char::is_whitespace) || self.word.is_some();
+        (is_name && ends).then(|| &self.script[self.at() - 1..=self.at() + name.len()])
     }
 
     fn skip_heredocs(&mut self) {

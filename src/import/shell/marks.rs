@@ -28,7 +28,7 @@ pub(super) fn has_unknown(text: &str) -> bool {
 pub(super) fn shown(text: &str) -> String {
     let sign = |name: &str| {
         let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        Some(if name.starts_with(['$', '<', '>', '`']) {
+        Some(if name.starts_with(['$', '<', '>', '`']) || (name.contains(['*', '?']) && !name.contains('[')) {
             name.to_owned()
         } else if is_plain || name.len() == 1 {
             format!("${name}")

@@ -10,6 +10,7 @@ mod lexer;
 mod marks;
 mod parser;
 mod pasted;
+mod path;
 mod pattern;
 mod programs;
 mod script;
@@ -17,5 +18,6 @@ mod unit;
 mod word;
 
 pub use pasted::pasted;
+pub(super) use path::joined;
 pub(super) use programs::is_wrapper;
 pub use script::{Script, read};

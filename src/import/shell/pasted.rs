@@ -16,7 +16,7 @@ pub fn pasted(text: &str, given: Lookup<'_>) -> Script {
     let no_files = |_: &str| None;
     let mut script = if unit::is_unit(text) {
         return read(text, "/argv", given, &no_files);
-    } else if kind::is_markdown(text) {
+    } else if kind::is_markdown(text, "") {
         read(text, "/argv", given, &no_files)
     } else {
         command(text, given)

@@ -1,7 +1,7 @@
 //! Programs: QEMU, and commands that run another one.
 
 use super::command::{Part, Statement};
-use super::marks::{shown, unknown};
+use super::marks::{CLOSE, shown, unknown};
 use super::word::{Piece, Word, assignment};
 use crate::import::table::has;
 
@@ -139,7 +139,7 @@ pub(super) fn starts_qemu(step: &Statement) -> bool {
 
 /// A QEMU program, or a variable that must be one.
 pub(super) fn is_qemu(word: &str) -> bool {
-    let name = word.rsplit('/').next().unwrap_or_default();
+    let name = word.rsplit(['/', CLOSE]).next().unwrap_or_default();
     let is_variable = || {
         shown(word)
             .strip_prefix('$')

@@ -29,14 +29,11 @@ pub(super) struct Disk {
     pub(super) transient: bool,
     /// The position of the option: QEMU assigns addresses in this order.
     pub(super) order: usize,
-    /// What the table has of its properties.
-    pub(super) element: Fragment,
 }
 
 impl Disk {
     pub(super) fn new(file: File, bus: &str, kind: &str, order: usize) -> Self {
-        let place = DiskAddress::default();
-        Self { file, bus: bus.to_owned(), kind: kind.to_owned(), place, transient: false, order, element: Fragment::new("disk") }
+        Self { file, bus: bus.to_owned(), kind: kind.to_owned(), place: DiskAddress::default(), transient: false, order }
     }
 }
 
@@ -70,37 +67,15 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
         let first = first.filter(|number| !named.contains(&(prefix, *number)));
         let number = first.or_else(|| (0..MOST).find(|number| !named.contains(&(prefix, *number)))).unwrap_or(MOST);
         named.push((prefix, number));
-        let (kind, source) = if disk.file.path.starts_with("/dev/") { ("block", "source@dev") } else { ("file", "source@file") };
+        let path = &disk.file.path;
+        let kind = if path.starts_with("/dev/") { "block" } else { "file" };
+        let kind = disk.file.element.attribute("type").unwrap_or(kind);
         let mut element = Fragment::new("disk").with("type", kind).with("device", &disk.kind);
-        for (name, value) in disk.element.attributes() {
-            element.set(&format!("@{name}"), value);
-        }
         element.set("driver@name", "qemu");
         if let Some(format) = format(draft, &disk, around) {
             element.set("driver@type", format);
         }
-        for (name, value) in disk.element.at("driver").into_iter().flat_map(Fragment::attributes) {
-            element.set(&format!("driver@{name}"), value);
-        }
-        let discard = disk.file.discard.as_deref().map(|discard| if discard == "on" { "unmap" } else { discard });
-        for child in disk.element.at("driver").into_iter().flat_map(Fragment::children) {
-            element.push("driver", child.clone());
-        }
-        let zeroes = disk.file.detect_zeroes.as_deref();
-        let copy = disk.file.copy_on_read.then_some("on");
-        let of_file = [
-            ("cache", disk.file.cache),
-            ("io", disk.file.aio.as_deref()),
-            ("discard", discard),
-            ("detect_zeroes", zeroes),
-            ("copy_on_read", copy),
-        ];
-        for (name, value) in of_file {
-            if let Some(value) = value.filter(|_| element.at("driver").is_none_or(|driver| driver.attribute(name).is_none())) {
-                element.set(&format!("driver@{name}"), value);
-            }
-        }
-        if let Some((address, namespace)) = nvme(&disk.file.path) {
+        if let Some((address, namespace)) = nvme(path) {
             element.set("@type", "nvme");
             element.set("source@type", "pci");
             element.set("source@managed", "yes");
@@ -108,23 +83,18 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
             let source = pci_hostdev(address);
             element.push("source", source.at("source/address").cloned().unwrap_or_default());
             draft.notes.push(format!("{address}: libvirt takes this SSD from the host while the guest runs (managed='yes')"));
-        } else if !disk.file.path.is_empty() {
-            element.set(source, &disk.file.path);
+        } else if !path.is_empty() {
+            element.set(if kind == "block" { "source@dev" } else { "source@file" }, path);
         }
         element.set("target@dev", format!("{prefix}{}", target_letters(u32::try_from(number).unwrap_or(0))));
         element.set("target@bus", bus);
-        for (name, value) in disk.element.at("target").into_iter().flat_map(Fragment::attributes) {
-            element.set(&format!("target@{name}"), value);
-        }
         if disk.file.read_only || disk.kind == "cdrom" {
             element.below("readonly");
         }
         if disk.transient {
             element.below("transient");
         }
-        for other in disk.element.children().iter().filter(|child| !["driver", "target"].contains(&child.name())) {
-            element.push("", other.clone());
-        }
+        element.absorb(disk.file.element);
         if ["ide", "sata", "scsi"].contains(&bus) && derived(bus, number) != Some(wanted) {
             let [controller, on, target, unit] = wanted;
             let address = Fragment::new("address").with("type", "drive").with("controller", controller);

@@ -1,11 +1,12 @@
 //! The address of each disk: from its options, or assigned as QEMU does.
 
 use super::super::draft::Draft;
+use super::super::options::QemuOption;
 use super::disk::{Disk, DiskAddress};
 
 /// Assigns addresses to IDE, SATA and SCSI disks as QEMU does: first those that the options set, then free
 /// ones to the other disks, in the order of the options (`drive_new` of `blockdev.c`).
-pub(super) fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
+pub(super) fn place(draft: &mut Draft, disks: &mut [Disk]) {
     let is_express = draft.is_express;
     for disk in disks.iter_mut().filter(|disk| disk.bus == "ide" && is_express) {
         disk.bus = "sata".into();
@@ -28,10 +29,12 @@ pub(super) fn place(draft: &mut Draft, disks: &mut [Disk], kept: &[usize]) {
     }
     let mut order: Vec<usize> = (0..disks.len()).collect();
     order.sort_by_key(|at| disks[*at].order);
-    let reserved = |index: &usize| {
-        if is_express { ("sata".to_owned(), 0, 0, 0, *index) } else { ("ide".to_owned(), 0, index / 2, 0, index % 2) }
+    let is_kept = |option: &&QemuOption| option.is_kept() && option.name == "drive" && option.peek("if").is_none_or(|bus| bus == "ide");
+    let kept = draft.options.iter().filter(is_kept).filter_map(|option| option.peek("index")?.parse().ok());
+    let reserved = |index: usize| {
+        if is_express { ("sata".to_owned(), 0, 0, 0, index) } else { ("ide".to_owned(), 0, index / 2, 0, index % 2) }
     };
-    let mut taken: Vec<(String, usize, usize, usize, usize)> = kept.iter().map(reserved).collect();
+    let mut taken: Vec<(String, usize, usize, usize, usize)> = kept.map(reserved).collect();
     for says in [true, false] {
         for at in &order {
             let disk = &mut disks[*at];

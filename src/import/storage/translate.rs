@@ -16,39 +16,11 @@ struct Controllers {
     threads: Vec<String>,
 }
 
-/// IDE disks by their index on the bus (a CD is 2, `qemu-options.hx`), and floppies.
-const SHORT: [(&str, &str, usize); 7] = [
-    ("hda", "disk", 0),
-    ("hdb", "disk", 1),
-    ("hdc", "disk", 2),
-    ("hdd", "disk", 3),
-    ("cdrom", "cdrom", 2),
-    ("fda", "floppy", 0),
-    ("fdb", "floppy", 1),
-];
-
 pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>) {
     let threads = iothreads(draft);
     let controllers = Controllers { scsi: scsi(draft, &threads), threads };
     sata(draft);
     let mut disks = Vec::new();
-    // IDE indexes of disks that are passed to QEMU unchanged.
-    let mut kept = Vec::new();
-    for (name, kind, place) in SHORT {
-        for index in draft.named(&[name]) {
-            let path = draft.whole(index);
-            if has_scheme(&path) {
-                draft.keep(index, "it is not a file or device");
-                kept.push(place);
-                continue;
-            }
-            let file = File { path, options: vec![index], ..File::default() };
-            let mut disk = Disk::new(file, if kind == "floppy" { "fdc" } else { "ide" }, kind, index);
-            disk.place.index = Some(place);
-            disk.transient = draft.has_option("snapshot");
-            disks.push(disk);
-        }
-    }
     for index in draft.named(&["drive"]) {
         disks.extend(drive(draft, index, &controllers));
     }
@@ -69,10 +41,10 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>
         let mut disk = Disk::new(file, "", "", index);
         if let Some(limits) = limits {
             draft.take(limits, "qom-type");
-            limit(draft, limits, &mut disk.element);
+            limit(draft, limits, &mut disk.file.element);
             // A group without limits is none.
-            if disk.element.at("iotune").is_some() {
-                disk.element.set("iotune/group_name", draft.peek(limits, "id").unwrap_or_default().to_owned());
+            if disk.file.element.at("iotune").is_some() {
+                disk.file.element.set("iotune/group_name", draft.peek(limits, "id").unwrap_or_default().to_owned());
             }
         }
         disk.transient = draft.has_option("snapshot");
@@ -82,7 +54,7 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>
     of_sockets(draft, &mut disks, &controllers);
     floppies(draft, &mut disks);
     protect(draft, &mut disks);
-    place(draft, &mut disks, &kept);
+    place(draft, &mut disks);
     write(draft, disks, around);
 }
 
@@ -97,9 +69,9 @@ fn of_sockets(draft: &mut Draft, disks: &mut Vec<Disk>, controllers: &Controller
         };
         let file = File { format: "raw".to_owned(), options: vec![socket], ..File::default() };
         let mut disk = Disk::new(file, "virtio", "disk", index);
-        disk.element = draft.element(index, "disk vhostuser");
-        disk.element.set("source@path", path);
-        draft.fill(socket, "chardev", &mut disk.element);
+        disk.file.element = draft.element(index, "disk vhostuser");
+        disk.file.element.set("source@path", path);
+        draft.fill(socket, "chardev", &mut disk.file.element);
         of_device(draft, index, &mut disk, controllers);
         draft.needs_shared_memory = true;
         disks.push(disk);
@@ -112,7 +84,7 @@ fn floppies(draft: &mut Draft, disks: &mut [Disk]) {
         for disk in disks.iter_mut().filter(|disk| disk.bus == "fdc" || disk.bus == "floppy") {
             let name = if disk.place.unit.or(disk.place.index) == Some(1) { "bootindexB" } else { "bootindexA" };
             if let Some(order) = draft.take(index, name) {
-                disk.element.set("boot@order", order);
+                disk.file.element.set("boot@order", order);
             }
         }
         draft.ignore_address(index);
@@ -138,8 +110,7 @@ fn protect(draft: &mut Draft, disks: &mut [Disk]) {
         }
     }
     for index in draft.named(&["snapshot"]) {
-        let is_drive = |name: &str| name == "drive" || SHORT.iter().any(|(short, ..)| *short == name);
-        if draft.options.iter().any(|option| option.is_kept() && is_drive(&option.name)) {
+        if draft.options.iter().any(|option| option.is_kept() && option.name == "drive") {
             draft.keep(index, "it applies to the drives that are passed to QEMU unchanged; the others are <transient/>");
         } else {
             draft.native(index, "<disk><transient/>: libvirt discards the guest's writes");
@@ -164,20 +135,16 @@ fn iothreads(draft: &mut Draft) -> Vec<String> {
 fn scsi(draft: &mut Draft, threads: &[String]) -> Vec<String> {
     let mut models = Vec::new();
     for index in draft.devices(&["controller scsi"]) {
-        let mut controller = Fragment::new("controller").with("type", "scsi").with("index", models.len());
-        let element = draft.element(index, "controller scsi");
-        let model = element.attribute("model").unwrap_or_default();
+        let mut controller = draft.begin_controller(index, "scsi", 1, "scsi");
         // The model of a transitional device does not say that it is virtio-scsi, which it is.
         let virtio = draft.virtio_model(index);
+        let element = draft.element(index, "controller scsi");
+        let model = element.attribute("model").unwrap_or_default();
         let model = if model == "virtio-scsi" && virtio != "virtio" { virtio } else { model }.to_owned();
         controller.set("@model", &model);
-        for child in element.children() {
-            controller.push("", child.clone());
-        }
+        controller.absorb(element);
         iothread(draft, index, threads, &mut controller);
-        draft.add_controller(Some(index), "scsi", 1, "scsi", models.len());
         models.push(model);
-        draft.native(index, "<controller type='scsi'>");
         draft.finish(index, controller);
     }
     models
@@ -186,11 +153,8 @@ fn scsi(draft: &mut Draft, threads: &[String]) -> Vec<String> {
 /// AHCI controllers; a machine with PCI Express has one before them.
 fn sata(draft: &mut Draft) {
     for index in draft.devices(&["controller sata"]) {
-        let number = draft.count_controllers("sata");
-        draft.device(Fragment::new("controller").with("type", "sata").with("index", number));
-        draft.add_controller(Some(index), "ide", 6, "sata", number);
-        draft.ignore_address(index);
-        draft.native(index, "<controller type='sata'>");
+        let controller = draft.begin_controller(index, "ide", 6, "sata");
+        draft.finish(index, controller);
     }
 }
 
@@ -245,21 +209,23 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<D
         // `driver=` is another name of it.
         format: draft.take(index, "format").or_else(|| draft.take(index, "driver")).unwrap_or_default(),
         read_only: draft.flag(index, "readonly") == Some(true) || draft.flag(index, "read-only") == Some(true),
-        cache: None,
-        aio: draft.take(index, "aio"),
-        discard: draft.take(index, "discard"),
         options: vec![index],
         ..File::default()
     };
     let is_cd = draft.take(index, "media").as_deref() == Some("cdrom");
-    // On virtio a CD is a disk that cannot be written.
-    let kind = if is_cd && interface != "virtio" { "cdrom" } else { "disk" };
+    let kind = match interface.as_str() {
+        "floppy" => "floppy",
+        // There a CD is a disk that cannot be written.
+        "virtio" => "disk",
+        _ if is_cd => "cdrom",
+        _ => "disk",
+    };
     let mut disk = Disk::new(file, &interface, kind, index);
     disk.file.read_only |= is_cd;
     disk.transient = draft.flag(index, "snapshot").unwrap_or(draft.has_option("snapshot"));
-    cache_by_parts(draft, index, &mut disk);
-    draft.fill(index, "drive", &mut disk.element);
-    limit(draft, index, &mut disk.element);
+    cache_by_parts(draft, index);
+    draft.fill(index, "drive", &mut disk.file.element);
+    limit(draft, index, &mut disk.file.element);
     disk.place.index = draft.number(index, "index");
     (disk.place.bus, disk.place.unit) = (draft.number(index, "bus"), draft.number(index, "unit"));
     if let Some(device) = device {
@@ -277,16 +243,16 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
         element.attribute("bus").unwrap_or_default().clone_into(&mut disk.bus);
         if is_cd { "cdrom" } else { element.attribute("device").unwrap_or_default() }.clone_into(&mut disk.kind);
     }
-    iothread(draft, index, &controllers.threads, &mut disk.element);
-    draft.fill(index, "disk", &mut disk.element);
+    iothread(draft, index, &controllers.threads, &mut disk.file.element);
+    draft.fill(index, "disk", &mut disk.file.element);
     if draft.flag(index, "write-cache") == Some(false) {
-        let of_drive = disk.element.at("driver").and_then(|driver| driver.attribute("cache")).or(disk.file.cache);
+        let of_drive = disk.file.element.at("driver").and_then(|driver| driver.attribute("cache"));
         let direct = matches!(of_drive, Some("none" | "directsync"));
-        disk.element.set("driver@cache", if direct { "directsync" } else { "writethrough" });
+        disk.file.element.set("driver@cache", if direct { "directsync" } else { "writethrough" });
     }
     let model = draft.virtio_model(index);
     if disk.bus == "virtio" && model != "virtio" {
-        disk.element.set("@model", model);
+        disk.file.element.set("@model", model);
     }
     let [unit, channel, id, lun] = ["unit", "channel", "scsi-id", "lun"].map(|name| draft.number::<usize>(index, name));
     let kinds: &[&str] = if disk.bus == "ide" { &["ide", "sata"] } else { &["scsi"] };
@@ -310,7 +276,7 @@ fn of_device(draft: &mut Draft, index: usize, disk: &mut Disk, controllers: &Con
     if on.is_some() {
         draft.take(index, "bus");
     }
-    draft.write_controller(index, &mut disk.element);
+    draft.write_controller(index, &mut disk.file.element);
     draft.ignore_address(index);
     disk.file.options.push(index);
     draft.native(index, "<disk>");
@@ -336,14 +302,21 @@ fn limit(draft: &mut Draft, index: usize, element: &mut Fragment) {
     }
 }
 
-/// `cache.direct=` and its like in place of `cache=` (the table in `qemu-options.hx`).
-fn cache_by_parts(draft: &mut Draft, index: usize, disk: &mut Disk) {
+/// `cache.direct=` and its like, which replace a part of `cache=` (the table in `qemu-options.hx`).
+fn cache_by_parts(draft: &mut Draft, index: usize) {
     let parts = ["cache.writeback", "cache.direct", "cache.no-flush"];
     if parts.iter().all(|name| draft.peek(index, name).is_none()) {
         return;
     }
-    let [writeback, direct, no_flush] = parts.map(|name| draft.flag(index, name));
-    let mode = match (writeback.unwrap_or(true), direct == Some(true), no_flush == Some(true)) {
+    let whole = match draft.peek(index, "cache") {
+        Some("none" | "off") => [true, true, false],
+        Some("unsafe") => [true, false, true],
+        Some("directsync") => [false, true, false],
+        Some("writethrough") => [false, false, false],
+        _ => [true, false, false],
+    };
+    let [writeback, direct, no_flush] = [0, 1, 2].map(|part| draft.flag(index, parts[part]).unwrap_or(whole[part]));
+    let mode = match (writeback, direct, no_flush) {
         (true, false, false) => "writeback",
         (true, true, false) => "none",
         (true, false, true) => "unsafe",
@@ -356,5 +329,5 @@ fn cache_by_parts(draft: &mut Draft, index: usize, disk: &mut Disk) {
             mode
         }
     };
-    disk.element.set("driver@cache", mode);
+    draft.options[index].set("cache", Some(mode));
 }

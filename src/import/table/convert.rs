@@ -12,6 +12,8 @@ pub(in crate::import) enum Convert {
     Words(&'static [(&'static str, &'static str)]),
     OnOff,
     YesNo,
+    /// The contrary: what disables one thing.
+    NoYes,
     /// A number, in decimal.
     Number,
     /// A number, as libvirt writes ports and interrupts of the ISA bus: `0x3f8`.
@@ -52,6 +54,7 @@ impl Convert {
             },
             Convert::OnOff => words("on", "off"),
             Convert::YesNo => words("yes", "no"),
+            Convert::NoYes => words("no", "yes"),
             Convert::Number => kib(number()),
             Convert::Hex => number().map_or(Left, |number| Written(format!("{number:#x}"))),
             Convert::Wwn => number().map_or(Left, |number| Written(format!("{number:016x}"))),
@@ -66,7 +69,7 @@ impl Convert {
 
 /// Whether a property's value means on.
 pub(in crate::import) fn is_on(value: &str) -> bool {
-    matches!(value, "on" | "yes" | "true" | "1")
+    matches!(value, "on" | "yes" | "true" | "y" | "1")
 }
 
 /// A number as QEMU parses properties (`qemu_strtou64` with base 0): `0x` is hexadecimal, a leading zero octal, anything else decimal.

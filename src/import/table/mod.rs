@@ -12,5 +12,5 @@ mod properties;
 
 pub(super) use convert::{Converted, has, is_on, named, number, of, write};
 pub(super) use names::{NAMES, VGA, element, group, places};
-pub(super) use options::{LINES, MEANINGLESS, PATH_PROPERTIES, PATHS, VALUES, WITH_PROPERTIES, WITHOUT_VALUE};
+pub(super) use options::{LINES, MEANINGLESS, PATH_PROPERTIES, PATHS, SPELLINGS, VALUES, WITH_PROPERTIES, WITHOUT_VALUE};
 pub(super) use properties::PROPERTIES;

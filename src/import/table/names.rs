@@ -87,7 +87,7 @@ pub(in crate::import) const NAMES: &[(&str, &str, &str)] = &[
     ("tpm-tis tpm-crb", "tpm", "@model"),
     ("vhost-user-fs-pci vhost-user-fs", "filesystem virtiofs", "@type=mount driver@type=virtiofs"),
     ("virtio-9p-pci virtio-9p", "filesystem 9p", "@type=mount @accessmode=passthrough"),
-    ("ivshmem-plain", "shmem", ""),
+    ("ivshmem-plain", "shmem", "model@type=ivshmem-plain"),
     ("isa-serial", "serial", "target@type=isa-serial"),
     ("pci-serial", "serial", "target@type=pci-serial"),
     ("usb-serial", "serial", "target@type=usb-serial"),

@@ -24,8 +24,25 @@ pub(in crate::import) const WITH_PROPERTIES: &[(&str, &str)] = &[
     ("add-fd drive rtc overcommit realtime spice smbios global msg action acpitable fw_cfg vcpu", ""),
 ];
 
+/// Short and older options, and what QEMU makes of them (`system/vl.c`); `*` is the value.
+pub(in crate::import) const SPELLINGS: &[(&str, &str, &str)] = &[
+    ("enable-kvm", "accel", "kvm"),
+    ("no-acpi", "machine", "acpi=off"),
+    ("no-hpet", "machine", "hpet=off"),
+    ("localtime", "rtc", "base=localtime"),
+    ("watchdog", "device", "*"),
+    ("pflash", "drive", "if=pflash,file=*"),
+    ("hda", "drive", "index=0,media=disk,file=*"),
+    ("hdb", "drive", "index=1,media=disk,file=*"),
+    ("hdc", "drive", "index=2,media=disk,file=*"),
+    ("hdd", "drive", "index=3,media=disk,file=*"),
+    ("cdrom", "drive", "index=2,media=cdrom,file=*"),
+    ("fda", "drive", "if=floppy,index=0,file=*"),
+    ("fdb", "drive", "if=floppy,index=1,file=*"),
+];
+
 /// Options whose whole value is a path.
-pub(in crate::import) const PATHS: &str = "L hda hdb hdc hdd fda fdb cdrom kernel initrd dtb mem-path bios";
+pub(in crate::import) const PATHS: &str = "L kernel initrd dtb mem-path bios";
 
 /// Options whose value is a character device, possibly with a path.
 pub(in crate::import) const LINES: &str = "serial parallel debugcon gdb";
@@ -53,11 +70,10 @@ pub(in crate::import) const VALUES: &[(&str, &str, &str)] = &[
     ("initrd", "os/initrd", "<os><initrd>"),
     ("append", "os/cmdline", "<os><cmdline>"),
     ("dtb", "os/dtb", "<os><dtb>"),
+    ("mem-prealloc", "memoryBacking/allocation@mode=immediate", "<allocation mode='immediate'>"),
     ("no-reboot", "on_reboot=destroy", "<on_reboot>"),
-    ("no-hpet", "clock/timer[name=hpet]@present=no", "<timer name='hpet' present='no'>"),
     ("no-kvm-pit-reinjection", "clock/timer[name=pit]@tickpolicy=discard", "<timer tickpolicy=…>"),
     ("rtc-td-hack", "clock/timer[name=rtc]@tickpolicy=catchup", "<timer tickpolicy=…>"),
-    ("localtime", "clock@offset=localtime", "<clock offset='localtime'>"),
 ];
 
 /// Options without meaning under libvirt, and why.

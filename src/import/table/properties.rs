@@ -1,6 +1,6 @@
 //! Properties.
 
-use super::convert::Convert::{self, Bytes, Drop, Hex, Mib, Number, Off, On, OnOff, Same, Words, Wwn, YesNo};
+use super::convert::Convert::{self, Bytes, Drop, Hex, Mib, NoYes, Number, Off, On, OnOff, Same, Words, Wwn, YesNo};
 
 /// Properties: what has them (an option, or what a device becomes; several with a comma), their names, how they are converted, and the places.
 pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
@@ -14,6 +14,9 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("smbios 1", "manufacturer product version serial uuid sku family", Same, "sysinfo@type=smbios sysinfo/system/entry[name=*]"),
     ("smbios 2", "manufacturer product version serial asset location", Same, "sysinfo@type=smbios sysinfo/baseBoard/entry[name=*]"),
     ("smbios 3", "manufacturer version serial asset sku", Same, "sysinfo@type=smbios sysinfo/chassis/entry[name=*]"),
+    ("global", "kvm-pit.lost-tick-policy", Same, "clock/timer[name=pit]@tickpolicy"),
+    ("global", "PIIX4_PM.disable-s3 ICH9-LPC.disable-s3", NoYes, "pm/suspend-to-mem@enabled"),
+    ("global", "PIIX4_PM.disable-s4 ICH9-LPC.disable-s4", NoYes, "pm/suspend-to-disk@enabled"),
     ("name", "debug-threads", Drop, "libvirt sets it"),
     ("rtc", "driftfix", Words(&[("slew", "catchup"), ("none", "")]), "clock/timer[name=rtc]@tickpolicy"),
     ("action", "panic", Words(&[("pause", "preserve"), ("shutdown", "destroy"), ("exit-failure", "destroy"), ("none", "")]), "on_crash"),
@@ -22,6 +25,9 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("cpu", "migratable", OnOff, "cpu@migratable"),
     ("cpu", "pmu", OnOff, "features/pmu@state"),
     ("cpu", "tsc-frequency", Number, "clock/timer[name=tsc]@frequency"),
+    ("cpu", "l3-cache", On, "cpu/cache@level=3 cpu/cache@mode=emulate"),
+    ("cpu", "l3-cache", Off, "cpu/cache@mode=disable"),
+    ("cpu", "host-cache-info", On, "cpu/cache@mode=passthrough"),
     ("cpu", "phys-bits", Same, "cpu/maxphysaddr@mode=emulate cpu/maxphysaddr@bits"),
     // With `hv-` before the name.
     (
@@ -44,7 +50,9 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("boot", "splash-time", Number, "os/bootmenu@timeout"),
     ("boot", "reboot-timeout", Same, "os/bios@rebootTimeout"),
     ("boot", "strict", Drop, "the order is always strict"),
+    ("overcommit", "mem-lock mlock", On, "memoryBacking/locked"),
     ("memory-backend", "id size hugetlbsize", Drop, "<memory>, <hugepages>"),
+    ("memory-backend", "prealloc", On, "memoryBacking/allocation@mode=immediate"),
     ("memory-backend", "discard-data", On, "memoryBacking/discard"),
     ("memory", "node", Same, "target/node"),
     ("memory", "slot", Same, "address@type=dimm address@slot"),
@@ -62,6 +70,10 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("drive, disk", "rerror", Same, "driver@rerror_policy"),
     ("drive, disk", "serial", Same, "serial"),
     ("drive", "copy-on-read", OnOff, "driver@copy_on_read"),
+    ("drive, node", "aio", Same, "driver@io"),
+    ("drive", "discard", Words(&[("on", "unmap")]), "driver@discard"),
+    ("node", "detect-zeroes", Words(&[("off", "")]), "driver@detect_zeroes"),
+    ("node", "auto-read-only node-name", Drop, "libvirt sets it"),
     ("drive", "group throttling.group", Same, "iotune/group_name"),
     ("drive", "id", Drop, "libvirt names it"),
     ("disk", "num-queues", Same, "driver@queues"),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::budget::{Budget, WORD};
 use super::lexer::{Kind, Token, tokens};
 use super::marks::{has_unknown, one_line, unknown, unknowns};
+use super::path::joined;
 use super::word::{Piece, Word, is_name};
 use super::{arithmetic, pattern};
 
@@ -67,53 +68,49 @@ impl Variables<'_> {
         }
     }
 
+    /// Splits as POSIX says ("2.6.5 Field Splitting"): white space among the separators counts once, however much of it there is, each
+    /// other separator for itself.
     fn split(&mut self, word: &Word) -> Vec<String> {
-        let mut words = vec![String::new()];
+        let mut words: Vec<String> = Vec::new();
+        let mut open: Option<String> = None;
         let mut is_word = word.quoted;
+        // Whether white space has ended the last word: another separator after it belongs to that end.
+        let mut is_ended = false;
         for (index, piece) in word.pieces.iter().enumerate() {
-            if self.budget.is_spent() {
-                break;
-            }
             let (values, quoted) = self.piece(piece, index == 0, false);
-            let is_literal = matches!(piece, Piece::Text(_));
-            let is_whole = quoted || is_literal;
-            is_word |= is_literal;
-            for (number, value) in values.iter().enumerate() {
-                if number > 0 {
-                    words.push(String::new());
-                }
-                if is_whole {
-                    append(&mut words, value);
-                    continue;
-                }
-                let separators = self.separators();
-                let fields = fields(value, &separators);
-                is_word |= !fields.is_empty();
-                let is_soft = |letter: char| letter.is_whitespace() && separators.contains(letter);
-                if value.starts_with(is_soft) && words.last().is_some_and(|last| !last.is_empty()) {
-                    words.push(String::new());
-                }
-                for (number, part) in fields.iter().enumerate() {
-                    if number > 0 {
-                        if !self.budget.take(WORD) {
-                            break;
-                        }
-                        words.push(String::new());
-                    }
-                    append(&mut words, part);
-                }
-                if value.ends_with(|letter| separators.contains(letter)) && !fields.is_empty() {
-                    words.push(String::new());
-                }
-            }
             // An array without elements makes no word.
             is_word &= !(values.is_empty() && word.pieces.len() == 1);
+            let separators = if quoted || matches!(piece, Piece::Text(_)) { None } else { Some(self.separators()) };
+            for (number, value) in values.iter().enumerate() {
+                if number > 0 {
+                    words.extend(open.take());
+                }
+                let Some(separators) = &separators else {
+                    is_ended = false;
+                    open.get_or_insert_default().push_str(value);
+                    continue;
+                };
+                for letter in value.chars() {
+                    if !separators.contains(letter) {
+                        open.get_or_insert_default().push(letter);
+                        is_ended = false;
+                        continue;
+                    }
+                    if !self.budget.take(WORD) {
+                        return words;
+                    }
+                    if letter.is_whitespace() {
+                        is_ended |= open.is_some();
+                        words.extend(open.take());
+                    } else if !std::mem::take(&mut is_ended) {
+                        words.push(open.take().unwrap_or_default());
+                    }
+                }
+            }
         }
-        if !is_word {
-            words.retain(|word| !word.is_empty());
-        }
-        if words.len() > 1 && words.last().is_some_and(String::is_empty) {
-            words.pop();
+        words.extend(open);
+        if words.is_empty() && is_word {
+            words.push(String::new());
         }
         words
     }
@@ -263,13 +260,57 @@ impl Variables<'_> {
         self.set.iter().all(|(name, values)| self.budget.take_text(name) && self.budget.take_words(values))
     }
 
-    /// The output of a command, of which only the script's directory is known: nothing is run.
+    /// What a command prints that only looks at its words: a path (links are not followed), or numbers.
+    fn printed(&mut self, text: &str) -> Option<String> {
+        if !["dirname", "realpath", "readlink -", "pwd", "seq "].iter().any(|name| text.contains(name)) {
+            return None;
+        }
+        let mut words = Vec::new();
+        for token in tokens(text, 1).ok()? {
+            match token.kind {
+                Kind::Word(word) => words.extend(self.words(&word)),
+                Kind::Sign("&&" | ";") => words.push("&&".into()),
+                Kind::Sign("\n") => {}
+                _ => return None,
+            }
+        }
+        let words: Vec<&str> =
+            words.iter().map(String::as_str).filter(|word| !word.starts_with('-') && !word.starts_with("CDPATH=")).collect();
+        let (mut folder, mut words) = (self.folder().to_owned(), &words[..]);
+        let absolute = |folder: &str, path: &str| match path.strip_prefix('/') {
+            _ if has_unknown(path) => None,
+            Some(path) => Some(joined("/", path)),
+            None => Some(joined(folder, path)),
+        };
+        while let ["cd", to, "&&", rest @ ..] = words {
+            (folder, words) = (absolute(&folder, to)?, rest);
+        }
+        match words {
+            ["pwd"] if text.trim() == "pwd" => Some(self.pwd()),
+            ["pwd"] => Some(folder),
+            ["dirname", path] => absolute(&folder, &format!("{path}/..")),
+            ["realpath" | "readlink", path] => absolute(&folder, path),
+            ["seq", ends @ ..] if !text.contains('-') => {
+                let ends: Option<Vec<usize>> = ends.iter().map(|end| end.parse().ok()).collect();
+                let (first, last) = match ends?[..] {
+                    [last] => (1, last),
+                    [first, last] => (first, last),
+                    _ => return None,
+                };
+                let affordable = self.budget.take(last.saturating_sub(first).saturating_mul(WORD));
+                affordable.then(|| (first..=last).map(|number| number.to_string()).collect::<Vec<_>>().join("\n"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The output of a command, if it is a path or a number: nothing is run.
     fn command(&mut self, text: &str) -> String {
         if !self.budget.take_text(text) {
             return String::new();
         }
-        if text.contains("dirname") && (text.contains("$0") || text.contains("BASH_SOURCE")) {
-            return self.folder().to_owned();
+        if let Some(path) = self.within(|this| this.printed(text)).flatten() {
+            return path;
         }
         // A comment in the middle of a command, as in `# it`.
         if text.starts_with('#') && !text.contains('\n') {
@@ -279,7 +320,7 @@ impl Variables<'_> {
         let name = if text.starts_with(['<', '>']) && text[1..].starts_with('(') { text.to_owned() } else { format!("$({text})") };
         let value = sum.as_ref().and_then(|sum| arithmetic::value(sum, &|name| self.number(name)));
         let said = value.map(|value| value.to_string()).or_else(|| (self.given)(&one_line(text)));
-        let said = said.or_else(|| (text == "pwd").then(|| self.pwd())).or_else(|| self.lacking(&sum?));
+        let said = said.or_else(|| self.lacking(&sum?));
         said.unwrap_or_else(|| unknown(&name))
     }
 
@@ -311,29 +352,4 @@ fn words_of(text: &str) -> Vec<Word> {
         _ => None,
     };
     tokens.into_iter().filter_map(word).collect()
-}
-
-/// The fields of a value, split as POSIX says ("2.6.5 Field Splitting"): white space among the separators counts once, however much
-/// of it there is, each other separator for itself.
-fn fields(value: &str, separators: &str) -> Vec<String> {
-    if separators.is_empty() {
-        return if value.is_empty() { Vec::new() } else { vec![value.to_owned()] };
-    }
-    let is_soft = |letter: char| letter.is_whitespace() && separators.contains(letter);
-    let is_hard = |letter: char| !letter.is_whitespace() && separators.contains(letter);
-    let mut rest = value.trim_matches(is_soft);
-    let mut fields = Vec::new();
-    while !rest.is_empty() {
-        let end = rest.find(|letter| is_soft(letter) || is_hard(letter)).unwrap_or(rest.len());
-        fields.push(rest[..end].to_owned());
-        rest = rest[end..].trim_start_matches(is_soft);
-        rest = rest.strip_prefix(is_hard).map_or(rest, |after| after.trim_start_matches(is_soft));
-    }
-    fields
-}
-
-fn append(words: &mut [String], text: &str) {
-    if let Some(last) = words.last_mut() {
-        last.push_str(text);
-    }
 }

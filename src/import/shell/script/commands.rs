@@ -5,6 +5,7 @@ use super::super::command::{Part, Statement};
 use super::super::condition::Truth;
 use super::super::marks::{has_unknown, setting_of, shown, unknown, unknowns};
 use super::super::parser::parse;
+use super::super::path::joined;
 use super::super::programs::{Inner, has_options_of_qemu, inner, is_qemu, mentions_qemu, starts_qemu};
 use super::super::word::{Word, is_name};
 use super::{DECLARERS, Flow, Reader};
@@ -159,9 +160,8 @@ impl Reader<'_> {
         let now = self.folder.clone();
         let folder = match to {
             _ if to.is_empty() || to.starts_with('-') || has_unknown(to) => None,
-            "." => now,
             _ if to.starts_with('/') => Some(to.to_owned()),
-            _ => now.map(|now| format!("{now}/{}", to.trim_start_matches("./"))),
+            _ => now.map(|now| joined(&now, to)),
         };
         self.folder.clone_from(&folder);
         self.set("PWD", vec![folder.unwrap_or_else(|| unknown("PWD"))]);
@@ -211,8 +211,9 @@ impl Reader<'_> {
             None if words.first().is_some_and(|word| !word.starts_with(['-', '+'])) => 0,
             None => return,
         };
-        self.variables.arguments = words[start..].to_vec();
-        self.variables.arguments_known = true;
+        // How many words the output of a command is, nobody knows: as a script without arguments.
+        self.variables.arguments_known = !words[start..].iter().any(|word| has_unknown(word));
+        self.variables.arguments = if self.variables.arguments_known { words[start..].to_vec() } else { Vec::new() };
     }
 
     pub(super) fn call(&mut self, step: &Statement, name: &str, body: &[Statement], arguments: &[String]) -> Truth {

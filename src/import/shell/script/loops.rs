@@ -1,6 +1,6 @@
 //! Loops and their arithmetic.
 
-use super::super::arithmetic;
+use super::super::arithmetic::{self, COMPARISONS};
 use super::super::command::Statement;
 use super::super::condition::Truth;
 use super::super::marks::{has_unknown, shown, unknown};
@@ -8,34 +8,41 @@ use super::super::word::{Word, is_name};
 use super::branches::MAX_CALL_DEPTH;
 use super::{ROUNDS, Reader};
 
-/// A comparison of two numbers.
-type Comparison = fn(&i64, &i64) -> bool;
-
-/// Comparison operators.
-const COMPARED: [(&str, Comparison); 6] =
-    [("<=", i64::le), (">=", i64::ge), ("==", i64::eq), ("!=", i64::ne), ("<", i64::lt), (">", i64::gt)];
-
 impl Reader<'_> {
     pub(super) fn repeat(&mut self, step: &Statement, until: bool, condition: &[Statement], body: &[Statement]) {
+        self.rounds(step, body, |reader| {
+            let (truth, line, text) = reader.condition(condition);
+            let (truth, word) = if until { (truth.not(), "until ") } else { (truth, "") };
+            truth.known.then(|| reader.decide(line, &format!("{word}{text}"), truth, &[body], &[]))
+        });
+    }
+
+    /// `for ((start; condition; next))`.
+    pub(super) fn count(&mut self, step: &Statement, head: &str, body: &[Statement]) {
+        let parts: Vec<&str> = head.split(';').collect();
+        let mut is_begun = false;
+        self.rounds(step, body, |reader| {
+            let [start, condition, next] = parts[..] else { return None };
+            reader.sum(if is_begun { next } else { start });
+            is_begun = true;
+            let truth = reader.sum(condition);
+            truth.known.then_some(truth.holds)
+        });
+    }
+
+    /// Follows a loop while it is known that it goes on; `goes` is `None` where that is not known.
+    fn rounds(&mut self, step: &Statement, body: &[Statement], mut goes: impl FnMut(&mut Self) -> Option<bool>) {
         if !self.variables.take_copy() || !self.variables.budget.take_words(&self.variables.arguments) {
             return;
         }
         let before = (self.variables.set.clone(), self.variables.arguments.clone());
         let found = self.script.argv.len();
         for _ in 0..ROUNDS {
-            let (mut truth, line, text) = self.condition(condition);
-            if until {
-                truth = truth.not();
-            }
-            if !truth.known {
-                break;
-            }
-            let word = if until { "until " } else { "" };
-            let goes = self.decide(line, &format!("{word}{text}"), truth, &[body], &[]);
-            if !goes {
-                return;
-            }
-            self.run(body);
+            match goes(self) {
+                Some(true) => self.run(body),
+                Some(false) => return,
+                None => break,
+            };
             if !self.goes_on() || self.script.argv.len() != found {
                 return;
             }
@@ -106,33 +113,6 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn count(&mut self, step: &Statement, head: &str, body: &[Statement]) {
-        let parts: Vec<&str> = head.split(';').collect();
-        if !self.variables.take_copy() {
-            return;
-        }
-        let before = self.variables.set.clone();
-        if let [start, condition, next] = parts[..] {
-            self.sum(start);
-            for _ in 0..ROUNDS {
-                let truth = self.sum(condition);
-                if !truth.known {
-                    break;
-                }
-                if !truth.holds {
-                    return;
-                }
-                self.run(body);
-                if !self.goes_on() {
-                    return;
-                }
-                self.sum(next);
-            }
-        }
-        self.variables.set = before;
-        self.unbounded_loop(step, body);
-    }
-
     /// `((…))`: assigns a number, or compares two.
     pub(super) fn sum(&mut self, text: &str) -> Truth {
         self.assumed.clear();
@@ -152,7 +132,7 @@ impl Reader<'_> {
             let now = if is_begun { value(self, name) } else { Some(0) };
             return self.set_sum(name, name, now.and_then(|now| now.checked_add(*by)));
         }
-        for (sign, holds) in COMPARED {
+        for (sign, _, holds) in COMPARISONS {
             if let Some((left, right)) = text.split_once(sign) {
                 return match (value(self, left), value(self, right)) {
                     (Some(left), Some(right)) => Truth::of(holds(&left, &right)),

@@ -75,6 +75,32 @@ const LONGEST_COMMAND: usize = 128 << 10;
 const BY_HAND: &str = "start it, and import the QEMU that then runs: vgapt import --running; or its command line from elsewhere, in a file: \
                        vgapt import --argv FILE";
 
+/// Makes a plain script of a text, and says so; `None` where it is one.
+type Form = fn(&str) -> Option<(String, String)>;
+
+/// What is no plain script, or has a slip that a shell would not take: the script that is meant, and the note.
+const FORMS: [Form; 4] = [
+    |text| {
+        let note = "it is Markdown: only the code blocks (```) that contain QEMU are read";
+        Some((kind::is_markdown(text, "").then(|| kind::from_markdown(text))??, note.into()))
+    },
+    |text| {
+        let (line, joined) = kind::join_before_blanks(text)?;
+        let note =
+            format!("line {line}: a blank is after the \\ at its end; it is read as continued, but a shell would end the command there");
+        Some((joined, note))
+    },
+    |text| {
+        let note = "QEMU's options are on separate lines, and are read as if each line but the last ended in \\";
+        Some((kind::join_option_lines(text)?, note.into()))
+    },
+    |text| {
+        let note =
+            "its lines end in CR LF, as on Windows, and are read as if they ended in LF; a shell would make the CR part of the last word";
+        text.contains("\r\n").then(|| (text.replace("\r\n", "\n"), note.into()))
+    },
+];
+
 /// Reads a script at a path; `given` supplies variables that it does not set, `files` the files in its directory.
 pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Script {
     if let Some(language) = kind::other_language(text, path) {
@@ -83,6 +109,9 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
     if kind::is_makefile(path) {
         let remedy = "make prints the commands of a target: make -n TARGET >FILE, and vgapt import --argv FILE";
         return Script::refused("it is a makefile, not a script", remedy);
+    }
+    if kind::is_markdown(text, path) && kind::from_markdown(text).is_none() {
+        return Script::refused("it is Markdown, and none of its code blocks (```) starts QEMU", BY_HAND);
     }
     if text.len() > LONGEST_SCRIPT {
         return Script::refused(format!("it is longer than {} KiB", LONGEST_SCRIPT >> 10), BY_HAND);
@@ -121,33 +150,13 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
     };
     let folder = if unit::is_unit(text) { unit::folder(text) } else { Some(reader.variables.folder()) };
     reader.folder = given("PWD").or(folder.map(str::to_owned));
-    let shell = unit::is_unit(text).then(|| unit::from_unit(text));
-    let text = shell.as_deref().unwrap_or(text);
-    let fenced = kind::is_markdown(text).then(|| kind::from_markdown(text));
-    if fenced.is_some() {
-        reader.note("it is Markdown: only the code blocks (```) that contain QEMU are read");
+    let mut text = if unit::is_unit(text) { unit::from_unit(text) } else { text.to_owned() };
+    for form in FORMS {
+        if let Some((script, note)) = form(&text) {
+            text = script;
+            reader.note(note);
+        }
     }
-    let text = fenced.as_deref().unwrap_or(text);
-    let unblanked = kind::join_before_blanks(text);
-    if let Some((line, _)) = &unblanked {
-        reader.note(format!(
-            "line {line}: a blank is after the \\ at its end; it is read as continued, but a shell would end the command there"
-        ));
-    }
-    let text = unblanked.as_ref().map_or(text, |(_, text)| text);
-    let joined = kind::join_option_lines(text);
-    if joined.is_some() {
-        reader.note("QEMU's options are on separate lines, and are read as if each line but the last ended in \\");
-    }
-    let text = joined.as_deref().unwrap_or(text);
-    let text = if text.contains("\r\n") {
-        reader.note(
-            "its lines end in CR LF, as on Windows, and are read as if they ended in LF; a shell would make the CR part of the last word",
-        );
-        text.replace("\r\n", "\n")
-    } else {
-        text.to_owned()
-    };
     match parse(&text, 1) {
         Ok(steps) => {
             reader.qemu_commands = reader.qemu_commands(&steps, 0);
@@ -406,7 +415,9 @@ impl Reader<'_> {
 /// The first line of a script that expands a name.
 fn line_of(text: &str, name: &str) -> Option<usize> {
     let begins = |line: &str, sign: &str| line.split(sign).skip(1).any(|after| after.starts_with(setting_of(name)));
-    let is_in = |line: &str| (name.contains('{') && line.contains(name)) || ["$", "${", "$(", "`"].iter().any(|sign| begins(line, sign));
+    let is_in = |line: &str| {
+        (name.contains(['{', '<', '*']) && line.contains(name)) || ["$", "${", "$(", "`"].iter().any(|sign| begins(line, sign))
+    };
     let is_it = |line: &str| !line.trim_start().starts_with('#') && is_in(line);
     text.lines().position(is_it).map(|line| line + 1)
 }

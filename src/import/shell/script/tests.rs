@@ -191,6 +191,8 @@ fn values_are_split_at_what_ifs_says() {
         ("IFS=,; V=a,b; unset IFS; kvm -m 1 $V", "kvm|-m|1|a,b"),
         (r#"IFS=: ; for x in ${V:-1:2}; do W="$W $x"; done; kvm -m 1 "$W""#, "kvm|-m|1| 1 2"),
         ("V='a b '; kvm -m 1 $V''c", "kvm|-m|1|a|b|c"),
+        (r#"A=('' x ''); kvm -m 1 ${A[@]} "${A[@]}""#, "kvm|-m|1|x||x|"),
+        ("IFS=' ,'; V='a, ,b'; kvm -m 1 $V", "kvm|-m|1|a||b"),
     ] {
         assert_eq!(argv(script), heard, "{script}");
     }
