@@ -54,13 +54,11 @@ pub(crate) fn host(bytes: &[u8]) {
     let functions: Vec<PciAddress> = cards.iter().flat_map(|card| card.functions.iter().copied()).collect();
     observed.roms = discovery::roms(&root, &functions);
     let meant = readiness::meant(&host, &setup, &[]);
-    for cards in [&meant, &cards] {
-        for bind in [None, Some(Bind::Boot), Some(Bind::Start)] {
-            let input = Input { host: &host, setup: &setup, observed: &observed, cards, bind, noted: &[], session: false };
-            output::checks(&readiness::check(&input), Detail::More);
-            if let Some(kernel) = readiness::next_kernel(&host, &setup) {
-                output::checks(&readiness::check_next(&input, &kernel), Detail::More);
-            }
+    for (cards, bind) in [(&meant, None), (&meant, Some(Bind::Boot)), (&cards, Some(Bind::Start))] {
+        let input = Input { host: &host, setup: &setup, observed: &observed, cards, bind, noted: &[], session: false };
+        output::checks(&readiness::check(&input), Detail::More);
+        if let Some(kernel) = readiness::next_kernel(&host, &setup) {
+            output::checks(&readiness::check_next(&input, &kernel), Detail::More);
         }
     }
     plans(&host, &setup, &functions);
