@@ -153,7 +153,7 @@ fn the_hook_takes_all_or_nothing_and_returns_it() {
         let machine = Machine::new();
         before(&machine);
         if number == 2 {
-            assert_eq!(machine.lost(), ["256", "performance", "0-1,3", "b", "true", "it.json"]);
+            assert_eq!(machine.lost(), ["256", "performance", "0-1,3", "0000000b", "true", "it.json"]);
         }
         let all = tried(points(&all_calls(), Whose::All, &machine.xml, &machine.hook(operation)));
         assert!(all.iter().filter(|(point, _)| point.changes).count() >= 3, "{operation:?}: {all:?}");

@@ -142,7 +142,7 @@ const TIMES: usize = 4;
 const GROWTH: u32 = 9;
 const NOTHING: Duration = Duration::from_millis(400);
 /// Lines of each parser's corpus that are repeated; `VGAPT_TEST_ALL` takes all.
-const LINES: usize = 25;
+const LINES: usize = 8;
 
 /// The time that this thread was on a processor (Documentation/scheduler/sched-stats.rst): others run beside it.
 fn on_processor() -> Duration {
