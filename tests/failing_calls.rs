@@ -347,9 +347,9 @@ fn what_is_written_into_an_image_is_finished_by_the_next_run() {
         return;
     }
     let (cases, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let recipes: [(&[&str], fn() -> Images); 2] =
-        [(&["commit", "diff"], Images::with_overlay), (&["copy-in", "file", "base", "/"], Images::with_file)];
-    for (arguments, new) in recipes {
+    for (arguments, new) in
+        [(&["commit", "diff"][..], Images::with_overlay as fn() -> Images), (&["copy-in", "file", "base", "/"], Images::with_file)]
+    {
         let (old, images) = (new(), new());
         let all = images.tried(arguments);
         let (old, whole) = (old.folder.path().join("base"), images.folder.path().join("base"));

@@ -108,7 +108,7 @@ fn corpus(places: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
 fn called(name: &str, what: &str, parser: fn(&[u8]), bytes: &[u8]) {
     let since = on_processor();
     let ended = catch_unwind(AssertUnwindSafe(|| parser(bytes)));
-    let time = on_processor() - since;
+    let time = on_processor().saturating_sub(since);
     assert!(ended.is_ok(), "{name} panics: {what}: {}", String::from_utf8_lossy(bytes));
     assert!(time < TIME, "{name} takes {time:?}: {what}: {}", String::from_utf8_lossy(bytes));
 }
@@ -171,7 +171,7 @@ fn no_parser_takes_the_square_of_its_text() {
                 let text = lines[..at].concat() + &line + &lines[at + 1..].concat();
                 let since = on_processor();
                 parser(text.as_bytes());
-                on_processor() - since
+                on_processor().saturating_sub(since)
             });
             if taken[1] > taken[0] * GROWTH && taken[1] > NOTHING {
                 wrong.push(format!("{name}: line {} of {}: {taken:?}: {}", at + 1, path.display(), lines[at]));

@@ -11,10 +11,10 @@ use crate::programs::VGAPT;
 use crate::trees::{Trees, write};
 
 /// How often each is run; bash tells of thousandths of a second for all of them.
-const ROUNDS: usize = 20;
+const ROUNDS: u32 = 20;
 /// Open files on the host, in this many processes.
-const FILES: usize = 12_000;
-const PROCESSES: usize = 40;
+const FILES: u32 = 12_000;
+const PROCESSES: u32 = 40;
 const MACHINE: &str = "z170-gtx960";
 const NOUVEAU: &str = "/sys/bus/pci/drivers/nouveau";
 
@@ -77,7 +77,7 @@ pub(crate) fn measure(trees: &Trees, goals: &mut Goals) -> Result<()> {
     row("hook for a domain that is not vgapt's", 3.0, each(&run(OTHERS, tree, &other, &[])?, 1)?);
     let own_namespaces = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"];
     let start = run(&format!("{HOST}{START}"), tree, &own, &own_namespaces)?;
-    if start.lines().count() != ROUNDS || !fs::read_to_string(tree.join(&NOUVEAU[1..]).join("bind"))?.contains("0000:01:00.0") {
+    if start.lines().count() != ROUNDS as usize || !fs::read_to_string(tree.join(&NOUVEAU[1..]).join("bind"))?.contains("0000:01:00.0") {
         return Err(format!("the hook took no function from its driver: {start}").into());
     }
     row(&format!("hook at the start of a domain of vgapt's, with {FILES} open files"), 50.0, each(&start, ROUNDS)?);
@@ -99,10 +99,10 @@ fn run(script: &str, tree: &Path, domain: &Path, by: &[&str]) -> Result<String> 
 }
 
 /// Milliseconds of a run: the median of the lines, or of one line for all the runs.
-fn each(said: &str, lines: usize) -> Result<f64> {
+fn each(said: &str, lines: u32) -> Result<f64> {
     let time = |line: &str| line.split_whitespace().map(str::parse::<f64>).sum::<std::result::Result<f64, _>>();
     let mut times = said.lines().map(time).collect::<std::result::Result<Vec<f64>, _>>().map_err(|error| format!("{error}: {said}"))?;
     times.sort_by(f64::total_cmp);
-    let runs = if lines == 1 { ROUNDS as f64 } else { 1.0 };
+    let runs = if lines == 1 { f64::from(ROUNDS) } else { 1.0 };
     Ok(times.get(times.len() / 2).ok_or("time printed nothing")? * 1000.0 / runs)
 }
