@@ -8,13 +8,15 @@ mod parsers;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Mutations of each parser's corpus; `VGAPT_TEST_ALL` makes ten times as many.
 const MUTATIONS: usize = 2_500;
+/// Parsers of whole machines, whose mutations are a tenth as many.
+const SLOW: [&str; 3] = ["host", "running", "logs"];
 /// Longer files only cost time.
 const LONGEST: usize = 12_000;
-/// Generous: a build without optimisation, on a machine that does other things as well.
+/// On a processor; generous: a build without optimisation.
 const TIME: Duration = Duration::from_secs(10);
 
 /// xorshift64 (Marsaglia, 2003).
@@ -92,7 +94,8 @@ fn corpus(places: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
     for place in places.iter().map(|place| Path::new(env!("CARGO_MANIFEST_DIR")).join(place)) {
         if place.is_dir() {
             let inside = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path());
-            found.extend(inside.filter(|path| path.is_file()));
+            // What is expected of a fixture is none.
+            found.extend(inside.filter(|path| path.is_file() && path.extension().is_none_or(|ending| ending != "snap")));
         } else {
             found.push(place);
         }
@@ -103,10 +106,11 @@ fn corpus(places: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn called(name: &str, what: &str, parser: fn(&[u8]), bytes: &[u8]) {
-    let since = Instant::now();
+    let since = on_processor();
     let ended = catch_unwind(AssertUnwindSafe(|| parser(bytes)));
+    let time = on_processor().saturating_sub(since);
     assert!(ended.is_ok(), "{name} panics: {what}: {}", String::from_utf8_lossy(bytes));
-    assert!(since.elapsed() < TIME, "{name} takes {:?}: {what}: {}", since.elapsed(), String::from_utf8_lossy(bytes));
+    assert!(time < TIME, "{name} takes {time:?}: {what}: {}", String::from_utf8_lossy(bytes));
 }
 
 #[test]
@@ -119,15 +123,62 @@ fn no_parser_panics() {
             called(name, &path.display().to_string(), *parser, bytes);
         }
         let short: Vec<&(PathBuf, Vec<u8>)> = files.iter().filter(|(_, bytes)| (1..LONGEST).contains(&bytes.len())).collect();
+        let mutations = MUTATIONS * factor / if SLOW.contains(name) { 10 } else { 1 };
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        for number in 0..MUTATIONS * factor {
+        for number in 0..mutations {
             let (path, file) = short[number % short.len()];
             let (_, other) = short[random.below(short.len())];
             let bytes = mutated(file, other, &mut random);
             called(name, &format!("mutation {number} of {}", path.display()), *parser, &bytes);
         }
-        println!("{name}: {} files, {} mutations", files.len(), MUTATIONS * factor);
+        println!("{name}: {} files, {mutations} mutations", files.len());
     }
+}
+
+/// How long the text is in which a line comes again and again, and how many times longer the other one is.
+const REPEATED: usize = 12 << 10;
+const TIMES: usize = 4;
+/// That one may take so many times longer, or no longer than this: a square would be 16 times.
+const GROWTH: u32 = 9;
+const NOTHING: Duration = Duration::from_millis(400);
+/// Lines of each parser's corpus that are repeated; `VGAPT_TEST_ALL` takes all.
+const LINES: usize = 8;
+
+/// The time that this thread was on a processor (Documentation/scheduler/sched-stats.rst): others run beside it.
+fn on_processor() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// Text from outside is read in a time that grows as its length does.
+#[test]
+fn no_parser_takes_the_square_of_its_text() {
+    let mut wrong = Vec::new();
+    for (name, parser, places) in parsers::PARSERS {
+        let files = corpus(places);
+        let short = files.iter().filter(|(_, bytes)| (1..LONGEST).contains(&bytes.len()));
+        let texts: Vec<(&PathBuf, String)> =
+            short.filter_map(|(path, bytes)| Some((path, String::from_utf8(bytes.clone()).ok()?))).collect();
+        let (mut all, mut known) = (Vec::new(), std::collections::BTreeSet::new());
+        for (path, text) in &texts {
+            all.extend(text.lines().enumerate().filter(|(_, line)| line.len() > 2 && known.insert(*line)).map(|(at, _)| (*path, text, at)));
+        }
+        let step = if std::env::var_os("VGAPT_TEST_ALL").is_some() { 1 } else { all.len().div_ceil(LINES).max(1) };
+        for (path, text, at) in all.into_iter().step_by(step) {
+            let lines: Vec<&str> = text.split_inclusive('\n').collect();
+            let taken = [1, TIMES].map(|times| {
+                let line = lines[at].repeat(times * REPEATED / lines[at].len());
+                let text = lines[..at].concat() + &line + &lines[at + 1..].concat();
+                let since = on_processor();
+                parser(text.as_bytes());
+                on_processor().saturating_sub(since)
+            });
+            if taken[1] > taken[0] * GROWTH && taken[1] > NOTHING {
+                wrong.push(format!("{name}: line {} of {}: {taken:?}: {}", at + 1, path.display(), lines[at]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.concat());
 }
 
 /// Each of the parsers is a target of cargo-fuzz.

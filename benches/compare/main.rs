@@ -1,6 +1,7 @@
 //! Compares vgapt with what it replaces, side by side in one run; see benches/README.md.
 
 mod calls;
+mod cpu;
 mod define;
 mod goals;
 mod list;
@@ -21,6 +22,7 @@ fn main() -> Result<ExitCode> {
     let mut goals = Goals::default();
     list::compare(&trees, &mut goals)?;
     define::compare(&trees, &mut goals)?;
+    cpu::measure(&trees, &mut goals)?;
     print!("\n{goals}");
     Ok(if goals.all_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

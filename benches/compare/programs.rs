@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The program under test, as `cargo bench` built it (the release profile).
-const VGAPT: &str = env!("CARGO_BIN_EXE_vgapt");
+pub(crate) const VGAPT: &str = env!("CARGO_BIN_EXE_vgapt");
 
 /// The guide's loop ("Check IOMMU"), with TREE before its paths and nothing else changed.
 const GUIDE: &str = r#"for iommu_group in $(find TREE/sys/kernel/iommu_groups/ -maxdepth 1 -mindepth 1 -type d); do echo "IOMMU group $(basename "$iommu_group")"; for device in $(ls -1 "$iommu_group"/devices/); do echo -n $'\t'; lspci -O sysfs.path=TREE/sys/bus/pci -nns "$device"; done; done"#;

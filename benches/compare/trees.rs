@@ -175,7 +175,7 @@ fn lspci_attributes(home: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write(root: &Path, path: &str, text: &str) -> Result<()> {
+pub(crate) fn write(root: &Path, path: &str, text: &str) -> Result<()> {
     let place = root.join(path.trim_start_matches('/'));
     fs::create_dir_all(place.parent().unwrap_or(root))?;
     Ok(fs::write(place, text)?)

@@ -1,12 +1,18 @@
 //! The parsers of text from outside, each as a function of bytes: what fuzzing and tests/mutated.rs call.
 
-use vgapt::domain::{self, Record};
+#[path = "machine.rs"]
+mod machine;
+
+pub(crate) use machine::{host, logs, running};
+
+use vgapt::domain::{self, Record, Request};
 use vgapt::failure::Catalog;
 use vgapt::import::{self, ImportContext};
-use vgapt::model::{Reading, Rom, format_by_content, named_by};
+use vgapt::measure::{self, Measured};
+use vgapt::model::{Hang, QemuProcess, Reading, Rom, allows_device, format_by_content, named_by, with_device};
 use vgapt::root::Capture;
 use vgapt::xml::Document;
-use vgapt::{discovery, disk, domain_xml, export};
+use vgapt::{discovery, disk, domain_xml, export, output};
 
 /// A parser's name, the parser, and its corpus.
 pub(crate) type Parser = (&'static str, fn(&[u8]), &'static [&'static str]);
@@ -21,6 +27,11 @@ pub(crate) const PARSERS: &[Parser] = &[
     ("image", image, &["fuzz/corpus/image"]),
     ("rom", rom, &["fuzz/corpus/rom"]),
     ("catalog", catalog, &["fuzz/corpus/catalog"]),
+    ("host", host, &["fixtures/distributions", "fixtures/hosts"]),
+    ("running", running, &["fuzz/corpus/running"]),
+    ("logs", logs, &["fixtures/failures", "fuzz/corpus/logs"]),
+    ("process", process, &["fuzz/corpus/process"]),
+    ("settings", settings, &["fuzz/corpus/settings"]),
 ];
 
 fn text(bytes: &[u8]) -> String {
@@ -98,4 +109,40 @@ pub(crate) fn catalog(bytes: &[u8]) {
     let Some(messages) = discovery::messages(bytes) else { return };
     let line: String = messages.iter().map(|(_, translated)| translated.as_str()).collect();
     drop(Catalog::new(messages.clone(), &messages).in_english(&line));
+}
+
+/// What `/proc` has of a QEMU that runs: its words, and behind an empty one its environment.
+pub(crate) fn process(bytes: &[u8]) {
+    let text = text(bytes);
+    let mut words = text.split('\0').map(str::to_owned);
+    let argv: Vec<String> = words.by_ref().take_while(|word| !word.is_empty()).collect();
+    let environment = words.filter_map(|word| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())));
+    import::name_of(&argv);
+    let process = QemuProcess {
+        pid: 7,
+        argv,
+        program: None,
+        folder: Reading::Known("/vm".to_owned()),
+        environment: Reading::Known(environment.collect()),
+        descriptors: Reading::Absent,
+        processors: None,
+        pins: Vec::new(),
+    };
+    imported(&import::running(&process, &|_| None));
+}
+
+/// Files of settings, and documents of vgapt's own that others may have changed.
+pub(crate) fn settings(bytes: &[u8]) {
+    let text = text(bytes);
+    if let Ok(changed) = with_device(&text, "/dev/kvmfr0") {
+        assert_eq!(allows_device(&changed, "/dev/kvmfr0"), Ok(true), "libvirt's qemu.conf has the device that was added");
+    }
+    if let Ok(request) = Request::from_toml(&text) {
+        assert_eq!(Request::from_toml(&request.to_toml()).as_ref(), Ok(&request), "a request reads as it was written");
+    }
+    if let Ok(measured) = serde_json::from_str::<Measured>(&text) {
+        output::measured(&measured, Some(&measure::changes(&measured, &measured)), true);
+        output::measured_svg(&measured);
+    }
+    drop(serde_json::from_str::<Hang>(&text));
 }

@@ -26,6 +26,8 @@ pub(super) struct Account {
     /// Why the manifest does not have the value of an attribute.
     reasons: HashMap<(usize, String), String>,
     pub(super) named: Vec<String>,
+    /// The same, each once: a domain may have thousands.
+    known: HashSet<String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -33,9 +35,14 @@ impl Account {
     /// Reports something that is not an element of its own.
     pub(super) fn name(&mut self, what: impl Into<String>) {
         let what = what.into();
-        if !self.named.contains(&what) {
+        if self.known.insert(what.clone()) {
             self.named.push(what);
         }
+    }
+
+    fn report(&mut self, what: String) {
+        self.known.insert(what.clone());
+        self.named.push(what);
     }
 
     pub(super) fn note(&mut self, what: String) {
@@ -64,7 +71,7 @@ impl Account {
     pub(super) fn unsupported(&mut self, element: Element<'_>, because: &str) {
         self.mark(element, Part::Whole);
         // Equal elements are reported separately.
-        self.named.push(format!("{because}: {}", shown(element)));
+        self.report(format!("{because}: {}", shown(element)));
     }
 
     /// The manifest cannot express this value: it is reported, with the reason.
@@ -139,31 +146,31 @@ impl Account {
         if !element.text().is_empty() && !self.has(element, Part::Text) && !alike::text(element, path) {
             self.name(format!("the text '{}' of {place}", element.text()));
         }
+        let mut brothers: HashMap<&str, usize> = HashMap::new();
         for child in element.children() {
+            let number = brothers.entry(child.name()).and_modify(|number| *number += 1).or_insert(1);
             let child_path = format!("{path}{}", child.name());
             if self.has(child, Part::Whole) || alike::whole(&child_path) {
                 continue;
             }
             let space = if place.is_empty() { "" } else { " " };
             // `<devices>` is not displayed.
-            let child_place = if child_path == "devices" { String::new() } else { format!("{place}{space}<{}>", label(element, child)) };
+            let child_place = if child_path == "devices" { String::new() } else { format!("{place}{space}<{}>", label(child, *number)) };
             if self.has(child, Part::Tag) || alike::tag(child, &child_path) {
                 self.judge(child, &format!("{child_path}/"), &child_place);
             } else {
-                self.named.push(format!("{place}{space}{}", shown(child)));
+                self.report(format!("{place}{space}{}", shown(child)));
             }
         }
     }
 }
 
-/// An element's name, with what distinguishes it from its siblings.
-fn label(parent: Element<'_>, child: Element<'_>) -> String {
+/// An element's name, with what distinguishes it from its siblings, of which it is the first, the second, and so on.
+fn label(child: Element<'_>, number: usize) -> String {
     let name = child.name();
-    let start = child.range().start;
-    let place = parent.children_named(name).take_while(|brother| brother.range().start < start).count();
     match child.child("target").and_then(|target| target.attribute("dev")) {
         Some(device) => format!("{name} {device}"),
-        None if place > 0 => format!("{name} {}", place + 1),
+        None if number > 1 => format!("{name} {number}"),
         None => name.to_owned(),
     }
 }

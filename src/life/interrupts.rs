@@ -70,7 +70,12 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
     let (mut fixed, mut refused, mut why) = (Vec::new(), Vec::new(), None);
     for (number, of, then) in moves {
         if let Err(error) = target.set_attribute(&path(number), &then.to_string()) {
-            interrupts.retain(|one| one.number != number);
+            match affinity(root, number) {
+                // It was moved all the same, and is to be returned.
+                Reading::Known(is) if is == then => continue,
+                Reading::Known(_) => interrupts.retain(|one| one.number != number),
+                Reading::Absent | Reading::Unknown(_) => {}
+            }
             // It may have these CPUs in its list, and go to another one of them.
             let on = root.attribute(&format!("{INTERRUPTS}/{number}/effective_affinity_list")).and_then(|list| list.parse().ok());
             if on.is_none_or(|on: CpuSet| !on.0.is_disjoint(&cpus.0)) {

@@ -30,6 +30,12 @@ enum Source {
     Capture(Capture),
 }
 
+impl From<Capture> for Root {
+    fn from(capture: Capture) -> Self {
+        Self { source: Source::Capture(capture), recording: None }
+    }
+}
+
 impl Root {
     /// Opens a directory, or a file that [`Capture`] wrote.
     pub fn open(path: &Path) -> io::Result<Self> {

@@ -41,6 +41,8 @@ pub(crate) struct Point {
     pub(crate) number: usize,
     /// Whether it changes something.
     pub(crate) changes: bool,
+    /// The path that it names, or that of the open file.
+    pub(crate) path: String,
 }
 
 /// Whose calls fail.
@@ -57,7 +59,7 @@ pub(crate) enum Whose {
 pub(crate) fn points(calls: &[&str], whose: Whose, input: &Path, ran: &Command) -> Vec<Point> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let trace = format!("trace=sigaltstack,{}", calls.join(","));
-    let mut traced = traced(&["-f", "--seccomp-bpf", "-s", "0", "-e", &trace, "-o", log.path().to_str().unwrap()], input, ran);
+    let mut traced = traced(&["-f", "-y", "--seccomp-bpf", "-s", "0", "-e", &trace, "-o", log.path().to_str().unwrap()], input, ran);
     run(&mut traced).with(0);
     let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut first = None;
@@ -80,19 +82,29 @@ pub(crate) fn points(calls: &[&str], whose: Whose, input: &Path, ran: &Command) 
         }
         let number = *seen.entry((process.to_owned(), name.to_owned())).and_modify(|number| *number += 1).or_insert(1);
         // Where the words fail, none are said.
-        if matches!(name, "write" | "writev") && (rest.starts_with("1,") || rest.starts_with("2,")) {
+        if matches!(name, "write" | "writev") && (rest.starts_with("1<") || rest.starts_with("2<")) {
             words.insert((name.to_owned(), number));
         }
         let changes = match name {
             "openat" | "open" | "openat2" => rest.contains("O_CREAT"),
             _ => name == "fsync" || CALLS.iter().any(|call| call.trim_start_matches('?') == name),
         };
-        points.push(Point { name: name.to_owned(), number, changes });
+        points.push(Point { name: name.to_owned(), number, changes, path: path_in(rest) });
     }
     let mut known = BTreeSet::new();
     points.retain(|Point { name, number, .. }| !words.contains(&(name.clone(), *number)));
-    points.retain(|point| before_main.get(&point.name).is_none_or(|most| point.number > *most) && known.insert(point.clone()));
+    points.retain(|point| {
+        before_main.get(&point.name).is_none_or(|most| point.number > *most) && known.insert((point.name.clone(), point.number))
+    });
     points
+}
+
+/// The path in the arguments of a call, which is the last of a rename; else that of the open file, as strace -y tells it.
+fn path_in(arguments: &str) -> String {
+    let arguments = arguments.split(") = ").next().unwrap_or_default();
+    let named = arguments.split('"').skip(1).step_by(2).filter(|path| !path.is_empty()).last();
+    let open = || arguments.split_once('<')?.1.split_once('>').map(|(path, _)| path);
+    named.or_else(open).unwrap_or_default().to_owned()
 }
 
 /// The same run with an error at a point.

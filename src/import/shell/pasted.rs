@@ -63,12 +63,17 @@ fn found(text: &str, from: usize) -> Vec<Found> {
     let mut lines = text.lines().enumerate().skip(from).peekable();
     while let Some((at, line)) = lines.next() {
         let mut whole = line.trim_end().to_owned();
+        let mut is_command = false;
         // A command goes on after a backslash, and where the next line is options.
-        while let Some((_, next)) =
-            lines.next_if(|(_, next)| whole.ends_with('\\') || (starts(&whole).is_some() && next.trim_start().starts_with('-')))
-        {
+        while let Some((_, next)) = lines.next_if(|(_, next)| {
+            whole.ends_with('\\') || {
+                is_command = is_command || starts(&whole).is_some();
+                is_command && next.trim_start().starts_with('-')
+            }
+        }) {
             whole.truncate(whole.trim_end_matches('\\').len());
-            whole = format!("{whole} {}", next.trim());
+            whole.push(' ');
+            whole.push_str(next.trim());
         }
         if let Some(start) = starts(&whole) {
             all.push(Found { line: at + 1, text: whole[start..].to_owned() });
@@ -110,11 +115,13 @@ fn raw(text: &str) -> Script {
             _ => false,
         };
         let is_text = words.len() > 1 && words[words.len() - 2].trim_start_matches('-') == FREE_TEXT;
-        let is_open = words.last().is_some_and(|last| last.starts_with('{') && serde_json::from_str::<serde_json::Value>(last).is_err());
+        let is_json = |text: &str| text.ends_with('}') && serde_json::from_str::<serde_json::Value>(text).is_ok();
+        let is_open = words.last().is_some_and(|last| last.starts_with('{') && !is_json(last));
         let goes_on = is_open || (is_value(&words) && !word.starts_with('-') && (is_text || !word.starts_with(['/', '.'])));
         match words.last_mut().filter(|_| goes_on) {
             Some(last) => {
-                *last = format!("{last} {word}");
+                last.push(' ');
+                last.push_str(word);
                 joined.push(words.len() - 1);
             }
             None => words.push(word.to_owned()),
