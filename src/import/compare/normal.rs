@@ -430,6 +430,8 @@ impl Line<'_> {
         if !has_card || option.peek("type") == Some("none") {
             return;
         }
+        let is_its = |of: &QemuOption| of.name == "netdev" && of.peek("id").is_some_and(|id| option.peek("netdev") == Some(id));
+        self.behind.extend(self.options.iter().position(is_its));
         let model = option.peek("model").map(driver);
         let mac = option.peek("mac").or(option.peek("macaddr")).map(|mac| ("mac", mac));
         // QEMU's default card (`default_nic` of `pc_q35.c` and `pc_piix.c`).
