@@ -6,7 +6,7 @@ use vgapt::discovery::{self, Scope};
 use vgapt::failure::{self, Run};
 use vgapt::host::{self, Bind, Hugepages, PackageUse, PageSize, Shares, Wanted};
 use vgapt::measure::{self, Subject};
-use vgapt::model::{ExitReasons, Host, PciAddress, Reading, Setup, Size, SmbShare, Surroundings};
+use vgapt::model::{CpuSet, ExitReasons, Host, PciAddress, Reading, Setup, Size, SmbShare, Surroundings};
 use vgapt::output::{self, Detail, PlanView};
 use vgapt::passthrough;
 use vgapt::readiness::{self, Input};
@@ -115,8 +115,8 @@ pub(crate) fn running(bytes: &[u8]) {
         discovery::evidence(&root, &hang);
     }
     for pid in [QEMU, 1] {
-        let Ok(Some(sample)) = discovery::sample(&root, pid, None) else { continue };
-        let Ok(Some(mut later)) = discovery::sample(&root, pid, Some(7)) else { continue };
+        let Ok(Some(sample)) = discovery::sample(&root, pid, None, &functions) else { continue };
+        let Ok(Some(mut later)) = discovery::sample(&root, pid, Some(7), &functions) else { continue };
         later.at += std::time::Duration::from_secs(5);
         let samples = [sample, later];
         let pins = host.topology.online.0.iter().map(|cpu| (*cpu, "2".parse().unwrap_or_default())).collect();
@@ -125,18 +125,22 @@ pub(crate) fn running(bytes: &[u8]) {
             pins: Ok(pins),
             online: host.topology.online.clone(),
             nodes: host.topology.cpus.iter().filter_map(|cpu| Some((cpu.cpu, cpu.node?))).collect(),
+            cells: 1,
             can_be_pinned: true,
             moves_interrupts: Some(true),
             fixed: Vec::new(),
             left_alone: Vec::new(),
             functions: functions.iter().map(PciAddress::to_string).collect(),
+            cores: topology::cores(&host.topology).into_iter().map(|core| CpuSet(core.cpus.into_iter().collect())).collect(),
+            memory: host.memory.total,
+            virsh: String::new(),
         };
         let cpus = measure::host_cpus(&subject, &samples);
         let read = |file: &str| root.text(&format!("/sys/kernel/tracing/events/kvm/kvm_exit/{file}")).unwrap_or_default();
         let counts = discovery::exit_reasons(&read("hist"), &read("format"));
         let time = std::time::Duration::from_secs(5);
         let exit_reasons = counts.map_or_else(Reading::Unknown, |counts| Reading::Known(ExitReasons { time, counts }));
-        let surroundings = Surroundings { exit_reasons, ..discovery::surroundings(&root, pid, &functions, &cpus) };
+        let surroundings = Surroundings { exit_reasons, ..discovery::surroundings(&root, pid, &cpus) };
         if let Ok(measured) = measure::measure(&subject, &samples, surroundings) {
             output::measured(&measured, Some(&measure::changes(&measured, &measured)), true);
             output::measured_svg(&measured);

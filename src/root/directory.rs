@@ -25,7 +25,7 @@ pub(super) struct Directory {
     fd: OwnedFd,
     is_slash: bool,
     /// `None` where each read is a new one.
-    once: Option<Once>,
+    once: Option<Box<Once>>,
 }
 
 impl Directory {
@@ -37,7 +37,7 @@ impl Directory {
 
     /// The same directory, of which each path is read once.
     pub(super) fn at_one_moment(self) -> Self {
-        Self { once: Some(Once::default()), ..self }
+        Self { once: Some(Box::default()), ..self }
     }
 
     pub(super) fn is_slash(&self) -> bool {
