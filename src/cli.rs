@@ -50,8 +50,9 @@ macro_rules! commands {
         /// The command line without its texts, of which only the subcommand that is named is built: to build all takes as long
         /// as many of them run.
         fn quick() -> clap::Command {
-            let command = clap::Command::default().name("vgapt").disable_help_flag(true).disable_version_flag(true);
+            let command = clap::Command::default().name("vgapt").version("").disable_help_flag(true).disable_version_flag(true);
             Global::augment_args(command)
+                .arg(clap::Arg::new("version").short('V').long("version").action(clap::ArgAction::Version))
                 $(.subcommand(clap::Command::default().name($name).defer(<$arguments>::augment_args)))*
         }
     };
