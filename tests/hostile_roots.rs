@@ -38,7 +38,9 @@ fn listed(root: &TempDir) -> serde_json::Value {
 #[test]
 fn an_empty_tree() {
     let root = TempDir::new().unwrap();
-    let json = listed(&root);
+    let listed = vgapt(root.path(), &["list", "--json"]);
+    assert_eq!(listed.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!((json["iommu"].as_str(), json["gpus"].as_array().map(Vec::len)), (Some("unknown"), Some(0)));
     let table = vgapt(root.path(), &["list"]);
     assert!(String::from_utf8_lossy(&table.stdout).contains("unknown: /sys/bus/pci/devices: there is no sysfs here"));
