@@ -120,7 +120,7 @@ fn interface_down(root: &Root, home: &str) -> Option<String> {
 
 /// Ids, class and driver: `uevent` has all of them in one read; single attributes are the fallback.
 fn identify(root: &Root, home: &str, device: &mut PciDevice, unread: &mut Vec<String>) {
-    let (uevent, because) = match root.reading(&format!("{home}/uevent")) {
+    let (uevent, because) = match root.attribute_reading(&format!("{home}/uevent")) {
         Reading::Known(text) => (text, None),
         Reading::Absent => (String::new(), None),
         Reading::Unknown(because) => (String::new(), Some(because)),

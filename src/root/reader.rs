@@ -117,6 +117,11 @@ impl Root {
         Reading::of(self.text(path), path)
     }
 
+    /// The same of an attribute of sysfs, which fits into one page: nothing is read to see its end.
+    pub fn attribute_reading(&self, path: &str) -> Reading<String> {
+        Reading::of(self.first_bytes(path, ATTRIBUTE_BYTES), path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The names in a directory, sorted; distinguishes an absent directory from one that cannot be read.
     pub fn entries(&self, path: &str) -> Reading<Vec<String>> {
         let names = match &self.source {

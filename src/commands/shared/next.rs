@@ -24,6 +24,7 @@ pub(in crate::commands) struct Seen<'a> {
     pub(in crate::commands) observed: Observed,
     noted: Vec<Vec<String>>,
     session: bool,
+    log_was_read: bool,
     /// The command that runs vgapt with the same options.
     again: String,
 }
@@ -36,6 +37,7 @@ impl<'a> Seen<'a> {
             setup,
             noted: host::noted(&context.target(root)?)?,
             session: context.uri().is_session(),
+            log_was_read: false,
             again: context.again(),
             root,
             host,
@@ -91,7 +93,7 @@ impl<'a> Seen<'a> {
 
     /// The kernel log.
     pub(in crate::commands) fn read_log(&mut self) {
-        if self.observed.log.is_none() {
+        if !std::mem::replace(&mut self.log_was_read, true) {
             self.observed.log = discovery::kernel_log(self.root);
         }
     }
