@@ -864,7 +864,7 @@ fn without_sysfs_the_cards_are_unknown() {
     let listed = on(&["list"]).with(1).stdout;
     assert!(listed.contains("unknown: /sys/bus/pci/devices: there is no sysfs here"), "{listed}");
     let checked = on(&["check"]).with(1).stdout;
-    assert!(checked.contains("missing graphics card: unknown: /sys/bus/pci/devices"), "{checked}");
+    assert!(checked.contains("missing graphics card: which there are is unknown: /sys/bus/pci/devices"), "{checked}");
     // With sysfs and without a PCI bus, there is none.
     fs::create_dir_all(root.path().join("sys/bus/usb/devices")).unwrap();
     let checked = on(&["check"]).with(1).stdout;

@@ -153,9 +153,6 @@ impl Arguments {
         let is_gone = discovery::read(root, Scope::Devices).device(self.address).is_none();
         let message = if is_gone { format!("{at} is gone from the bus") } else { format!("{at} does not answer, whatever was tried") };
         let remedy = match (is_gone, may_suspend && !self.suspend) {
-            _ if !root.is_live() => {
-                format!("run it on the host itself: vgapt reset {at}; a folder of its files has no card that could answer")
-            }
             (true, _) => format!("plug it in again if it was unplugged, then: vgapt reset {at}; otherwise power the host off and on"),
             (false, true) => format!("suspend the host and wake it: vgapt reset {at} --suspend; otherwise power the host off and on"),
             (false, false) => "power the host off and on; a reboot may not be enough".to_owned(),
