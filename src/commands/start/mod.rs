@@ -17,7 +17,7 @@ use super::shared::logs;
 use super::shared::next;
 use super::shared::refused::Refused;
 use crate::hypervisor::State;
-use crate::interrupt::Interrupted;
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::life;
 use crate::model::Finding;
 use crate::output::{Answer, Outcome};
@@ -125,9 +125,10 @@ impl Arguments {
 
     /// Waits for the guest; also how it is known to be up.
     fn wait_for(&self, context: &Context, guest: &Guest<'_>) -> Result<(Outcome, Option<String>)> {
+        let interrupt = Interrupt::watch()?;
         context.note("waiting for the guest");
         let name = &self.name;
-        match guest.wait(self.timeout.map(Duration::from_secs))? {
+        match guest.wait(self.timeout.map(Duration::from_secs), &interrupt)? {
             WaitResult::Seen(how) => {
                 context.note(&format!("'{name}' is up: {how}"));
                 return Ok((Outcome::Done, Some(how)));

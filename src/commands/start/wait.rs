@@ -48,8 +48,7 @@ impl<'a> Guest<'a> {
     ///
     /// # Errors
     /// Where the domain ends, or the wait is interrupted.
-    pub(super) fn wait(&self, limit: Option<Duration>) -> Result<WaitResult> {
-        let interrupt = Interrupt::watch()?;
+    pub(super) fn wait(&self, limit: Option<Duration>, interrupt: &Interrupt) -> Result<WaitResult> {
         let end = limit.map(|limit| Instant::now() + limit);
         loop {
             self.still_runs()?;
