@@ -60,8 +60,10 @@ fn backends(draft: &mut Draft) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     for index in draft.named(&["audiodev", "audio"]) {
         let Some(backend) = table::element("audio", draft.peek(index, "driver").unwrap_or_default()) else {
-            if let Some("coreaudio" | "dsound") = draft.peek(index, "driver") {
-                draft.drop(index, "a backend of macOS or Windows, which QEMU refuses here: <audio type=…> sets another");
+            if let Some(driver @ ("coreaudio" | "dsound")) = draft.peek(index, "driver") {
+                let note = format!("{driver} is an audio backend of macOS or Windows, and left out: <audio type=…> sets another");
+                draft.notes.push(note);
+                draft.drop(index, "an audio backend of macOS or Windows, which QEMU refuses here");
             } else {
                 draft.keep(index, "libvirt has no element for this audio backend");
             }
