@@ -240,6 +240,11 @@ impl Draft {
         self.drop(index, why);
     }
 
+    /// Refuses an option that names nothing.
+    pub(super) fn refuse_empty(&mut self, index: usize) {
+        self.refuse(index, "what it names is empty, as a variable of the script is", "give the variable its value in the script");
+    }
+
     /// Whether an option of this name is in the script.
     pub(super) fn has_option(&self, name: &str) -> bool {
         self.options.iter().any(|option| option.name == name)

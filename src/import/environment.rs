@@ -14,6 +14,8 @@ const OF_LIBVIRT: &str = "LC_ALL LANG PATH HOME USER LOGNAME TMPDIR PWD XDG_DATA
 const OF_SOUND: &str = "QEMU_AUDIO_* QEMU_PA_* QEMU_ALSA_* QEMU_OSS_* QEMU_SDL_*";
 /// The variable that sets the audio backend of QEMU before 8.1 (`audio/audio_legacy.c`).
 pub(super) const AUDIO: &str = "QEMU_AUDIO_DRV";
+/// The sound server of the same versions.
+pub(super) const SOUND_SERVER: &str = "QEMU_PA_SERVER";
 
 fn is_in(names: &str, name: &str) -> bool {
     has(names, name) || names.split(' ').any(|known| known.strip_suffix('*').is_some_and(|begin| name.starts_with(begin)))
@@ -41,9 +43,11 @@ pub(super) fn assignments(before: &mut Vec<String>) -> Vec<(String, String, Opti
 
 /// Gives QEMU the variables that libvirt does not set itself.
 pub(super) fn translate(draft: &mut Draft, environment: &[(String, String, Option<usize>)]) {
-    for (name, value, line) in environment.iter().filter(|(name, ..)| name != AUDIO && !is_in(OF_LIBVIRT, name)) {
+    let has_server = draft.domain.at("devices/audio").is_some_and(|audio| audio.attribute("serverName").is_some());
+    let is_done = |name: &str| name == AUDIO || (name == SOUND_SERVER && has_server) || is_in(OF_LIBVIRT, name);
+    for (name, value, line) in environment.iter().filter(|(name, ..)| !is_done(name)) {
         let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        draft.notes.push(if is_of_sound(name) {
+        let note = if is_of_sound(name) {
             format!(
                 "{place}{name}: left out, newer versions of QEMU do not read it; <input> and <output> of <audio> set latency and buffers"
             )
@@ -59,6 +63,9 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String, Optio
                 ""
             };
             format!("{place}{name}={value} is <qemu:env>{asked}")
-        });
+        };
+        if !draft.notes.contains(&note) {
+            draft.notes.push(note);
+        }
     }
 }

@@ -32,8 +32,12 @@ pub(super) fn translate(draft: &mut Draft) {
         [code, variables, ..] => {
             loader(draft, code, "yes");
             // A file of a package is a template; any other file holds the variables themselves.
-            if variables.path.starts_with("/usr/") || is_protected {
-                let why = if is_protected { "-snapshot" } else { "it belongs to a package" };
+            if variables.path.starts_with("/usr/") || is_protected || variables.is_marked {
+                let why = match (is_protected, variables.is_marked) {
+                    (true, _) => "-snapshot",
+                    (false, true) => "readonly=on, which libvirt has for the code only",
+                    (false, false) => "it belongs to a package",
+                };
                 draft.notes.push(format!("{}: libvirt copies it for the domain, and the guest writes to the copy ({why})", variables.path));
                 draft.domain.set("os/nvram@template", &variables.path);
             } else {
@@ -103,6 +107,9 @@ fn flash_drives(draft: &mut Draft) -> Vec<Flash> {
         let unit = draft.number(index, "unit").unwrap_or(number);
         let is_marked = draft.flag(index, "readonly") == Some(true) || draft.flag(index, "read-only") == Some(true);
         let path = draft.take(index, "file").unwrap_or_default();
+        if path.is_empty() {
+            draft.refuse_empty(index);
+        }
         if let Some(size) = draft.take(index, "size") {
             let remedy = format!("copy them into a file, and name it in place of {path} and size=: head -c {size} {path} >FILE");
             draft.refuse(index, &format!("the firmware's flash is the first {size} bytes of it; libvirt takes whole files only"), remedy);

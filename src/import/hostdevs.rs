@@ -101,6 +101,9 @@ fn mediated(draft: &mut Draft, index: usize) {
         return pass(draft, index, address, None, 0);
     }
     if !is_uuid(&name) {
+        if draft.peek(index, "host").or(draft.peek(index, "sysfsdev")) == Some("") {
+            return draft.refuse_empty(index);
+        }
         return draft.keep(index, "it names no device that libvirt could pass through");
     }
     let mut hostdev =

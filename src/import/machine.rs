@@ -13,7 +13,7 @@ const WITHOUT_DOMAIN: &str = "microvm isapc xenfv xenfv-4.2 xenpv x-remote nitro
 pub(super) fn translate(draft: &mut Draft, program: &str) {
     // As QEMU does where no option names an accelerator (`configure_accelerators` of `system/vl.c`).
     let names = |option: &QemuOption| ["accel", "no-kvm"].contains(&option.name.as_str()) || option.peek("accel").is_some();
-    draft.is_kvm = program.ends_with("kvm") && !draft.options.iter().any(names);
+    draft.is_kvm = (program.ends_with("kvm") || program.ends_with("kvm-spice")) && !draft.options.iter().any(names);
     for index in draft.named(&["accel"]) {
         accelerator(draft, index);
         draft.fill_domain(index, "accel", "");

@@ -68,14 +68,16 @@ pub(super) fn absolute(options: &mut [QemuOption], script: &Script, around: &Imp
                 }
                 continue;
             }
+            // `fat:rw:DIRECTORY`: the directory is behind the last colon (`vvfat_parse_filename`).
+            let (scheme, path) = path.split_at(if path.starts_with("fat:") { path.rfind(':').map_or(0, |at| at + 1) } else { 0 });
             let is_none = path == "no" && property.is_some_and(|name| name.ends_with("script"));
-            if is_none || !is_relative(&path) {
+            if is_none || !is_relative(path) {
                 continue;
             }
-            let here = joined(folder.unwrap_or_default(), &path);
+            let here = joined(folder.unwrap_or_default(), path);
             let is_data = option.name == "bios" || property == Some("romfile");
             let is_there = |path: &String| (around.format)(path).is_some();
-            let in_data = || data.iter().map(|folder| joined(folder, &path)).find(is_there);
+            let in_data = || data.iter().map(|folder| joined(folder, path)).find(is_there);
             let absolute = if let Some(there) = in_data().filter(|_| is_data && !is_there(&here)) {
                 from_data.push(format!("{path} is not in the script's directory: {there} is used, where QEMU looks for it too"));
                 there
@@ -84,9 +86,10 @@ pub(super) fn absolute(options: &mut [QemuOption], script: &Script, around: &Imp
                     from_data
                         .push(format!("{path} cannot be read in the script's directory, nor where QEMU looks for it: {}", data.join(", ")));
                 }
-                from_folder.push(path.clone());
+                from_folder.push(path.to_owned());
                 here
             };
+            let absolute = format!("{scheme}{absolute}");
             match property {
                 Some(property) => option.set(property, Some(&absolute)),
                 None => option.value = Some(absolute),
@@ -113,7 +116,7 @@ fn open_file(option: &QemuOption, script: &Script) -> Option<String> {
     descriptor.path.starts_with('/').then(|| descriptor.path.clone())
 }
 
-/// Neither absolute, nor a protocol's (`nbd:…`, `fat:rw:…`, `json:{…}`), nor unknown.
+/// Neither absolute, nor a protocol's (`nbd:…`, `json:{…}`), nor unknown.
 fn is_relative(path: &str) -> bool {
     let has_scheme = path.split_once(':').is_some_and(|(scheme, _)| {
         scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) && !scheme.contains('/')

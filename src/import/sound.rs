@@ -1,7 +1,7 @@
 //! Sound.
 
 use super::draft::Draft;
-use super::environment::AUDIO;
+use super::environment::{AUDIO, SOUND_SERVER};
 use super::table;
 use crate::xml::Fragment;
 
@@ -60,7 +60,13 @@ fn backends(draft: &mut Draft) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     for index in draft.named(&["audiodev", "audio"]) {
         let Some(backend) = table::element("audio", draft.peek(index, "driver").unwrap_or_default()) else {
-            draft.keep(index, "libvirt has no element for this audio backend");
+            if let Some(driver @ ("coreaudio" | "dsound")) = draft.peek(index, "driver") {
+                let note = format!("{driver} is an audio backend of macOS or Windows, and left out: <audio type=…> sets another");
+                draft.notes.push(note);
+                draft.drop(index, "an audio backend of macOS or Windows, which QEMU refuses here");
+            } else {
+                draft.keep(index, "libvirt has no element for this audio backend");
+            }
             continue;
         };
         let kind = backend.attribute("type").unwrap_or_default().to_owned();
@@ -80,7 +86,13 @@ fn backends(draft: &mut Draft) -> Vec<String> {
         if let Some(model) = draft.take(index, "model").filter(|_| draft.options[index].name == "audio") {
             match table::element("sound", &model) {
                 Some(card) => draft.device(card.child(Fragment::new("audio").with("id", ids.len()))),
-                None => draft.notes.push(format!("model={model} of -audio is left out: libvirt has no such sound card")),
+                None => {
+                    let why = match model.as_str() {
+                        "virtio" => "<sound model='virtio'> adds it where libvirt has it",
+                        _ => "libvirt has no such sound card",
+                    };
+                    draft.notes.push(format!("model={model} of -audio is left out: {why}"));
+                }
             }
         }
         draft.native(index, "<audio>");
@@ -100,8 +112,14 @@ fn of_environment(draft: &mut Draft, environment: &[(String, String, Option<usiz
     let said = environment.iter().rev().find(|(name, ..)| name == AUDIO).map_or("", |(_, driver, _)| driver);
     let backend = table::element("audio", said);
     if let Some(kind) = backend.as_ref().and_then(|backend| backend.attribute("type")) {
-        draft.device(Fragment::new("audio").with("id", 1).with("type", kind));
+        let mut audio = Fragment::new("audio").with("id", 1).with("type", kind);
+        let server = environment.iter().rev().find(|(name, ..)| name == SOUND_SERVER).filter(|_| kind == "pulseaudio");
+        if let Some((_, server, _)) = server {
+            audio.set("@serverName", server);
+        }
+        draft.device(audio);
         draft.notes.push(format!("QEMU_AUDIO_DRV={said} is <audio type='{kind}'>"));
+        draft.notes.extend(server.map(|(name, server, _)| format!("{name}={server} is serverName= of <audio>")));
     } else if draft.domain.at("devices/sound").is_some() {
         draft
             .notes

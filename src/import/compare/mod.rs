@@ -144,7 +144,10 @@ pub fn compare(script: &[String], imported: &Imported, libvirt: &[String]) -> Co
 
 /// Whether a path is the absolute one of another.
 fn is_absolute(path: &str, of: &str) -> bool {
-    path.starts_with('/') && path.ends_with(&format!("/{}", of.trim_start_matches("./")))
+    // The directory of `fat:rw:DIRECTORY`.
+    let scheme = of.rfind(':').filter(|_| of.starts_with("fat:")).map_or("", |colon| &of[..=colon]);
+    let of = format!("/{}", of[scheme.len()..].trim_start_matches("./"));
+    path.strip_prefix(scheme).is_some_and(|path| path.starts_with('/') && path.ends_with(&of))
 }
 
 /// For each item of the script the one of the same kind that has most of its properties, the closest pairs first.

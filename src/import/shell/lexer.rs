@@ -98,10 +98,13 @@ impl<'s> Lexer<'s> {
                 '$' | '`' => self.expansion(c, false),
                 OPEN => self.unknown(),
                 '#' if self.word.is_none() => self.skip_line(),
-                '\n' if self.in_test => self.finish_word(),
                 '\n' => {
-                    self.sign("\n", 1);
-                    self.skip_heredocs();
+                    // Within `[[ … ]]` it is a blank, behind it the end of the command.
+                    self.finish_word();
+                    if !self.in_test {
+                        self.sign("\n", 1);
+                        self.skip_heredocs();
+                    }
                 }
                 '(' | ')' | '<' | '>' | '&' | '|' if self.in_test => self.sign_in_test(c),
                 '&' if self.rest.starts_with('>') => {}

@@ -14,6 +14,10 @@ const FREE_TEXT: &str = "append";
 /// Reads a command line; its relative paths are those of `PWD`, if that is given.
 pub fn pasted(text: &str, given: Lookup<'_>) -> Script {
     let no_files = |_: &str| None;
+    // The answer to a mail has `>` before each line.
+    let quoted = text.lines().filter(|line| !line.trim().is_empty()).map(|line| line.strip_prefix('>'));
+    let unquoted = quoted.collect::<Option<Vec<&str>>>().map(|lines| lines.join("\n"));
+    let text = unquoted.as_deref().unwrap_or(text);
     let mut script = if unit::is_unit(text) {
         return read(text, "/argv", given, &no_files);
     } else if kind::is_markdown(text, "") {
@@ -170,6 +174,7 @@ mod tests {
                    2024-01-02 00:00:00.000+0000: starting up libvirt version: 9.0.0\nLC_ALL=C \\\n/usr/bin/qemu-system-x86_64 \\\n-name guest=a,debug-threads=on \\\n-object '{\"id\":\"x y\"}' \\\n-S\n2024-01-02: shutting down\n";
         assert_eq!(argv(log), ["/usr/bin/qemu-system-x86_64", "-name", "guest=a,debug-threads=on", "-object", "{\"id\":\"x y\"}", "-S"]);
         assert_eq!(argv("$ sudo qemu-kvm -m $MEM -name 'a b' > log 2>&1 &\n"), ["qemu-kvm", "-m", "512", "-name", "a b"]);
+        assert_eq!(argv("> $ qemu-kvm \\\n>   -m 1 \\\n>\n> \n"), ["qemu-kvm", "-m", "1"]);
         assert_eq!(pasted("$ sudo taskset -c 1 qemu-kvm -m 1 -usb\n", &|_| None).before, ["sudo", "taskset", "-c", "1"]);
     }
 

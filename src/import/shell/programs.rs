@@ -145,7 +145,7 @@ pub(super) fn is_qemu(word: &str) -> bool {
             .strip_prefix('$')
             .is_some_and(|name| name.to_uppercase().contains("QEMU") && name.chars().all(|c| c.is_alphanumeric() || c == '_'))
     };
-    name.starts_with("qemu-system-") || name == "qemu-kvm" || name == "kvm" || word.ends_with("bin/qemu") || is_variable()
+    name.starts_with("qemu-system-") || ["qemu-kvm", "kvm", "kvm-spice"].contains(&name) || word.ends_with("bin/qemu") || is_variable()
 }
 
 #[cfg(test)]

@@ -193,11 +193,20 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<D
     };
     if scheme || !device.is_none_or(is_disk) {
         let why = if scheme { "it is not a file or device" } else { "libvirt has no element for its device, or for its controller" };
-        draft.keep(index, why);
         if let Some(device) = device {
+            // Older versions of QEMU left such a drive to the device; newer ones attach it to the board too, and refuse that.
+            if draft.peek(index, "if").is_none() {
+                draft.options[index].set("if", Some("none"));
+                let written = draft.options[index].written.clone();
+                draft.notes.push(format!("{written}: if=none is added, since a device uses the drive, and QEMU refuses it without"));
+            }
             draft.keep(device, why);
         }
+        draft.keep(index, why);
         return None;
+    }
+    if draft.peek(index, "file") == Some("") && draft.peek(index, "media") != Some("cdrom") && draft.peek(index, "if") != Some("floppy") {
+        draft.refuse_empty(index);
     }
     let interface = draft.take(index, "if").unwrap_or_else(|| "ide".into());
     if interface == "none" && device.is_none() {

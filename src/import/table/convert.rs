@@ -47,11 +47,19 @@ impl Convert {
         let words = |on: &str, off: &str| Written(if is_on(value) { on } else { off }.to_owned());
         match self {
             Convert::Same => Written(value.to_owned()),
-            Convert::Words(known) => match known.iter().find(|(word, _)| *word == value) {
-                Some((_, "")) => Nothing,
-                Some((_, word)) => Written((*word).to_owned()),
-                None => Written(value.to_owned()),
-            },
+            Convert::Words(known) => {
+                // QEMU's other words for `on` and `off` (`qapi_bool_parse`).
+                let switch = match value {
+                    "yes" | "true" | "y" => "on",
+                    "no" | "false" | "n" => "off",
+                    other => other,
+                };
+                match known.iter().find(|(word, _)| *word == value || *word == switch) {
+                    Some((_, "")) => Nothing,
+                    Some((_, word)) => Written((*word).to_owned()),
+                    None => Written(value.to_owned()),
+                }
+            }
             Convert::OnOff => words("on", "off"),
             Convert::YesNo => words("yes", "no"),
             Convert::NoYes => words("no", "yes"),

@@ -241,7 +241,8 @@ impl Reader<'_> {
         let name = argv[0].rsplit('/').next().unwrap_or_default();
         let only_reads = ONLY_READ.split(' ').any(|known| known == name);
         let is_program = name.starts_with(|c: char| c.is_ascii_lowercase());
-        if only_reads || !is_program || has_unknown(&argv[0]) || !self.variables.budget.take_words(argv) {
+        // `exec 3<>FILE` runs nothing.
+        if only_reads || !is_program || argv == ["exec"] || has_unknown(&argv[0]) || !self.variables.budget.take_words(argv) {
             return;
         }
         self.script.copies.extend(copied(argv, false));
@@ -249,12 +250,20 @@ impl Reader<'_> {
         programs.entry(name.to_owned()).or_insert(line);
     }
 
+    /// Whether a line behind QEMU's command was meant for it.
+    pub(super) fn cut_off(&mut self, text: &str) -> bool {
+        let is_cut_off = text.starts_with('-') && !self.script.argv.is_empty();
+        if is_cut_off {
+            let words = shown(text);
+            self.note(format!("a comment or an empty line ends the QEMU command before '{words}', which a shell does not pass to QEMU"));
+        }
+        is_cut_off
+    }
+
     /// A program: QEMU, or one that runs another.
     pub(super) fn outside(&mut self, step: &Statement, argv: &[String]) {
         let Some(first) = argv.first() else { return };
-        if first.starts_with('-') && !self.script.argv.is_empty() {
-            let words = shown(&argv.join(" "));
-            self.note(format!("a comment or an empty line ends the QEMU command before '{words}', which a shell does not pass to QEMU"));
+        if self.cut_off(&argv.join(" ")) {
             return;
         }
         if is_qemu(first) {
@@ -262,7 +271,12 @@ impl Reader<'_> {
         }
         if let Some(name) = unknowns(first).next().filter(|_| has_options_of_qemu(argv)) {
             // What comes before QEMU may be nothing.
-            let program = if argv[1..].iter().any(|word| is_qemu(word)) { "" } else { "/usr/bin/qemu-system-x86_64" };
+            let program = match first {
+                _ if argv[1..].iter().any(|word| is_qemu(word)) => "",
+                _ if first.contains("qemu-system-") => "x86_64",
+                _ if *first == unknown(&name) => "/usr/bin/qemu-system-x86_64",
+                _ => "VALUE",
+            };
             let setting = format!("{}={program}", setting_of(&name));
             let why = format!("its program is {}, whose value is not known here; --set {} gives it", shown(first), shell_word(&setting));
             self.unread.entry(step.line).or_insert((why, false));

@@ -229,6 +229,9 @@ impl Reader<'_> {
             if let Some(flow) = &self.flow {
                 let why = if let Flow::Exit(by) = flow { format!("{by} ends the script before it") } else { "it is not reached".into() };
                 self.leave(&steps[index..], &why, false);
+                for step in &steps[index..] {
+                    self.cut_off(&step.text);
+                }
                 return truth;
             }
             if step.joined != Joined::Always && index > 0 {

@@ -41,6 +41,8 @@ fn conditions_are_followed_as_far_as_they_can_be_told() {
     assert_eq!(of("for ((i=1; i<3; i++)); do V+=\" $i\"; done"), "kvm|-m|1|1|2");
     assert_eq!(of("false && V=a || V=b; true || V=c"), "kvm|-m|1|b");
     assert_eq!(of("[ $EUID -ne 0 ] && { echo no; exit 1; }\nV=a\nif [ ! -f /x ]; then usage; exit; fi"), "kvm|-m|1|a");
+    assert!(notes("exec kvm -m 1 \\\n\n-usb -net nic\n").contains("before '-usb -net nic'"));
+    assert_eq!(of("if [[ $EUID -ne 0 ]]\nthen\n exit 1\nfi\nif [[ a == a\n && b == b ]]\nthen\n V=a\nfi"), "kvm|-m|1|a");
     assert_eq!(of("for x in $Y; do V+=\" $x\"; done"), "kvm|-m|1|$Y");
     assert_eq!([of("source ./conf"), of(". /vm/conf"), of("cd /x; . $Z/conf")].join(" "), "kvm|-m|1|beside kvm|-m|1|beside kvm|-m|1|$V");
     assert_eq!(of("declare -A a=([x]=1 [y]=2); for k in \"${!a[@]}\"; do V+=\" $k${a[$k]}\"; done"), "kvm|-m|1|x1|y2");
