@@ -862,7 +862,11 @@ fn without_sysfs_the_cards_are_unknown() {
     let root = tempfile::tempdir().unwrap();
     let on = |arguments: &[&str]| command::run(command::vgapt(["--root", root.path().to_str().unwrap()]).args(arguments));
     let listed = on(&["list"]).with(1).stdout;
-    assert!(listed.contains("unknown: /sys/bus/pci/devices: there is no sysfs here"), "{listed}");
+    for said in
+        ["unknown: /sys/bus/pci/devices: there is no sysfs here", "Which graphics cards there are is unknown.", "next: make sysfs visible"]
+    {
+        assert!(listed.contains(said), "{said}\n{listed}");
+    }
     let checked = on(&["check"]).with(1).stdout;
     assert!(checked.contains("missing graphics card: which there are is unknown: /sys/bus/pci/devices"), "{checked}");
     // With sysfs and without a PCI bus, there is none.

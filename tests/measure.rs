@@ -295,7 +295,7 @@ impl Place {
             functions: vec!["0000:01:00.0".to_owned()],
             cores: self.machine.cores.iter().map(|cpus| cpus.parse().unwrap()).collect(),
             memory: Some(Size::from_mib(self.machine.memory_mib)),
-            virsh: String::new(),
+            virsh: "virsh -c qemu:///system".to_owned(),
         };
         let cpus = measure::host_cpus(&subject, samples);
         let time = Duration::from_secs(WINDOW);
@@ -429,7 +429,7 @@ fn not_pinned() {
         Machine { allowed: ["2", "0-3"], ..GOOD },
         "pinning",
         "virtual CPU 1 may run on the host CPUs 0-3, and the domain says 3",
-        "virsh vcpupin it 1 3",
+        "virsh -c qemu:///system vcpupin it 1 3",
     );
 }
 
@@ -449,7 +449,7 @@ fn host_load_on_the_cores_of_the_guest() {
     worst(machine, "host-load", "cc1plus) 1 (x (process 77) 45 % of CPU 2, kswapd0 (kernel thread 9) 5 % of CPU 3", "taskset -apc 0-1 77");
     // Nobody moves a thread of the kernel.
     worst(Machine { kernel_load: 30, ..GOOD }, "host-load", "kswapd0 (kernel thread 9) 30 %", "");
-    worst(Machine { own_load: 25, ..GOOD }, "own-threads", "IO iothread1 25 %", "virsh iothreadpin it 1 0-1");
+    worst(Machine { own_load: 25, ..GOOD }, "own-threads", "IO iothread1 25 %", "virsh -c qemu:///system iothreadpin it 1 0-1");
     // Where the kernel's threads are what costs, a small process beside them is not the remedy.
     worst(Machine { kernel_load: 30, load: 0, ..GOOD }, "host-load", "kswapd0 (kernel thread 9) 30 %", "");
 }

@@ -149,17 +149,6 @@ fn the_only_display_comes_back_with_its_driver() {
     on(root, &CARD).with(1).saying(&["remove `module_blacklist=i915` from the kernel's command line, regenerate the boot entries"]);
 }
 
-/// What cannot be read is not absent, and a script sees it too.
-#[test]
-fn without_sysfs_the_cards_are_unknown() {
-    let root = TempDir::new().unwrap();
-    let said = on(root.path(), &["list"]).with(1);
-    assert!(said.stdout.contains("Which graphics cards there are is unknown."), "{}", said.stdout);
-    assert!(said.stdout.contains("next: make sysfs visible"), "{}", said.stdout);
-    let said = on(root.path(), &["check"]).with(1);
-    assert!(said.stdout.contains("graphics card: which there are is unknown: "), "{}", said.stdout);
-}
-
 #[test]
 fn pci_stub_has_the_card_first() {
     let root = distribution("debian13-grub-initramfs-tools");

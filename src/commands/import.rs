@@ -379,10 +379,7 @@ fn define(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
             let dropped = connection.dropped(&imported.xml)?.unwrap_or_default();
             let what = if dropped.is_empty() { words } else { format!("this libvirt does not support: {}", dropped.join(", ")) };
             let message = format!("libvirt's schema refuses the domain; {}", what.trim_end());
-            let remedy = format!(
-                "write the XML to a file (--print-xml), correct it, then: virsh -c {} define FILE",
-                shell_word(context.uri().as_str())
-            );
+            let remedy = format!("write the XML to a file (--print-xml), correct it, then: {} define FILE", context.virsh());
             Some(Finding::blocked("schema", message, remedy))
         }
     })

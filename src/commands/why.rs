@@ -10,7 +10,7 @@ use super::shared::logs::Logs;
 use crate::failure::Why;
 use crate::hypervisor::{Secrets, State};
 use crate::life;
-use crate::model::{Finding, shell_word};
+use crate::model::Finding;
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
 
@@ -68,7 +68,7 @@ impl Arguments {
             Err(error) => findings.push(Finding::warning(
                 "state-unknown",
                 format!("whether '{}' runs is unknown: {error}", self.name),
-                format!("virsh -c {} list --all", shell_word(context.uri().as_str())),
+                format!("{} list --all", context.virsh()),
             )),
             Ok(_) => {}
         }

@@ -6,14 +6,17 @@ use crate::root::Root;
 const LOCALES: [&str; 2] = ["/etc/locale.conf", "/etc/default/locale"];
 /// Longer than any catalog of libvirt (a megabyte).
 const LONGEST: usize = 8 << 20;
-const VARIABLES: [&str; 3] = ["LC_ALL=", "LC_MESSAGES=", "LANG="];
+/// What names the language of messages, the strongest first (locale(7)).
+pub const LANGUAGE_VARIABLES: [&str; 3] = ["LC_ALL", "LC_MESSAGES", "LANG"];
 
 /// The messages of a program, in English and translated, by the first catalog that is there: in the language of the host's
 /// services, else in one of `others` (`de_DE.UTF-8`).
 pub fn catalog(root: &Root, program: &str, others: &[String]) -> Vec<(String, String)> {
     let of_host = LOCALES.iter().filter_map(|path| root.text(path).ok()).flat_map(|text| {
-        let value =
-            |line: &str| VARIABLES.iter().find_map(|name| line.trim().strip_prefix(name)).map(|value| value.trim_matches('"').to_owned());
+        let value = |line: &str| {
+            let (name, value) = line.trim().split_once('=')?;
+            LANGUAGE_VARIABLES.contains(&name).then(|| value.trim_matches('"').to_owned())
+        };
         text.lines().filter_map(value).collect::<Vec<_>>()
     });
     let languages = of_host.chain(others.iter().cloned()).flat_map(|locale| {

@@ -35,7 +35,7 @@ mod surroundings;
 mod uses;
 
 pub use capture::capture;
-pub use catalog::{catalog, messages};
+pub use catalog::{LANGUAGE_VARIABLES, catalog, messages};
 pub use exit_reasons::{KEYS as EXIT_KEYS, exit_reasons};
 pub use files::{backing_chain, closed_to_qemu, files, home, image_format, owner, runs_systemd};
 pub use hangs::{evidence, hangs};

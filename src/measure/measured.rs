@@ -33,7 +33,7 @@ pub struct Subject<'a> {
     pub cores: Vec<CpuSet>,
     /// How much memory the guest has, where that is known.
     pub memory: Option<Size>,
-    /// The option of virsh that names this libvirt, with a space behind it; empty for the usual one.
+    /// The command that runs virsh with this libvirt.
     pub virsh: String,
 }
 

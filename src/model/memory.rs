@@ -78,6 +78,9 @@ impl FromStr for Size {
     }
 }
 
+/// A host keeps one part in so many of its memory, and of each node's, from the guests.
+pub const HOST_KEEPS_ONE_IN: u64 = 8;
+
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Memory {
     /// All that the kernel manages.

@@ -46,7 +46,7 @@ pub use iommufd::Iommufd;
 pub use kvmfr::{KVMFR_NODE, Kvmfr};
 pub use libvirt::{Libvirt, SmbShare, Uri, VirtualNetwork};
 pub use logs::{LogLine, Moment, ReadLog, STARTING};
-pub use memory::{HugepagePool, Memory, Size};
+pub use memory::{HOST_KEEPS_ONE_IN, HugepagePool, Memory, Size};
 pub use names::{NamedFile, Role, is_known_format, named_by};
 pub use next::Next;
 pub use observed::{

@@ -53,7 +53,7 @@ impl Root {
         Self { recording: Some(RefCell::default()), ..self }
     }
 
-    /// The same root at one moment, for who only looks: each path is read once, however often it is asked for.
+    /// The same root at one moment, for a command that changes nothing: each path is read once, however often it is asked for.
     #[must_use]
     pub fn at_one_moment(self) -> Self {
         match self.source {

@@ -126,7 +126,7 @@ impl Arguments {
         let host = context.host(Some(root), Scope::All)?;
         let functions = existing.functions();
         let mut subject = subject(name, running.root(), &host, &functions);
-        subject.virsh = virsh(context);
+        subject.virsh = context.virsh();
         subject.moves_interrupts = domain::needs(&running).known().map(|needs| needs.moves_interrupts);
         match context.target(root).and_then(|target| life::interrupts_left(name, &target)) {
             Ok(left) => (subject.fixed, subject.left_alone) = (left.fixed, left.said),
@@ -277,14 +277,8 @@ fn not_running(name: &str) -> Finding {
 }
 
 fn paused(context: &Context, name: &str) -> Finding {
-    let remedy = format!("virsh {}resume {}", virsh(context), shell_word(name));
+    let remedy = format!("{} resume {}", context.virsh(), shell_word(name));
     Finding::error("paused", format!("'{name}' is paused: its virtual CPUs do nothing that could be measured"), remedy)
-}
-
-/// The option that names this libvirt to virsh, with a space behind it; empty for the usual one.
-fn virsh(context: &Context) -> String {
-    let given = context.global.connect.first().map(|uri| format!("-c {} ", shell_word(uri)));
-    given.unwrap_or_default()
 }
 
 fn ended(name: &str) -> Problem {

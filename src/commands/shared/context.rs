@@ -66,6 +66,11 @@ impl Context {
         format!("vgapt{}", root.chain(uri).collect::<String>())
     }
 
+    /// The command that runs virsh with this libvirt: without a URI, an ordinary user's virsh asks another one.
+    pub(in crate::commands) fn virsh(&self) -> String {
+        format!("virsh -c {}", shell_word(self.uri.as_str()))
+    }
+
     /// What names commands of vgapt, with the options of this one in each.
     pub(in crate::commands) fn repeated<T: NamesCommands>(&self, names: T) -> T {
         names.by(&self.again())

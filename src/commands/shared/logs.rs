@@ -56,7 +56,7 @@ impl Logs {
             false => Place::Tree,
         };
         // An answer of libvirt's client is in the caller's own language.
-        let own = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter(|_| root.is_live()).filter_map(|name| std::env::var(name).ok());
+        let own = discovery::LANGUAGE_VARIABLES.iter().filter(|_| root.is_live()).filter_map(|name| std::env::var(name).ok());
         let own: Vec<String> = own.collect();
         let of = |program: &str| discovery::catalog(root, program, &own);
         let catalog = Catalog::new(of("libvirt"), &of("libc"));

@@ -3,10 +3,10 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::choice::yes_or_no;
 use super::heading;
 use super::network::Network;
 use super::screen::Screen;
@@ -74,7 +74,7 @@ pub struct Extras {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_discard: Option<DiskDiscard>,
     /// Whether the guest's writes of nothing but zeroes are made discards, which costs a look at each write [default: no]
-    #[arg(long, help_heading = heading::DISKS, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
+    #[arg(long, help_heading = heading::DISKS, hide_short_help = true, value_name = "yes|no", value_parser = yes_or_no())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detect_zeroes: Option<bool>,
     /// Queues of the network card, each with a thread of the kernel: for many connections at once; not for user and passt [default: 1]

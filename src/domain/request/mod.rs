@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
+mod choice;
 pub(super) mod cpus;
 pub(super) mod extras;
 mod file;

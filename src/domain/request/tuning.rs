@@ -2,10 +2,10 @@
 
 #![allow(clippy::doc_markdown)] // The comments are the help text, in which backticks would be visible.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::choice::yes_or_no;
 use super::{heading, text};
 use crate::model::Size;
 
@@ -34,16 +34,16 @@ pub struct Tuning {
     pub hugepage_size: Option<Size>,
     /// Whether to hide from the guest that KVM runs it: old NVIDIA drivers for Windows want that, Linux is slower with it
     /// [default: yes for Windows, no for Linux]
-    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
+    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = yes_or_no())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hide_kvm: Option<bool>,
     /// Whether vgapt's hook moves the host's interrupts off the host CPUs of a pinned guest while it runs [default: yes]
-    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
+    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = yes_or_no())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub move_interrupts: Option<bool>,
     /// Whether a pinned guest whose processors or memory are on several NUMA nodes of the host sees them as NUMA nodes of its own
     /// [default: yes]
-    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes"))]
+    #[arg(long, hide_short_help = true, value_name = "yes|no", value_parser = yes_or_no())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest_numa: Option<bool>,
     /// Threads for the disks' queues, of which the guest has one for each processor: more than one for disks that many programs

@@ -5,7 +5,7 @@ use crate::host::plan::{Command, Edits};
 use crate::host::request::{Hugepages, PageSize};
 use crate::host::text::shell;
 use crate::host::text::tokens::ParameterChange;
-use crate::model::{Finding, Host, Setup, Size};
+use crate::model::{Finding, HOST_KEEPS_ONE_IN, Host, Setup, Size};
 
 const SYSCTL: &str = "/etc/sysctl.d/60-vgapt-hugepages.conf";
 const FSTAB: &str = "/etc/fstab";
@@ -36,7 +36,7 @@ pub(crate) fn most_in_hugepages(total: Size) -> Size {
 
 /// How much it keeps for itself.
 fn kept_by_host(total: Size) -> Size {
-    Size::from_bytes(HOST_KEEPS.bytes().max(total.bytes() / 8))
+    Size::from_bytes(HOST_KEEPS.bytes().max(total.bytes() / HOST_KEEPS_ONE_IN))
 }
 
 /// Why so many are not available.

@@ -55,7 +55,7 @@ impl Seen<'_> {
 
     /// What virsh is to do with the domain: `vcpupin`.
     pub(super) fn virsh(&self, what: &str, rest: &str) -> String {
-        format!("virsh {}{what} {} {rest}", self.subject.virsh, self.name())
+        format!("{} {what} {} {rest}", self.subject.virsh, self.name())
     }
 
     /// The longest wait of a virtual CPU in percent; `None` where the kernel does not count it.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::edit::{Edit, Part};
-use crate::model::{CpuSet, Host, Size, Topology};
+use crate::model::{CpuSet, HOST_KEEPS_ONE_IN, Host, Size, Topology};
 use crate::topology::Pinning;
 
 /// Where the vCPUs of a guest are; nowhere, if they are not pinned.
@@ -43,9 +43,6 @@ pub(super) struct Cell {
     memory: Size,
 }
 
-/// What a node keeps for the host, as `prepare --hugepages` does: one part in so many.
-const HOST_KEEPS: u64 = 8;
-
 /// The cells of a guest: one for each node of its vCPUs, with memory in proportion to them, and one without vCPUs for each
 /// further node whose memory it needs, near ones first. Memory is divided in whole `pages`.
 ///
@@ -54,7 +51,7 @@ const HOST_KEEPS: u64 = 8;
 pub(super) fn cells(placement: &Placement, memory: Size, page: Size, host: &Host) -> Result<Vec<Cell>, &'static str> {
     let room = |node: u32| {
         let of_node = host.memory.nodes.iter().find(|(known, _)| *known == node);
-        of_node.map_or(0, |(_, all)| whole(all.bytes() - all.bytes() / HOST_KEEPS, page))
+        of_node.map_or(0, |(_, all)| whole(all.bytes() - all.bytes() / HOST_KEEPS_ONE_IN, page))
     };
     if host.memory.nodes.is_empty() {
         return Err("how much memory each node of the host has is unknown");
