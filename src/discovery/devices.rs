@@ -3,7 +3,7 @@
 use super::hangs;
 use super::scope::Scope;
 use crate::model::{Bar, Card, Class, Host, PciAddress, PciDevice, PciId, Reading, Size, Sriov, UsbDevice, UsbId};
-use crate::root::Root;
+use crate::root::{Folder, Root};
 
 const BUSES: &str = "/sys/bus";
 const DEVICES: &str = "/sys/bus/pci/devices";
@@ -71,10 +71,11 @@ fn names(root: &Root, path: &str, unread: &mut Vec<String>) -> Vec<String> {
 fn function(root: &Root, address: PciAddress, scope: Scope, unread: &mut Vec<String>) -> PciDevice {
     let home = format!("{DEVICES}/{address}");
     let mut device = PciDevice::new(address);
-    identify(root, &home, &mut device, unread);
-    device.group = root.link_name(&format!("{home}/iommu_group")).and_then(|name| name.parse().ok());
+    let folder = root.folder(home.clone());
+    identify(root, &home, &folder, &mut device, unread);
+    device.group = folder.link_name("iommu_group").and_then(|name| name.parse().ok());
     // Read for every class: unbinding a physical function removes its virtual functions.
-    device.physical_function = root.link_name(&format!("{home}/physfn")).and_then(|name| name.parse().ok());
+    device.physical_function = folder.link_name("physfn").and_then(|name| name.parse().ok());
     // The bridges above display and audio functions decide which functions belong to one card.
     if scope == Scope::All || matches!(device.class.base(), 0x03 | 0x04) {
         device.ancestors = root.link(&home).map(|path| PciAddress::in_path(&path)).unwrap_or_default();
@@ -119,8 +120,8 @@ fn interface_down(root: &Root, home: &str) -> Option<String> {
 }
 
 /// Ids, class and driver: `uevent` has all of them in one read; single attributes are the fallback.
-fn identify(root: &Root, home: &str, device: &mut PciDevice, unread: &mut Vec<String>) {
-    let (uevent, because) = match root.attribute_reading(&format!("{home}/uevent")) {
+fn identify(root: &Root, home: &str, folder: &Folder, device: &mut PciDevice, unread: &mut Vec<String>) {
+    let (uevent, because) = match folder.attribute_reading("uevent") {
         Reading::Known(text) => (text, None),
         Reading::Absent => (String::new(), None),
         Reading::Unknown(because) => (String::new(), Some(because)),
@@ -145,7 +146,7 @@ fn identify(root: &Root, home: &str, device: &mut PciDevice, unread: &mut Vec<St
     device.id = id.or_else(|| pair("vendor", "device")).unwrap_or_default();
     device.class = Class(class.or_else(|| hex("class")).unwrap_or_default());
     device.subsystem = device.subsystem.or_else(|| pair("subsystem_vendor", "subsystem_device")).filter(|id| *id != PciId::default());
-    device.driver = device.driver.take().or_else(|| root.link_name(&format!("{home}/driver")));
+    device.driver = device.driver.take().or_else(|| folder.link_name("driver"));
     if device.driver.is_none() {
         unread.extend(because);
     }

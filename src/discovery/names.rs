@@ -80,10 +80,14 @@ impl Search {
     fn pick(&mut self, lines: &[u8], found: &mut Vec<u8>) -> ControlFlow<()> {
         let mut start = 0;
         while start < lines.len() && !self.unnamed.is_empty() {
+            if self.vendor.is_none() && matches!(lines[start], b'\t' | b'#') {
+                start += to_vendor(&lines[start..]);
+                continue;
+            }
             let end = memchr::memchr(b'\n', &lines[start..]).map_or(lines.len(), |length| start + length + 1);
             match (&lines[start..end], self.vendor) {
-                // Subsystems, comments, and devices of others.
-                ([b'\t', b'\t', ..] | [b'#', ..], _) | ([b'\t', ..], None) => {}
+                // Subsystems and comments.
+                ([b'\t', b'\t', ..] | [b'#', ..], _) => {}
                 ([b'\t', line @ ..], Some(vendor)) => {
                     let at = number(line).and_then(|device| self.unnamed.binary_search(&PciId { vendor, device }).ok());
                     if let Some(at) = at {
@@ -106,10 +110,26 @@ impl Search {
     }
 }
 
+/// Where the line of the next vendor begins, from the beginning of another line on.
+fn to_vendor(lines: &[u8]) -> usize {
+    // Of so many bytes, the compiler compares several at once.
+    const CHUNK: usize = 64;
+    let begins = |(before, at): (&u8, &u8)| (*before == b'\n') & (*at != b'\t') & (*at != b'#');
+    let mut start = 0;
+    while let Some(chunk) = lines.get(start..=start + CHUNK) {
+        if chunk[..CHUNK].iter().zip(&chunk[1..]).fold(false, |any, pair| any | begins(pair)) {
+            break;
+        }
+        start += CHUNK;
+    }
+    let rest = &lines[start..];
+    rest.iter().zip(&rest[1..]).position(begins).map_or(lines.len(), |before| start + before + 1)
+}
+
 /// The id with which a line begins.
 fn number(line: &[u8]) -> Option<u16> {
     let [a, b, c, d, b' ', b' ', ..] = *line else { return None };
-    u16::from_str_radix(std::str::from_utf8(&[a, b, c, d]).ok()?, 16).ok()
+    [a, b, c, d].iter().try_fold(0, |number, digit| Some(number << 4 | u16::try_from(char::from(*digit).to_digit(16)?).ok()?))
 }
 
 #[cfg(test)]

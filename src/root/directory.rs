@@ -57,24 +57,12 @@ impl Directory {
 
     fn read_now(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         // O_NONBLOCK: do not block on a named pipe in a tree.
-        let file = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        // Most files are short.
-        let mut bytes = Vec::with_capacity(limit.min(ATTRIBUTE_BYTES));
-        loop {
-            let read = match rustix::io::read(&file, spare_capacity(&mut bytes)) {
-                Err(Errno::INTR) => continue,
-                result => result?,
-            };
-            // An attribute fits into one page, so a short read means its end.
-            if read == 0 || bytes.len() >= limit || (limit <= ATTRIBUTE_BYTES && bytes.len() < bytes.capacity()) {
-                break;
-            }
-            if bytes.len() == bytes.capacity() {
-                bytes.reserve(bytes.len().max(64 << 10));
-            }
-        }
-        bytes.truncate(limit);
-        Ok(bytes)
+        beginning(&self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?, limit)
+    }
+
+    /// A directory below, for [`super::folder::Folder`].
+    pub(super) fn below(&self, path: &str) -> io::Result<OwnedFd> {
+        self.at(path, OFlags::PATH | OFlags::DIRECTORY)
     }
 
     /// Gives a file to `look` in pieces of whole lines, as far as it wants more. The memory of a piece serves for the next.
@@ -255,6 +243,27 @@ impl Directory {
             result => Ok(result?),
         }
     }
+}
+
+/// The bytes of a file, at most `limit`.
+pub(super) fn beginning(file: &OwnedFd, limit: usize) -> io::Result<Vec<u8>> {
+    // Most files are short.
+    let mut bytes = Vec::with_capacity(limit.min(ATTRIBUTE_BYTES));
+    loop {
+        let read = match rustix::io::read(file, spare_capacity(&mut bytes)) {
+            Err(Errno::INTR) => continue,
+            result => result?,
+        };
+        // An attribute fits into one page, so a short read means its end.
+        if read == 0 || bytes.len() >= limit || (limit <= ATTRIBUTE_BYTES && bytes.len() < bytes.capacity()) {
+            break;
+        }
+        if bytes.len() == bytes.capacity() {
+            bytes.reserve(bytes.len().max(64 << 10));
+        }
+    }
+    bytes.truncate(limit);
+    Ok(bytes)
 }
 
 /// Opens a path with a directory as its `/`: no `..` and no link leads out of it.

@@ -5,6 +5,7 @@ mod boot_option;
 mod capture;
 mod capture_text;
 mod directory;
+mod folder;
 mod once;
 mod reader;
 mod redact;
@@ -13,5 +14,6 @@ mod status;
 
 pub use capture::{Capture, CapturedPath, Entry, Node};
 pub use directory::open_beneath;
+pub use folder::Folder;
 pub use reader::Root;
 pub use status::Status;

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::capture::{Capture, CapturedPath, Node};
 use super::capture_text;
 use super::directory::{ATTRIBUTE_BYTES, Directory};
+use super::folder::Folder;
 use super::resolve;
 use super::status::Status;
 use crate::model::Reading;
@@ -120,6 +121,13 @@ impl Root {
     /// The same of an attribute of sysfs, which fits into one page: nothing is read to see its end.
     pub fn attribute_reading(&self, path: &str) -> Reading<String> {
         Reading::of(self.first_bytes(path, ATTRIBUTE_BYTES), path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// A directory for several short reads in it.
+    pub fn folder(&self, path: String) -> Folder<'_> {
+        // What is recorded is recorded with its whole path.
+        let opened = self.directory().filter(|_| self.recording.is_none()).and_then(|directory| directory.below(&path).ok());
+        Folder::new(self, path, opened)
     }
 
     /// The names in a directory, sorted; distinguishes an absent directory from one that cannot be read.
