@@ -89,10 +89,25 @@ fn memory_that_no_longer_fits_its_node_is_let_go_of() {
     assert!(!larger.contains("numa") && larger.contains("<vcpupin vcpu='0' cpuset='1'/>"), "{larger}");
     let (smaller, _) = again(&larger, &host, &Request { memory: "8G".parse().ok(), ..Request::default() });
     has(&smaller, &["<memory mode='strict' nodeset='1'/>"]);
-    // A node may have processors and no memory.
-    host.memory.nodes = vec![(0, Size::from_mib(64 << 10)), (1, Size::default())];
-    let (xml, resolved) = new(&host, &request(Request::default()), &NEW);
-    assert!(!xml.contains("numatune") && !codes(&resolved).contains(&"node-too-small"), "{xml}");
+}
+
+/// A node may have processors and no memory: the guest is on the other, also where the card is not.
+#[test]
+fn processors_are_where_memory_is() {
+    for card in [Some(1), None] {
+        let mut host = with_processor("xeon-6140-x2", card);
+        host.memory.nodes = vec![(0, Size::from_mib(64 << 10)), (1, Size::default()), (2, Size::from_mib(256 << 10))];
+        let (xml, resolved) = new(&host, &request(Request::default()), &NEW);
+        has(&xml, &["<vcpupin vcpu='0' cpuset='2'/>", "<vcpupin vcpu='1' cpuset='38'/>", "<memory mode='strict' nodeset='0'/>"]);
+        assert!(!codes(&resolved).contains(&"node-too-small"), "{xml}");
+    }
+    // Where it has none of its own, that is said.
+    let mut host = with_processor("xeon-6140-x2", Some(1));
+    host.memory.nodes = vec![(0, Size::default()), (1, Size::from_mib(64 << 10))];
+    let (xml, resolved) = new(&host, &request(Request { cpus: Some(Cpus::Count(64)), ..Request::default() }), &NEW);
+    let said = resolved.findings.iter().find(|finding| finding.code == "spans-nodes").unwrap();
+    assert!(said.message.ends_with("they are on the nodes 0-1, and it gets none of its own: a node of its processors has no memory"), "{said:?}");
+    assert!(cells_of(&xml).is_empty(), "{xml}");
 }
 
 /// Its cells, and where their memory is from, in one line each.
@@ -149,6 +164,8 @@ fn a_guest_on_several_nodes_sees_them() {
     // A card's node is too small: the rest is from the other, on which the guest has no processors.
     let (xml, resolved) = new(&host, &of(8, "80G", Tuning::default()), &NEW);
     assert_eq!(cells_of(&xml), ["0: vCPUs 0-7, 56 GiB of node 1", "1: vCPUs , 24 GiB of node 0"]);
+    let far = resolved.findings.iter().find(|finding| finding.code == "far-memory").unwrap();
+    assert!(far.message.starts_with("24 GiB of the guest's 80 GiB are on NUMA nodes without its vCPUs"), "{far:?}");
     assert!(!codes(&resolved).contains(&"node-too-small"));
     // Whole pages of 1 GiB, in proportion to the processors.
     host.memory.hugetlbfs = vec![("/dev/hugepages1G".into(), Some(Size::from_mib(1024)))];
@@ -156,10 +173,13 @@ fn a_guest_on_several_nodes_sees_them() {
     let huge = Request { hugepages: true, ..of(64, "17G", Tuning::default()) };
     assert_eq!(cells_of(&new(&host, &huge, &NEW).0), ["0: vCPUs 0-31, 9 GiB of node 0", "1: vCPUs 32-63, 8 GiB of node 1"]);
 
-    // Parts that are not equal would share a cache across nodes.
-    let uneven = of(67, "16G", Tuning { guest_numa: Some(true), ..Tuning::default() });
-    let (xml, resolved) = new(&host, &uneven, &NEW);
-    assert!(cells_of(&xml).is_empty() && codes(&resolved).contains(&"no-guest-numa"), "{xml}");
+    // Parts that are not equal would share a cache across nodes, which is said of each guest.
+    for guest_numa in [Some(true), None] {
+        let (xml, resolved) = new(&host, &of(67, "16G", Tuning { guest_numa, ..Tuning::default() }), &NEW);
+        let said = resolved.findings.iter().find(|finding| finding.code == "spans-nodes").unwrap();
+        let because = "it gets none of its own: its processors cannot be divided into equal parts of which each is on one node";
+        assert!(cells_of(&xml).is_empty() && said.message.ends_with(because), "{said:?}");
+    }
     host.memory.nodes.clear();
     let (xml, _) = new(&host, &of(64, "16G", Tuning::default()), &NEW);
     assert!(cells_of(&xml).is_empty(), "how much memory a node has is unknown");
