@@ -106,8 +106,30 @@ fn processors_are_where_memory_is() {
     host.memory.nodes = vec![(0, Size::default()), (1, Size::from_mib(64 << 10))];
     let (xml, resolved) = new(&host, &request(Request { cpus: Some(Cpus::Count(64)), ..Request::default() }), &NEW);
     let said = resolved.findings.iter().find(|finding| finding.code == "spans-nodes").unwrap();
-    assert!(said.message.ends_with("they are on the nodes 0-1, and it gets none of its own: a node of its processors has no memory"), "{said:?}");
+    assert!(
+        said.message.ends_with("they are on the nodes 0-1, and it gets none of its own: a node of its processors has no memory"),
+        "{said:?}"
+    );
     assert!(cells_of(&xml).is_empty(), "{xml}");
+}
+
+/// What libvirt would refuse, or drop without a word, is not overridden by `--force`.
+#[test]
+fn a_libvirt_that_is_too_old_cannot_be_forced() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let extras = Extras {
+        sound: Some(domain::Sound::PipeWire),
+        network: "passt".parse().ok(),
+        disk_discard: Some(domain::DiskDiscard::KeepReserved),
+        ..Extras::default()
+    };
+    let tuning = Tuning { io_threads: Some(2), ..Tuning::default() };
+    let asked = request(Request { extras, tuning, ..Request::default() });
+    for (version, missing) in [(9_000_000, 4), (9_005_000, 2), (11_000_000, 1), (11_003_000, 0)] {
+        let (_, resolved) = new(&host, &asked, &Libvirt { version: Some(version), ..NEW });
+        let old: Vec<_> = resolved.findings.iter().filter(|finding| finding.code == "libvirt-too-old").collect();
+        assert!(old.len() == missing && old.iter().all(|finding| finding.refuses(true)), "{version}: {old:?}");
+    }
 }
 
 /// Its cells, and where their memory is from, in one line each.
