@@ -198,6 +198,12 @@ impl Machine {
         put("sys/module/kvm_intel/parameters/enable_apicv", "Y\n".to_owned());
         let policies = "default performance powersave".replace(self.aspm, &format!("[{}]", self.aspm));
         put("sys/module/pcie_aspm/parameters/policy", policies + "\n");
+        self.write_cpus(seconds, &put);
+        // The last: it says that time has passed.
+        put("proc/uptime", format!("{}.00 9.00\n", 1000 + seconds));
+    }
+
+    fn write_cpus(&self, seconds: u64, put: &impl Fn(&str, String)) {
         put("sys/devices/system/cpu/online", "0-3\n".to_owned());
         for cpu in 0..CPUS {
             let home = format!("sys/devices/system/cpu/cpu{cpu}");
@@ -207,7 +213,7 @@ impl Machine {
                 put(&format!("{home}/topology/{name}"), value + "\n");
             }
             put(&format!("{home}/cpufreq/scaling_governor"), format!("{}\n", self.governor));
-            for mhz in self.mhz {
+            if let Some(mhz) = self.mhz {
                 put(&format!("{home}/cpufreq/scaling_cur_freq"), format!("{mhz}000\n"));
                 put(&format!("{home}/cpufreq/cpuinfo_max_freq"), "5000000\n".to_owned());
             }
@@ -219,8 +225,6 @@ impl Machine {
                 put(&format!("{home}/{file}"), text + "\n");
             }
         }
-        // The last: it says that time has passed.
-        put("proc/uptime", format!("{}.00 9.00\n", 1000 + seconds));
     }
 
     fn xml(&self) -> String {

@@ -281,6 +281,15 @@ fn what_makes_no_sense_is_said() {
     assert!(codes_of(Request { cpus: Some(Cpus::Count(300)), ..Request::default() }).contains(&"too-many-cpus"));
     let tuning = Tuning { hugepage_size: "3M".parse().ok(), ..Tuning::default() };
     assert!(codes_of(Request { hugepages: true, tuning, ..Request::default() }).contains(&"no-such-hugepages"));
+    // Pages of a size that libvirt cannot reach.
+    let mut large = host.clone();
+    large.memory.hugepages = vec![HugepagePool { page: Size::from_mib(1024), total: 16, free: 16 }];
+    for (mounted, missing) in [(2, true), (1024, false)] {
+        large.memory.hugetlbfs = vec![("/dev/hugepages".into(), Some(Size::from_mib(mounted)))];
+        let tuning = Tuning { hugepage_size: Some(Size::from_mib(1024)), ..Tuning::default() };
+        let (_, resolved) = new(&large, &request(Request { hugepages: true, tuning, ..Request::default() }), &NEW);
+        assert_eq!(codes(&resolved).contains(&"no-hugetlbfs"), missing, "{mounted}");
+    }
     assert!(codes_of(Request { pci: vec!["00:00.0".parse().unwrap()], ..Request::default() }).contains(&"not-an-endpoint"));
 }
 
@@ -487,7 +496,9 @@ fn every_profile_on_every_machine_is_explained_and_stays() {
             let (sound, display) = (Some(domain::Sound::PipeWire), Some(Display::Spice));
             let extras = Extras { share: vec!["/srv/x".into()], sound, display, ..Extras::default() };
             let title = Some("A title".to_owned());
-            let request = Request { gpu: gpu.clone(), os: Some(Os::from(os)), title, extras, hugepages: true, ..Request::default() };
+            let tuning = Tuning { hide_kvm: Some(os == "linux"), io_threads: Some(2), ..Tuning::default() };
+            let request =
+                Request { gpu: gpu.clone(), os: Some(Os::from(os)), title, extras, hugepages: true, tuning, ..Request::default() };
             let (xml, _) = new(&host, &request, &NEW);
             let what = format!("{os} on {}", file.display());
             assert_eq!(again(&xml, &host, &Request::default()).0, xml, "{what}");
@@ -495,6 +506,10 @@ fn every_profile_on_every_machine_is_explained_and_stays() {
             let document = Document::parse(&xml).unwrap();
             let record = Record::of(&document).known().unwrap();
             let reasons = domain::explain(&document, &record);
+            for (at, reason) in reasons.iter().enumerate() {
+                let is_same = |other: &domain::Reason| (&other.element, &other.says) == (&reason.element, &reason.says);
+                assert!(!reasons[..at].iter().any(is_same) || reason.element.starts_with("devices/"), "{what}: twice: {reason:?}");
+            }
             let json = serde_json::to_value(&record).unwrap();
             for (path, _) in json["written"].as_object().unwrap().values().flat_map(|part| part.as_object().unwrap()) {
                 assert!(reasons.iter().any(|reason| reason.element == *path && !reason.changed), "{what}: no reason for {path}");
