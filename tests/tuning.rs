@@ -107,7 +107,7 @@ fn processors_are_where_memory_is() {
     let (xml, resolved) = new(&host, &request(Request { cpus: Some(Cpus::Count(64)), ..Request::default() }), &NEW);
     let said = resolved.findings.iter().find(|finding| finding.code == "spans-nodes").unwrap();
     assert!(
-        said.message.ends_with("they are on the nodes 0-1, and it gets none of its own: a node of its processors has no memory"),
+        said.message.ends_with("they are on the nodes 0-1, and the guest gets none of its own: a node of its processors has no memory"),
         "{said:?}"
     );
     assert!(cells_of(&xml).is_empty(), "{xml}");
@@ -199,7 +199,7 @@ fn a_guest_on_several_nodes_sees_them() {
     for guest_numa in [Some(true), None] {
         let (xml, resolved) = new(&host, &of(67, "16G", Tuning { guest_numa, ..Tuning::default() }), &NEW);
         let said = resolved.findings.iter().find(|finding| finding.code == "spans-nodes").unwrap();
-        let because = "it gets none of its own: its processors cannot be divided into equal parts of which each is on one node";
+        let because = "the guest gets none of its own: its processors cannot be divided into equal parts of which each is on one node";
         assert!(cells_of(&xml).is_empty() && said.message.ends_with(because), "{said:?}");
     }
     host.memory.nodes.clear();

@@ -92,7 +92,7 @@ pub(super) fn numa(question: &TuningInput<'_>, decided: Option<Placement>) -> Op
     };
     let mut findings: Vec<Finding> = Vec::new();
     if nodes.0.len() > 1 {
-        let seen = why.map(|why| format!(", and it gets none of its own: {why}"));
+        let seen = why.map(|why| format!(", and the guest gets none of its own: {why}"));
         let seen = seen.or_else(|| cells.is_some().then(|| ", which the guest sees as its own".to_owned())).unwrap_or_default();
         findings.push(Finding::warning(
             "spans-nodes",
