@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use command::without_options;
+use command::{run, vgapt, without_options};
 use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
 use vgapt::root::Capture;
@@ -239,6 +239,13 @@ fn a_capture_is_checked_like_the_machine() {
     says(one(&report, "rom"), "unknown", &["it is disabled", "echo 1 >"]);
     says(one(&report, "vfio-module"), "ok", &["built into"]);
     says(one(&report, "d3cold"), "ok", &["D3cold"]);
+    // Words stand beside a command, not around it.
+    let disabled = one(&report, "log-iommu-disabled");
+    let (command, words) = (disabled["command"].as_str().unwrap(), disabled["remedy"].as_str().unwrap());
+    assert_eq!(command, "vgapt prepare");
+    assert!(!words.contains("vgapt"), "{words}");
+    let text = without_options(&run(&mut vgapt(["--root", place.path().to_str().unwrap(), "check"])).stdout);
+    assert!(text.contains(&format!("remedy: {command}; {words}")), "{text}");
     assert!(!String::from_utf8(output.stdout).unwrap().contains("enx"), "names of interfaces may be addresses");
 }
 

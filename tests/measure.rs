@@ -71,6 +71,12 @@ struct Machine {
     memory_mib: u64,
     /// Of a virtual CPU, in percent.
     guest: u64,
+    /// Of a core, as the guest sees it.
+    threads: u32,
+    /// Those that it would see if it was pinned, or how many virtual CPUs would fit.
+    pinnable: Result<u32, Option<u32>>,
+    /// Of the host CPUs now, where they say it; they could have 5 GHz.
+    mhz: Option<u64>,
 }
 
 const GOOD: Machine = Machine {
@@ -100,6 +106,9 @@ const GOOD: Machine = Machine {
     drawn: 200,
     memory_mib: 4200,
     guest: 50,
+    threads: 1,
+    pinnable: Ok(1),
+    mhz: None,
 };
 
 impl Machine {
@@ -189,6 +198,12 @@ impl Machine {
         put("sys/module/kvm_intel/parameters/enable_apicv", "Y\n".to_owned());
         let policies = "default performance powersave".replace(self.aspm, &format!("[{}]", self.aspm));
         put("sys/module/pcie_aspm/parameters/policy", policies + "\n");
+        self.write_cpus(seconds, &put);
+        // The last: it says that time has passed.
+        put("proc/uptime", format!("{}.00 9.00\n", 1000 + seconds));
+    }
+
+    fn write_cpus(&self, seconds: u64, put: &impl Fn(&str, String)) {
         put("sys/devices/system/cpu/online", "0-3\n".to_owned());
         for cpu in 0..CPUS {
             let home = format!("sys/devices/system/cpu/cpu{cpu}");
@@ -198,6 +213,10 @@ impl Machine {
                 put(&format!("{home}/topology/{name}"), value + "\n");
             }
             put(&format!("{home}/cpufreq/scaling_governor"), format!("{}\n", self.governor));
+            if let Some(mhz) = self.mhz {
+                put(&format!("{home}/cpufreq/scaling_cur_freq"), format!("{mhz}000\n"));
+                put(&format!("{home}/cpufreq/cpuinfo_max_freq"), "5000000\n".to_owned());
+            }
         }
         for (state, name, latency, often) in [(0, "POLL", 0, 900), (1, "C6", 133, self.woken)] {
             let home = format!("sys/devices/system/cpu/cpu3/cpuidle/state{state}");
@@ -206,8 +225,6 @@ impl Machine {
                 put(&format!("{home}/{file}"), text + "\n");
             }
         }
-        // The last: it says that time has passed.
-        put("proc/uptime", format!("{}.00 9.00\n", 1000 + seconds));
     }
 
     fn xml(&self) -> String {
@@ -288,7 +305,8 @@ impl Place {
             online: "0-3".parse().unwrap(),
             nodes: self.machine.nodes.iter().copied().collect(),
             cells: self.machine.cells,
-            can_be_pinned: true,
+            threads: self.machine.threads,
+            pinnable: self.machine.pinnable,
             moves_interrupts: self.machine.moves_interrupts,
             fixed: self.machine.fixed.iter().map(|&number| number.to_owned()).collect(),
             left_alone: self.machine.fixed.iter().map(|&number| format!("{number} stays")).collect(),
@@ -467,6 +485,34 @@ fn both_virtual_cpus_on_one_core() {
     worst(Machine { waited: 0, ..machine }, "pinning", "2 virtual CPUs are pinned to the host CPUs 2", "define it --pin");
 }
 
+/// The guest's scheduler uses idle cores first, and which those are it knows from its topology.
+#[test]
+fn cores_that_are_not_as_the_guest_sees_them() {
+    let (shared, apart): (&[&str], &[&str]) = (&["2,3"], &["0,2", "1,3"]);
+    let machine = Machine { cores: shared, pinnable: Ok(2), ..GOOD };
+    let seen = "the virtual CPUs 0+1 share a core of the host, and the guest takes them for cores of their own";
+    worst(machine.clone(), "siblings", seen, "vgapt define it --pin && vgapt stop it");
+    // It is more than a card that has half of its lanes, and less than load on the guest's own CPUs.
+    let document = Place::new(Machine { load: 60, width: 8, ..machine.clone() }).document();
+    assert_eq!(codes(&document, "costs"), ["host-load", "siblings", "link"][..], "{document:#}");
+    // Where pinning again changes nothing, it is no remedy.
+    worst(Machine { pinnable: Ok(1), ..machine.clone() }, "siblings", seen, "use --cpus with a number that fills whole cores");
+    // Somebody else's guest, on the other thread of one of these cores, costs more.
+    let split = Machine { cores: apart, threads: 2, pinnable: Ok(2), ..GOOD };
+    let document = Place::new(split.clone()).document();
+    assert_eq!(codes(&document, "costs"), ["beside", "siblings"][..], "{document:#}");
+    for machine in [Machine { threads: 2, ..machine }, Machine { threads: 1, ..split }] {
+        assert!(!codes(&Place::new(machine).document(), "costs").contains(&"siblings".to_owned()));
+    }
+}
+
+#[test]
+fn more_virtual_cpus_than_the_host_has_cores_for() {
+    let machine = Machine { pins: None, allowed: ["0-3", "0-3"], waited: 35, pinnable: Err(Some(1)), ..GOOD };
+    worst(machine.clone(), "pinning", "waited up to 35 % ", "vgapt define it --cpus 1 --pin && vgapt stop it && vgapt start it");
+    worst(Machine { pinnable: Err(None), ..machine }, "pinning", "waited up to 35 % ", "");
+}
+
 /// Two threads of a core share it: what runs on the other one slows the guest, although its host CPUs are its own.
 #[test]
 fn load_on_the_other_threads_of_its_cores() {
@@ -519,7 +565,8 @@ fn a_guest_that_does_nothing() {
 fn an_interrupt_on_a_core_of_the_guest() {
     let seen = "45 (IR-PCI-MSI 1-edge eth0) 3000 a second on 2";
     let machine = Machine { interrupts: 3000, ..GOOD };
-    let by_hand = "echo 0-1 > /proc/irq/45/smp_affinity_list; from the next start vgapt's hook does that";
+    let by_hand =
+        "echo 0-1 > /proc/irq/45/smp_affinity_list; irqbalance, where it runs, moves it back; from the next start vgapt's hook does that";
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand} for all: vgapt prepare"));
     let machine = Machine { moves_interrupts: Some(false), ..machine };
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand}: vgapt define it --move-interrupts yes"));
@@ -558,6 +605,11 @@ fn a_link_below_what_it_can_do() {
         "pcie_aspm/parameters/policy",
     );
     worst(Machine { governor: "powersave", ..GOOD }, "frequency", "is powersave", "for cpu in 2 3; do echo performance > ");
+    // What works at a sixth of its speed loses more than by half of the link's lanes; idle CPUs are slow for that.
+    let slow = Machine { governor: "powersave", mhz: Some(800), width: 8, ..GOOD };
+    worst(slow.clone(), "frequency", "the slowest at 800 of 5000 MHz", "from the next start vgapt's hook does that: vgapt prepare");
+    let document = Place::new(Machine { mhz: None, ..slow }).document();
+    assert_eq!(codes(&document, "costs"), ["link", "frequency"][..], "{document:#}");
     // A governor that lets them run at full speed costs nothing now.
     let place = Place::new(Machine { governor: "schedutil", ..GOOD });
     for cpu in [2, 3] {

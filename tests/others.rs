@@ -230,7 +230,7 @@ fn parameters_of_installed_kernels_alone() {
     on(root, &CARD).saying(&[
         "/etc/kernel/cmdline, from which the entry of the next kernel is generated, lacks it",
         "to keep it, add vfio-pci.ids=10de:1c03,10de:10f1 to /etc/kernel/cmdline too",
-        "grubby --update-kernel=ALL --remove-args=\"vfio-pci.ids=10de:1c03,10de:10f1\", and run vgapt prepare",
+        "grubby --update-kernel=ALL --remove-args=\"vfio-pci.ids=10de:1c03,10de:10f1\", then: vgapt prepare",
     ]);
 }
 

@@ -42,6 +42,30 @@ fn x3d_takes_the_larger_cache_and_goes_to_the_other_only_when_it_must() {
     assert_eq!(pin(&x3d, &exactly(32)), Err(PinningError::TooFew(30)));
 }
 
+/// Others have made a partition of some CPUs, where libvirt cannot start a guest; or one for the guests.
+#[test]
+fn cpus_that_control_groups_keep_from_guests_are_not_used() {
+    let mut x3d = recorded("ryzen-9-7950x3d");
+    x3d.of_guests = "0-3,6-19,22-31".parse().ok();
+    assert_eq!(said(&x3d, exactly(10)), "1 17 2 18 3 19 6 22 7 23 | 0,8-16,24-31 | 1:1:5:2");
+    // Half a core is none.
+    x3d.of_guests = "8-15,24-26".parse().ok();
+    assert_eq!(said(&x3d, exactly(4)), "8 24 9 25 | 10-15,26 | 1:1:2:2");
+    assert_eq!(pin(&x3d, &exactly(8)), Err(PinningError::TooFew(6)));
+    x3d.of_guests = "8,24".parse().ok();
+    assert_eq!(said(&x3d, exactly(2)), "8 24 | 8,24 | 1:1:1:2");
+    // What says so: the guests' own group, else the root's.
+    let place = tempfile::TempDir::new().unwrap();
+    let read = || discovery::read(&Root::open(place.path()).unwrap(), Scope::All).topology.of_guests;
+    assert_eq!(read(), None);
+    for (group, cpus) in [("", "0-3"), ("machine.slice", "2-3")] {
+        let group = place.path().join("sys/fs/cgroup").join(group);
+        std::fs::create_dir_all(&group).unwrap();
+        std::fs::write(group.join("cpuset.cpus.effective"), format!("{cpus}\n")).unwrap();
+        assert_eq!(read(), cpus.parse().ok());
+    }
+}
+
 #[test]
 fn hybrid_takes_performance_cores_unless_asked() {
     let hybrid = recorded("core-i7-1370p");
@@ -158,6 +182,7 @@ fn made_up(layout: &[(&[u32], usize, u32)]) -> Topology {
         cpus,
         caches,
         isolated: CpuSet::default(),
+        of_guests: None,
         nohz_full: vgapt::model::Reading::default(),
     }
 }

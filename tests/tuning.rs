@@ -89,10 +89,47 @@ fn memory_that_no_longer_fits_its_node_is_let_go_of() {
     assert!(!larger.contains("numa") && larger.contains("<vcpupin vcpu='0' cpuset='1'/>"), "{larger}");
     let (smaller, _) = again(&larger, &host, &Request { memory: "8G".parse().ok(), ..Request::default() });
     has(&smaller, &["<memory mode='strict' nodeset='1'/>"]);
-    // A node may have processors and no memory.
-    host.memory.nodes = vec![(0, Size::from_mib(64 << 10)), (1, Size::default())];
-    let (xml, resolved) = new(&host, &request(Request::default()), &NEW);
-    assert!(!xml.contains("numatune") && !codes(&resolved).contains(&"node-too-small"), "{xml}");
+}
+
+/// A node may have processors and no memory: the guest is on the other, also where the card is not.
+#[test]
+fn processors_are_where_memory_is() {
+    for card in [Some(1), None] {
+        let mut host = with_processor("xeon-6140-x2", card);
+        host.memory.nodes = vec![(0, Size::from_mib(64 << 10)), (1, Size::default()), (2, Size::from_mib(256 << 10))];
+        let (xml, resolved) = new(&host, &request(Request::default()), &NEW);
+        has(&xml, &["<vcpupin vcpu='0' cpuset='2'/>", "<vcpupin vcpu='1' cpuset='38'/>", "<memory mode='strict' nodeset='0'/>"]);
+        assert!(!codes(&resolved).contains(&"node-too-small"), "{xml}");
+    }
+    // Where it has none of its own, that is said.
+    let mut host = with_processor("xeon-6140-x2", Some(1));
+    host.memory.nodes = vec![(0, Size::default()), (1, Size::from_mib(64 << 10))];
+    let (xml, resolved) = new(&host, &request(Request { cpus: Some(Cpus::Count(64)), ..Request::default() }), &NEW);
+    let said = resolved.findings.iter().find(|finding| finding.code == "spans-nodes").unwrap();
+    assert!(
+        said.message.ends_with("they are on the nodes 0-1, and the guest gets none of its own: a node of its processors has no memory"),
+        "{said:?}"
+    );
+    assert!(cells_of(&xml).is_empty(), "{xml}");
+}
+
+/// What libvirt would refuse, or drop without a word, is not overridden by `--force`.
+#[test]
+fn a_libvirt_that_is_too_old_cannot_be_forced() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let extras = Extras {
+        sound: Some(domain::Sound::PipeWire),
+        network: "passt".parse().ok(),
+        disk_discard: Some(domain::DiskDiscard::KeepReserved),
+        ..Extras::default()
+    };
+    let tuning = Tuning { io_threads: Some(2), ..Tuning::default() };
+    let asked = request(Request { extras, tuning, ..Request::default() });
+    for (version, missing) in [(9_000_000, 4), (9_005_000, 2), (11_000_000, 1), (11_003_000, 0)] {
+        let (_, resolved) = new(&host, &asked, &Libvirt { version: Some(version), ..NEW });
+        let old: Vec<_> = resolved.findings.iter().filter(|finding| finding.code == "libvirt-too-old").collect();
+        assert!(old.len() == missing && old.iter().all(|finding| finding.refuses(true)), "{version}: {old:?}");
+    }
 }
 
 /// Its cells, and where their memory is from, in one line each.
@@ -149,6 +186,8 @@ fn a_guest_on_several_nodes_sees_them() {
     // A card's node is too small: the rest is from the other, on which the guest has no processors.
     let (xml, resolved) = new(&host, &of(8, "80G", Tuning::default()), &NEW);
     assert_eq!(cells_of(&xml), ["0: vCPUs 0-7, 56 GiB of node 1", "1: vCPUs , 24 GiB of node 0"]);
+    let far = resolved.findings.iter().find(|finding| finding.code == "far-memory").unwrap();
+    assert!(far.message.starts_with("24 GiB of the guest's 80 GiB are on NUMA nodes without its vCPUs"), "{far:?}");
     assert!(!codes(&resolved).contains(&"node-too-small"));
     // Whole pages of 1 GiB, in proportion to the processors.
     host.memory.hugetlbfs = vec![("/dev/hugepages1G".into(), Some(Size::from_mib(1024)))];
@@ -156,10 +195,13 @@ fn a_guest_on_several_nodes_sees_them() {
     let huge = Request { hugepages: true, ..of(64, "17G", Tuning::default()) };
     assert_eq!(cells_of(&new(&host, &huge, &NEW).0), ["0: vCPUs 0-31, 9 GiB of node 0", "1: vCPUs 32-63, 8 GiB of node 1"]);
 
-    // Parts that are not equal would share a cache across nodes.
-    let uneven = of(67, "16G", Tuning { guest_numa: Some(true), ..Tuning::default() });
-    let (xml, resolved) = new(&host, &uneven, &NEW);
-    assert!(cells_of(&xml).is_empty() && codes(&resolved).contains(&"no-guest-numa"), "{xml}");
+    // Parts that are not equal would share a cache across nodes, which is said of each guest.
+    for guest_numa in [Some(true), None] {
+        let (xml, resolved) = new(&host, &of(67, "16G", Tuning { guest_numa, ..Tuning::default() }), &NEW);
+        let said = resolved.findings.iter().find(|finding| finding.code == "spans-nodes").unwrap();
+        let because = "the guest gets none of its own: its processors cannot be divided into equal parts of which each is on one node";
+        assert!(cells_of(&xml).is_empty() && said.message.ends_with(because), "{said:?}");
+    }
     host.memory.nodes.clear();
     let (xml, _) = new(&host, &of(64, "16G", Tuning::default()), &NEW);
     assert!(cells_of(&xml).is_empty(), "how much memory a node has is unknown");
@@ -239,6 +281,15 @@ fn what_makes_no_sense_is_said() {
     assert!(codes_of(Request { cpus: Some(Cpus::Count(300)), ..Request::default() }).contains(&"too-many-cpus"));
     let tuning = Tuning { hugepage_size: "3M".parse().ok(), ..Tuning::default() };
     assert!(codes_of(Request { hugepages: true, tuning, ..Request::default() }).contains(&"no-such-hugepages"));
+    // Pages of a size that libvirt cannot reach.
+    let mut large = host.clone();
+    large.memory.hugepages = vec![HugepagePool { page: Size::from_mib(1024), total: 16, free: 16 }];
+    for (mounted, missing) in [(2, true), (1024, false)] {
+        large.memory.hugetlbfs = vec![("/dev/hugepages".into(), Some(Size::from_mib(mounted)))];
+        let tuning = Tuning { hugepage_size: Some(Size::from_mib(1024)), ..Tuning::default() };
+        let (_, resolved) = new(&large, &request(Request { hugepages: true, tuning, ..Request::default() }), &NEW);
+        assert_eq!(codes(&resolved).contains(&"no-hugetlbfs"), missing, "{mounted}");
+    }
     assert!(codes_of(Request { pci: vec!["00:00.0".parse().unwrap()], ..Request::default() }).contains(&"not-an-endpoint"));
 }
 
@@ -445,7 +496,9 @@ fn every_profile_on_every_machine_is_explained_and_stays() {
             let (sound, display) = (Some(domain::Sound::PipeWire), Some(Display::Spice));
             let extras = Extras { share: vec!["/srv/x".into()], sound, display, ..Extras::default() };
             let title = Some("A title".to_owned());
-            let request = Request { gpu: gpu.clone(), os: Some(Os::from(os)), title, extras, hugepages: true, ..Request::default() };
+            let tuning = Tuning { hide_kvm: Some(os == "linux"), io_threads: Some(2), ..Tuning::default() };
+            let request =
+                Request { gpu: gpu.clone(), os: Some(Os::from(os)), title, extras, hugepages: true, tuning, ..Request::default() };
             let (xml, _) = new(&host, &request, &NEW);
             let what = format!("{os} on {}", file.display());
             assert_eq!(again(&xml, &host, &Request::default()).0, xml, "{what}");
@@ -453,6 +506,10 @@ fn every_profile_on_every_machine_is_explained_and_stays() {
             let document = Document::parse(&xml).unwrap();
             let record = Record::of(&document).known().unwrap();
             let reasons = domain::explain(&document, &record);
+            for (at, reason) in reasons.iter().enumerate() {
+                let is_same = |other: &domain::Reason| (&other.element, &other.says) == (&reason.element, &reason.says);
+                assert!(!reasons[..at].iter().any(is_same) || reason.element.starts_with("devices/"), "{what}: twice: {reason:?}");
+            }
             let json = serde_json::to_value(&record).unwrap();
             for (path, _) in json["written"].as_object().unwrap().values().flat_map(|part| part.as_object().unwrap()) {
                 assert!(reasons.iter().any(|reason| reason.element == *path && !reason.changed), "{what}: no reason for {path}");

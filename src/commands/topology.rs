@@ -73,7 +73,7 @@ impl Arguments {
             Cpus::Auto => Count::Auto,
             Cpus::Count(count) => Count::Exactly(count),
         };
-        let node = host.devices(&functions).find_map(|device| device.numa_node);
+        let node = host.best_node(&functions);
         let demand = PinningRequest { count, kinds: self.core_kind.map(Into::into).unwrap_or_default(), node };
         let pinning = match topology::pin(&host.topology, &demand) {
             Ok(pinning) => pinning,

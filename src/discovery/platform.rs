@@ -98,7 +98,11 @@ pub(super) fn isolation(root: &Root) -> Topology {
         Reading::Absent if !root.exists(&format!("{CPUS}/isolated")) => Reading::default(),
         read => read.and_then(|text| text.replace("(null)", "").trim().parse()),
     };
-    Topology { online: online(root), isolated, nohz_full, ..Topology::default() }
+    // libvirt's guests are in `machine.slice`; before the first one starts, it may have what the root has, which is all but the
+    // CPUs of partitions (Documentation/admin-guide/cgroup-v2.rst, `cpuset.cpus.effective`).
+    let mut groups = ["machine.slice/", ""].into_iter().map(|group| format!("/sys/fs/cgroup/{group}cpuset.cpus.effective"));
+    let of_guests = groups.find_map(|path| cpu_set(root, &path)).filter(|cpus| !cpus.0.is_empty());
+    Topology { online: online(root), isolated, of_guests, nohz_full, ..Topology::default() }
 }
 
 /// The caches of level 2 and 3, without duplicates: sysfs lists each under every CPU that shares it.

@@ -56,7 +56,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ),
     (
         "numatune/memory",
-        "allocates memory on the NUMA node of the CPUs and the card; memory of other nodes is slower",
+        "allocates memory on the NUMA node of the CPUs; memory of other nodes is slower",
         "libvirt formatdomain, NUMA tuning",
     ),
     (
@@ -302,8 +302,7 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
     if !record.attached && record.template.is_some() {
         let is_replaced = |path: &str| match path {
             "devices/video" => record.written.has(Part::Display),
-            "iothreads" => record.written.has(Part::IoThreads),
-            _ => false,
+            path => record.written.parts().flat_map(|(_, entries)| entries).any(|(written, _)| written == path),
         };
         let there = OF_TEMPLATE.iter().filter(|path| !is_replaced(path)).filter_map(|path| Some((path, edit::find(root, path)?)));
         reasons.extend(there.filter_map(|(path, element)| because(path, words(element), false)));

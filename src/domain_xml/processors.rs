@@ -14,6 +14,12 @@ const MOST_IOTHREADS: usize = 1024;
 pub fn vcpus(domain: Element<'_>) -> Option<u32> {
     domain.child("vcpu").map_or(Some(1), |vcpu| vcpu.text().parse().ok())
 }
+
+/// How many threads a core has, as the guest sees it; without a topology QEMU makes each a core of its own.
+pub fn threads(domain: Element<'_>) -> u32 {
+    domain.at("cpu/topology").and_then(|topology| topology.attribute("threads")?.parse().ok()).unwrap_or(1)
+}
+
 /// The limit for the number of CPUs in all pins of a domain together: 1024 vCPUs, each pinned to 1024 host CPUs.
 const MOST_PINNED: usize = 1 << 20;
 

@@ -19,8 +19,10 @@ pub struct Subject<'a> {
     pub nodes: BTreeMap<u32, u32>,
     /// How many NUMA nodes the guest sees.
     pub cells: usize,
-    /// Whether the host has cores enough to pin it.
-    pub can_be_pinned: bool,
+    /// How many threads of a core the guest sees.
+    pub threads: u32,
+    /// How many it would see if it was pinned; else for how many virtual CPUs the host has cores, where that is known.
+    pub pinnable: Result<u32, Option<u32>>,
     /// Whether vgapt's hook moves the host's interrupts off these; `None` where vgapt does not manage the domain, or that is unknown.
     pub moves_interrupts: Option<bool>,
     /// The numbers of those that the kernel did not let it move.

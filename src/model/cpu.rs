@@ -159,6 +159,9 @@ pub struct Topology {
     pub caches: Vec<Cache>,
     /// The CPUs that the scheduler does not use by itself (`isolcpus` on the kernel command line).
     pub isolated: CpuSet,
+    /// Those that a guest may use, where control groups set some apart (`cpuset.cpus.partition`).
+    #[serde(skip)]
+    pub of_guests: Option<CpuSet>,
     /// The CPUs without a tick (`nohz_full`); absent where the kernel is built without `CONFIG_NO_HZ_FULL`.
     #[serde(skip)]
     pub nohz_full: Reading<CpuSet>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cpu, IommuGroup, Iommufd, Kvmfr, Memory, PciAddress, PciDevice, Platform, Topology, UsbDevice};
+use super::{Cpu, IommuGroup, Iommufd, Kvmfr, Memory, PciAddress, PciDevice, Platform, Size, Topology, UsbDevice};
 
 /// A host. Sections that were not requested are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
@@ -32,6 +32,20 @@ impl Host {
 
     pub fn devices<'a>(&'a self, addresses: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {
         addresses.iter().filter_map(|address| self.device(*address))
+    }
+
+    /// The NUMA node on which a guest with these functions is best: that of the first one that has one. Where that has no memory,
+    /// or none is known beside nodes without memory, the one with the most: processors need memory more often than a card.
+    pub fn best_node(&self, functions: &[PciAddress]) -> Option<u32> {
+        let of_card = self.devices(functions).find_map(|device| device.numa_node);
+        let with_cpus = |node: u32| self.topology.cpus.iter().any(|cpu| cpu.node == Some(node));
+        let nodes = || self.memory.nodes.iter().filter(|(node, _)| with_cpus(*node));
+        let is_empty = |(node, size): &(u32, Size)| *size == Size::default() && of_card.is_none_or(|of_card| of_card == *node);
+        if !nodes().any(is_empty) {
+            return of_card;
+        }
+        // Of equal ones the first.
+        nodes().rev().max_by_key(|(_, size)| *size).map(|(node, _)| *node)
     }
 
     /// The virtual functions (SR-IOV) of these functions.

@@ -86,7 +86,7 @@ fn line(check: &Check, detail: Detail) -> String {
         text.push_str(&format!("          why: {}\n", check.why));
     }
     if !check.remedy.is_empty() {
-        text.push_str(&format!("          remedy: {}\n", check.remedy));
+        text.push_str(&format!("          remedy: {}\n", check.remedy_in_words()));
     }
     text
 }

@@ -58,9 +58,9 @@ pub struct Check {
     /// What was found; if unknown, why.
     pub seen: String,
     pub why: String,
-    /// What to do; empty if nothing has to be done.
+    /// What to do; empty if nothing has to be done. Words that stand beside a command, where that is not all.
     pub remedy: String,
-    /// The remedy, if it is exactly one command.
+    /// The command, if the remedy is one, or has one.
     pub command: Option<String>,
     /// The kind of step that the remedy is.
     pub step: Option<NextStep>,
@@ -102,6 +102,12 @@ impl Check {
     /// The same check, whose remedy is exactly one command.
     pub(super) fn by_command(self) -> Self {
         Self { command: Some(self.remedy.clone()), ..self }
+    }
+
+    /// What to do, as it is printed: the command, and the words beside it.
+    pub fn remedy_in_words(&self) -> String {
+        let command = self.command.as_ref().filter(|command| **command != self.remedy);
+        command.into_iter().chain([&self.remedy]).map(String::as_str).collect::<Vec<_>>().join("; ")
     }
 
     pub(super) fn unknown(self, because: &str) -> Self {

@@ -12,6 +12,15 @@ pub struct Cause {
 }
 
 impl Cause {
+    /// The command of its remedy.
+    pub fn command(&self) -> Option<&'static str> {
+        match self.code {
+            "log-iommu-disabled" => Some("vgapt prepare"),
+            "log-gpu-reset" | "log-hung" | "log-usage-count" => Some("vgapt prepare --bind boot"),
+            _ => None,
+        }
+    }
+
     fn is(&self, line: &str) -> bool {
         let is_healthy = HEALTHY.iter().any(|(code, words)| *code == self.code && words.iter().any(|word| line.contains(word)));
         !is_healthy && self.lines.iter().any(|words| words.iter().all(|word| line.contains(word)))
@@ -46,7 +55,7 @@ const CAUSES: &[Cause] = &[
         code: "log-iommu-disabled",
         lines: &[&["DMAR: IOMMU disabled"]],
         why: "a kernel parameter disables the IOMMU",
-        remedy: "run vgapt prepare, which removes intel_iommu=off from the kernel command line",
+        remedy: "it removes intel_iommu=off from the kernel command line",
     },
     Cause {
         code: "log-bar",
@@ -80,7 +89,7 @@ const CAUSES: &[Cause] = &[
         code: "log-gpu-reset",
         lines: &[&["GPU reset", "failed"], &["GPU reset end with ret = -"], &["ASIC reset failed"]],
         why: "the host driver could not reset the card, so a guest gets it in the same state",
-        remedy: "power the host off and on (a reboot may not be enough); bind the card at boot, before its driver: vgapt prepare --bind boot; for AMD cards see the vendor-reset module",
+        remedy: "it binds the card at boot, before its driver; power the host off and on (a reboot may not be enough); for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-aer",
@@ -99,7 +108,7 @@ const CAUSES: &[Cause] = &[
             &["task modprobe", "blocked for more than"],
         ],
         why: "the process waits inside the kernel, usually for a driver that does not release a card, and cannot be killed",
-        remedy: "reboot; then end the programs that use the card before the domain starts (vgapt start lists them), or bind it at boot: vgapt prepare --bind boot",
+        remedy: "it binds the card at boot; then reboot, or only reboot and end the programs that use the card before the domain starts (vgapt start lists them)",
     },
     Cause {
         code: "log-off-bus",
@@ -111,7 +120,7 @@ const CAUSES: &[Cause] = &[
         code: "log-usage-count",
         lines: &[&["non-zero usage count"]],
         why: "a program has the card open, and NVIDIA's driver waits for it: unbinding the card from the driver hangs forever",
-        remedy: "reboot; then end the programs that use the card before the domain starts (vgapt start lists them), or bind it at boot: vgapt prepare --bind boot",
+        remedy: "it binds the card at boot; then reboot, or only reboot and end the programs that use the card before the domain starts (vgapt start lists them)",
     },
     Cause {
         code: "log-probe",
@@ -223,7 +232,8 @@ pub(super) fn causes(facts: &Facts) -> Vec<Check> {
         // Only the first line of each cause is reported; the others repeat it.
         if let Some(cause) = cause.filter(|cause| !codes.contains(&cause.code)) {
             codes.push(cause.code);
-            checks.push(Check { code: cause.code, ..check(line.clone()) }.care(cause.why, cause.remedy));
+            let check = Check { code: cause.code, ..check(line.clone()) };
+            checks.push(Check { command: cause.command().map(str::to_owned), ..check.care(cause.why, cause.remedy) });
         }
     }
     if checks.is_empty() {

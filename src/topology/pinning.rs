@@ -94,10 +94,11 @@ pub fn pin(topology: &Topology, demand: &PinningRequest) -> Result<Pinning, Pinn
         CoreKinds::Efficient => core.is_efficient,
         CoreKinds::Any => true,
     };
-    let result = among(topology, demand, &all, rest.iter().filter(of_kind).collect());
+    let rest: Vec<&Core> = rest.iter().filter(|core| core.cpus.iter().all(|cpu| is_of_guests(topology, *cpu))).collect();
+    let result = among(topology, demand, &all, rest.iter().copied().filter(of_kind).collect());
     match result {
         Err(PinningError::TooFew(room)) if demand.kinds == CoreKinds::Fitting => {
-            small(topology, demand, &all, room).ok_or(PinningError::TooFew(room))
+            small(topology, demand, (&all, &rest), room).ok_or(PinningError::TooFew(room))
         }
         result => result,
     }
@@ -105,9 +106,10 @@ pub fn pin(topology: &Topology, demand: &PinningRequest) -> Result<Pinning, Pinn
 
 /// Efficiency cores, if the performance cores have no room: of one cluster if one has room, since its cores
 /// share a cache; low-power cores last.
-fn small(topology: &Topology, demand: &PinningRequest, all: &[Core], room: u32) -> Option<Pinning> {
-    let of =
-        |low_power: bool| -> Vec<&Core> { all.iter().skip(1).filter(|core| core.is_efficient && core.is_low_power == low_power).collect() };
+fn small(topology: &Topology, demand: &PinningRequest, (all, rest): (&[Core], &[&Core]), room: u32) -> Option<Pinning> {
+    let of = |low_power: bool| -> Vec<&Core> {
+        rest.iter().copied().filter(|core| core.is_efficient && core.is_low_power == low_power).collect()
+    };
     [of(false), of(true)].into_iter().find_map(|kind| {
         let clusters: BTreeSet<u32> = kind.iter().map(|core| core.cluster).collect();
         let cluster = |first: u32| -> Vec<&Core> { kind.iter().copied().filter(|core| core.cluster == first).collect() };
@@ -121,6 +123,11 @@ fn small(topology: &Topology, demand: &PinningRequest, all: &[Core], room: u32) 
         let chosen = choices.into_iter().find_map(|cores| among(topology, demand, all, cores).ok())?;
         Some(Pinning { instead_of: Some(room), ..chosen })
     })
+}
+
+/// Whether control groups let a guest run there.
+fn is_of_guests(topology: &Topology, cpu: u32) -> bool {
+    topology.of_guests.as_ref().is_none_or(|cpus| cpus.0.contains(&cpu))
 }
 
 fn among(topology: &Topology, demand: &PinningRequest, all: &[Core], mut candidates: Vec<&Core>) -> Result<Pinning, PinningError> {
@@ -166,7 +173,8 @@ fn pinned(topology: &Topology, chosen: &[&Core], count: usize) -> Pinning {
     let vcpus: Vec<u32> = chosen.iter().flat_map(|core| core.cpus.iter().copied()).take(count).collect();
     let taken: BTreeSet<u32> = chosen.iter().flat_map(|core| core.cpus.iter().copied()).collect();
     let nodes: BTreeSet<u32> = chosen.iter().map(|core| core.node).collect();
-    let left: BTreeSet<u32> = topology.online.0.difference(&taken).copied().collect();
+    let left: BTreeSet<u32> = topology.online.0.difference(&taken).copied().filter(|cpu| is_of_guests(topology, *cpu)).collect();
+    let left = if left.is_empty() { taken.clone() } else { left };
     // The kernel does not balance threads between isolated CPUs.
     let shared: BTreeSet<u32> = left.difference(&topology.isolated.0).copied().collect();
     let left = if shared.is_empty() { left } else { shared };

@@ -27,7 +27,7 @@ use crate::model::{CpuSet, Finding, GuestClock, Next, PciAddress, Reading, Sampl
 use crate::output::{self, Answer, Form, Outcome};
 use crate::problem::Problem;
 use crate::root::Root;
-use crate::topology::{self, CoreKinds, Count, PinningRequest};
+use crate::topology::{self, CoreKinds, Count, PinningError, PinningRequest};
 use crate::xml::Element;
 
 /// Measure how fast a running domain is: what costs it speed, and what to do about it
@@ -321,7 +321,12 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         online: host.topology.online.clone(),
         nodes: if has_several { nodes } else { BTreeMap::new() },
         cells: domain_xml::cells(domain).count().max(1),
-        can_be_pinned: vcpus.is_some_and(|vcpus| topology::pin(&host.topology, &demand(vcpus)).is_ok()),
+        threads: domain_xml::threads(domain),
+        pinnable: vcpus.map_or(Err(None), |vcpus| match topology::pin(&host.topology, &demand(vcpus)) {
+            Ok(pinning) => Ok(pinning.guest.threads),
+            Err(PinningError::TooFew(most)) => Err(Some(most)),
+            Err(PinningError::Unknown | PinningError::OneCore) => Err(None),
+        }),
         moves_interrupts: None,
         fixed: Vec::new(),
         left_alone: Vec::new(),

@@ -96,7 +96,7 @@ pub(super) const CAUSES: &[Cause] = &[
         lines: &["hugetlbfs filesystem is not mounted", "Unable to find any usable hugetlbfs mount"],
         what: "libvirt sees no place where huge pages of this size are mounted",
         command: "systemctl start dev-hugepages.mount && systemctl try-restart libvirtd virtqemud",
-        remedy: "libvirt looks for it only when it starts",
+        remedy: "libvirt looks for it only when it starts; for pages of another size than the default: mount -t hugetlbfs -o pagesize=1G none DIRECTORY",
         source: "libvirt src/qemu/qemu_conf.c",
         ..START
     },

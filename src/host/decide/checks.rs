@@ -18,9 +18,9 @@ fn unread(setup: &Setup) -> Option<Finding> {
     let message = format!("{first}{more}; its content is not known, and might change the plan");
     let is_closed = |because: &String| because.contains("Permission denied") || because.ends_with("is closed");
     Some(if setup.unread.iter().all(is_closed) {
-        Finding::warning("unread", message, "run vgapt prepare as root, which may read it")
+        Finding::warning("unread", message, "as root, which may read it: vgapt prepare")
     } else {
-        let remedy = "correct or remove it, and run vgapt prepare again (vgapt check names each file that cannot be read)";
+        let remedy = "correct or remove it (each file that cannot be read is named by: vgapt check), and run vgapt prepare again";
         Finding::blocked("unread", message, remedy)
     })
 }

@@ -197,7 +197,7 @@ pub(super) fn refuse(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
         plan.findings.push(Finding::warning(
             "generated",
             format!("{name}: {made}; vgapt writes nothing here, so libvirt does not call vgapt when a domain starts"),
-            "start domains with vgapt start, which does the same before the start",
+            "start domains by a command that does the same before the start: vgapt start NAME",
         ));
     }
 }

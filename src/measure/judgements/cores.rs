@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
 use crate::measure::differences::rounded;
-use crate::measure::measured::{Judgement, Load, Verdict};
+use crate::measure::measured::{CoreTimes, Judgement, Load, Verdict};
 use crate::model::{CpuSet, Frequency, Reading};
 
 /// How much it weighs that virtual CPUs have no host CPUs of their own, besides what they waited.
@@ -12,7 +12,7 @@ const UNPINNED: f64 = 20.0;
 /// Percent of a host CPU from which it is reported that another thread of a core of the guest is used.
 const MUCH_BESIDE: f64 = 10.0;
 /// About how much a thread of a core loses while the other one works.
-const SHARED: f64 = 0.3;
+pub(super) const SHARED: f64 = 0.3;
 /// The part of the highest frequency from which a host CPU is at full speed.
 const FULL_SPEED: f64 = 0.9;
 
@@ -44,12 +44,12 @@ pub(super) fn pinning(seen: &Seen<'_>) -> Judgement {
         let allowed = allowed.map(|sets| CpuSet(sets.into_iter().flat_map(|set| set.0.iter().copied()).collect()).to_string());
         let on = allowed.unwrap_or_else(|| "an unknown set of them".to_owned());
         let text = format!("the virtual CPUs are not pinned: they may run on the host CPUs {on}{waits}");
-        let (weight, command) = if seen.subject.can_be_pinned { (UNPINNED, Some(seen.pin())) } else { (0.0, None) };
-        let judged = judgement(text).costs(weight + waited.unwrap_or_default()).by_command(command);
+        let weight = if seen.subject.pinnable.is_ok() { UNPINNED } else { 0.0 };
+        let judged = judgement(text).costs(weight + waited.unwrap_or_default()).by_command(seen.pinned_or_fewer());
         return Judgement { costs_percent: waited.filter(|waited| *waited >= LITTLE), ..judged };
     }
     let weight = UNPINNED + waited.unwrap_or_default();
-    let pin = seen.subject.can_be_pinned.then(|| seen.pin());
+    let pin = seen.pinned_or_fewer();
     let without: Vec<String> = seen.vcpus.iter().filter(|vcpu| !pins.contains_key(&vcpu.vcpu)).map(|vcpu| vcpu.vcpu.to_string()).collect();
     if !without.is_empty() {
         let text = format!("the virtual CPUs {} have no host CPUs of their own{waits}", listed(&without));
@@ -102,7 +102,7 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
     // A guest that may move elsewhere loses no more than it waits.
     let cost = seen.waited().filter(|_| !seen.is_pinned()).unwrap_or(most);
     let judgement = judgement.costs(cost).percent(rounded(cost));
-    if seen.is_pinned() { moved(judgement, seen, &others) } else { judgement.by_command(seen.subject.can_be_pinned.then(|| seen.pin())) }
+    if seen.is_pinned() { moved(judgement, seen, &others) } else { judgement.by_command(seen.pinned_or_fewer()) }
 }
 
 /// Those that ran most.
@@ -152,7 +152,7 @@ pub(super) fn beside(seen: &Seen<'_>) -> Option<Judgement> {
     let text = format!("the host CPUs {} share cores with the guest, and there ran {}", seen.siblings, worst(&others));
     let judgement = Judgement::good(code, subject, text).costs(most * SHARED);
     // Where the host has no core of its own, only other pins help.
-    let is_cramped = seen.apart().0.is_empty() && seen.subject.can_be_pinned;
+    let is_cramped = seen.apart().0.is_empty() && seen.subject.pinnable.is_ok();
     Some(if is_cramped { judgement.by_command(seen.pin()) } else { moved(judgement, seen, &others) })
 }
 
@@ -225,7 +225,13 @@ pub(super) fn frequency(seen: &Seen<'_>) -> Option<Judgement> {
     let text = format!("the governor of the host CPUs {} is {governor}, not performance ({now})", listed(&cpus));
     let each =
         format!("for cpu in {}; do echo performance > /sys/devices/system/cpu/cpu$cpu/cpufreq/scaling_governor; done", cpus.join(" "));
-    Some(judgement(text).costs(1.0).by_command(each))
+    // One that has nothing to do is slow for that reason.
+    let lost = |core: &CoreTimes| {
+        let share = frequencies.get(&core.cpu).map(share).filter(|share| *share > 0.0);
+        share.map_or(0.0, |share| (1.0 - share) * (100.0 - core.idle))
+    };
+    let most = seen.cores.iter().map(lost).fold(1.0, f64::max);
+    Some(judgement(text).costs(most).by_command(each).by("from the next start vgapt's hook does that: vgapt prepare"))
 }
 
 /// What waking up costs: only where the host CPUs are the guest's.

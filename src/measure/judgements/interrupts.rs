@@ -40,11 +40,13 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     if seen.subject.fixed.contains(&worst.name) {
         return Some(judgement.by_command(format!("vgapt prepare --isolate {}", seen.cpus)));
     }
-    let always = if seen.subject.moves_interrupts == Some(false) {
-        format!("from the next start vgapt's hook does that: vgapt define {} --move-interrupts yes", seen.name())
+    let hook = if seen.subject.moves_interrupts == Some(false) {
+        format!(": vgapt define {} --move-interrupts yes", seen.name())
     } else {
-        "from the next start vgapt's hook does that for all: vgapt prepare".to_owned()
+        " for all: vgapt prepare".to_owned()
     };
+    // irqbalance distributes them every ten seconds (irqbalance(1), --interval).
+    let always = format!("irqbalance, where it runs, moves it back; from the next start vgapt's hook does that{hook}");
     Some(judgement.by_command(format!("echo {rest} > /proc/irq/{}/smp_affinity_list", worst.name)).by(always))
 }
 

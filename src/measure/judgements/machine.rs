@@ -65,7 +65,8 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
         2.. if near < MOST => good(format!("{text}, and the guest sees the rest as NUMA nodes of its own")),
         cells if many > cells && near >= MOST => good(format!("{text}, and the guest does not see them: half of what it reads may be far"))
             .costs(FAR)
-            .by_command(seen.restarted(&format!("vgapt define {} --guest-numa yes", seen.name()))),
+            .by_command(seen.restarted(&format!("vgapt define {} --guest-numa yes", seen.name())))
+            .by("where that is not possible, define says why; fewer virtual CPUs fit on one node"),
         _ if near >= MOST => good(text),
         _ => good(text).costs((100.0 - near) * 0.15).by_command(seen.pin()),
     })

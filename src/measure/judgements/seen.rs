@@ -63,6 +63,15 @@ impl Seen<'_> {
         self.vcpus.iter().map(|vcpu| vcpu.waited).collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)
     }
 
+    /// What gives each virtual CPU host CPUs of its own.
+    pub(super) fn pinned_or_fewer(&self) -> Option<String> {
+        match self.subject.pinnable {
+            Ok(_) => Some(self.pin()),
+            Err(Some(most @ 1..)) => Some(self.restarted(&format!("vgapt define {} --cpus {most} --pin", self.name()))),
+            Err(_) => None,
+        }
+    }
+
     pub(super) fn pin(&self) -> String {
         self.restarted(&format!("vgapt define {} --pin", self.name()))
     }

@@ -46,7 +46,7 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
     })
 }
 
-/// Are there enough free huge pages of this size?
+/// Are there enough free huge pages of this size, and can libvirt use them?
 fn hugepages(asked: Size, page: Size, host: &Host, weigh: fn(&'static str, String, String) -> Finding) -> Option<Finding> {
     let pools = &host.memory.hugepages;
     if !pools.is_empty() && !pools.iter().any(|pool| pool.page == page) {
@@ -56,7 +56,7 @@ fn hugepages(asked: Size, page: Size, host: &Host, weigh: fn(&'static str, Strin
     }
     let free = host.memory.hugepages.iter().find(|pool| pool.page == page).map_or(0, |pool| pool.free);
     let needed = asked.bytes().div_ceil(page.bytes().max(1));
-    (free < needed).then(|| {
+    let too_few = (free < needed).then(|| {
         let message = format!("{needed} huge pages of {page} are needed, but only {free} are free");
         weigh(
             "too-few-hugepages",
@@ -67,7 +67,15 @@ fn hugepages(asked: Size, page: Size, host: &Host, weigh: fn(&'static str, Strin
                 format!("reserve them at boot: hugepagesz={}M hugepages={needed} on the kernel command line", page.bytes() >> 20)
             },
         )
-    })
+    });
+    // systemd mounts hugetlbfs for the host's default size only (`dev-hugepages.mount`).
+    let is_mounted = Some(page) == host.memory.default_hugepage || host.memory.hugetlbfs.iter().any(|(_, size)| *size == Some(page));
+    let unmounted = (!is_mounted).then(|| {
+        let (message, mib) = (format!("hugetlbfs is not mounted for pages of {page}, and libvirt finds them there"), page.bytes() >> 20);
+        let mount = format!("mkdir -p /dev/hugepages{mib}M && mount -t hugetlbfs -o pagesize={mib}M none /dev/hugepages{mib}M");
+        weigh("no-hugetlbfs", message, format!("{mount} (permanently: in /etc/fstab), and restart libvirtd or virtqemud"))
+    });
+    too_few.or(unmounted)
 }
 
 /// The limit without a guest IOMMU (QEMU docs/specs: APIC ids of 8 bits). More vCPUs need a guest IOMMU, which

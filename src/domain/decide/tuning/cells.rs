@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::edit::{Edit, Part};
-use crate::model::{CpuSet, HOST_KEEPS_ONE_IN, Host, Size, Topology};
+use crate::model::{CpuSet, Finding, HOST_KEEPS_ONE_IN, Host, Size, Topology};
 use crate::topology::Pinning;
 
 /// Where the vCPUs of a guest are; nowhere, if they are not pinned.
@@ -110,6 +110,16 @@ fn beside(near: &BTreeSet<u32>, host: &Host) -> Vec<u32> {
     let mut others: Vec<u32> = host.memory.nodes.iter().map(|(node, _)| *node).filter(|node| !near.contains(node)).collect();
     others.sort_by_key(|node| (package(*node) != package(first), node ^ first));
     others
+}
+
+/// Part of its memory is on nodes where it has no processors.
+pub(super) fn far(cells: &[Cell]) -> Option<Finding> {
+    let sum = |is_in: fn(&Cell) -> bool| Size::from_bytes(cells.iter().filter(|cell| is_in(cell)).map(|cell| cell.memory.bytes()).sum());
+    let (far, all) = (sum(|cell| cell.vcpus.is_empty()), sum(|_| true));
+    (far > Size::default()).then(|| {
+        let message = format!("{far} of the guest's {all} are on NUMA nodes without its vCPUs, which it sees as its own");
+        Finding::warning("far-memory", message, "use less with --memory: memory of another node is slower")
+    })
 }
 
 /// The elements for them: the cells, and the node of each one's memory.

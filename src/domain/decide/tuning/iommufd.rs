@@ -18,14 +18,13 @@ const ELEMENT: &str = "iommufd";
 
 /// Decided if the request changes it, or the devices.
 pub(super) fn settings(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
-    let TuningInput { base, wanted, libvirt, .. } = question;
+    let TuningInput { base, wanted, .. } = question;
     let asked = wanted.extras.iommufd;
     if !is_decided(base) {
         return None;
     }
     let is_wanted = match asked {
-        // An older libvirt drops the element, or refuses it.
-        Some(IommufdMode::On) => libvirt.version.is_none() || has_iommufd_element(libvirt),
+        Some(IommufdMode::On) => true,
         Some(IommufdMode::Auto) => !question.passed.is_empty() && conditions(question).iter().all(|one| one.holds == Some(true)),
         Some(IommufdMode::Off) | None => false,
     };
@@ -47,16 +46,21 @@ pub(super) fn findings(question: &TuningInput<'_>) -> Vec<Finding> {
     }
     let mut findings: Vec<Finding> = of_another(base).into_iter().collect();
     if wanted.extras.iommufd == Some(IommufdMode::On) {
-        findings.extend(conditions(question).iter().filter_map(of_condition));
+        // An older libvirt drops the element, or refuses it, whoever forces it.
+        let is_too_old = question.libvirt.version.is_some() && !has_iommufd_element(question.libvirt);
+        let refused: Refused = if is_too_old { Finding::error } else { Finding::blocked };
+        findings.extend(conditions(question).iter().filter_map(|condition| of_condition(condition, refused)));
     }
     findings
 }
 
-fn of_condition(condition: &IommufdCondition) -> Option<Finding> {
+type Refused = fn(&'static str, String, String) -> Finding;
+
+fn of_condition(condition: &IommufdCondition, refused: Refused) -> Option<Finding> {
     let IommufdCondition { needs, because, remedy, holds } = condition;
     match holds {
         Some(true) => None,
-        Some(false) => Some(Finding::blocked(
+        Some(false) => Some(refused(
             "iommufd-not-possible",
             format!("--iommufd on needs {needs}: {because}"),
             format!("{remedy}; or use --iommufd auto, which uses iommufd only where it is sound"),

@@ -90,30 +90,32 @@ pub(super) fn numa(question: &TuningInput<'_>, decided: Option<Placement>) -> Op
             Err(why) => (None, Some(why)),
         },
     };
-    let mut findings: Vec<Finding> = why.filter(|_| asked_for_cells == Some(true)).map(no_cells).into_iter().collect();
+    let mut findings: Vec<Finding> = Vec::new();
     if nodes.0.len() > 1 {
-        let known = if cells.is_some() { ", which the guest sees as its own" } else { "" };
+        let seen = why.map(|why| format!(", and the guest gets none of its own: {why}"));
+        let seen = seen.or_else(|| cells.is_some().then(|| ", which the guest sees as its own".to_owned())).unwrap_or_default();
         findings.push(Finding::warning(
             "spans-nodes",
-            format!("{} vCPUs do not fit on one NUMA node: they are on the nodes {nodes}{known}", placement.nodes.len()),
+            format!("{} vCPUs do not fit on one NUMA node: they are on the nodes {nodes}{seen}", placement.nodes.len()),
             "use fewer with --cpus: memory of another node is slower",
         ));
+    } else if asked_for_cells == Some(true) {
+        findings.extend(why.map(no_cells));
     }
     if let Some(cells) = cells {
+        findings.extend(cells::far(&cells));
         return Some(Nodes { edits: cells::edits(&cells), findings });
     }
-    // A node may have no memory of its own.
-    let with_memory = |(node, size): &&(u32, Size)| nodes.0.contains(node) && *size > Size::default();
-    let total: Vec<Size> = host.memory.nodes.iter().filter(with_memory).map(|(_, size)| *size).collect();
-    let is_known_empty = total.is_empty() && !host.memory.nodes.is_empty();
-    if nodes.0 == there || is_known_empty {
+    if nodes.0 == there {
         return Some(Nodes { findings, ..Nodes::default() });
     }
+    let total: Vec<Size> = host.memory.nodes.iter().filter(|(node, _)| nodes.0.contains(node)).map(|(_, size)| *size).collect();
     let total = (!total.is_empty()).then(|| Size::from_bytes(total.iter().map(|size| size.bytes()).sum()));
     if let (Some(asked), Some(total)) = (asked, total)
         && asked >= total
     {
-        let message = format!("the domain needs {asked}, but NUMA node {nodes} of its CPUs has only {total} in total");
+        let has = if total == Size::default() { "no memory".to_owned() } else { format!("only {total} in total") };
+        let message = format!("the domain needs {asked}, but NUMA node {nodes} of its CPUs has {has}");
         findings.push(Finding::warning("node-too-small", message, "use less with --memory: memory of another node is slower"));
         return Some(Nodes { findings, ..Nodes::default() });
     }

@@ -52,7 +52,7 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
         None => Count::Exactly(there),
     };
     let Tuning { pin: asked, no_pin, core_kind, .. } = wanted.tuning;
-    let demand = PinningRequest { count, kinds: core_kind.map(Into::into).unwrap_or_default(), node: question.node() };
+    let demand = PinningRequest { count, kinds: core_kind.map(Into::into).unwrap_or_default(), node: host.best_node(&question.passed) };
     let result = pin(&host.topology, &demand);
     let is_wanted = !no_pin && (asked || !question.passed.is_empty());
     match result {

@@ -5,7 +5,7 @@ use super::question::TuningInput;
 use crate::domain::base::{Base, Purpose};
 use crate::domain::edit::{Edit, Part, Policy, find};
 use crate::domain::spec::Processors;
-use crate::domain_xml::are_pinned;
+use crate::domain_xml::{are_pinned, threads};
 use crate::model::Size;
 
 /// The guest may trust its time stamp counter.
@@ -39,8 +39,7 @@ pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: 
     if is_host && !is_attached {
         // libvirt accepts it for host-passthrough only.
         settings.push(put("cpu/cache").with("mode", "passthrough"));
-        let now = cpu.and_then(|cpu| cpu.child("topology")?.attribute("threads")?.parse().ok());
-        let threads = processors.map(|processors| processors.guest.threads).or(now).unwrap_or(1);
+        let threads = processors.map_or_else(|| threads(base.domain.root()), |processors| processors.guest.threads);
         let host = &question.host.cpu;
         if host.is_amd() && threads > 1 && host.flags.contains("topoext") {
             // QEMU does not enable it by default (target/i386/kvm: no_autoenable_flags), and

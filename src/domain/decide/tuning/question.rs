@@ -19,11 +19,6 @@ pub(crate) struct TuningInput<'a> {
 }
 
 impl TuningInput<'_> {
-    /// The NUMA node of the first device that has one.
-    pub(super) fn node(&self) -> Option<u32> {
-        self.host.devices(&self.passed).find_map(|device| device.numa_node)
-    }
-
     /// Whether the domain is created from one of vgapt's templates, so that it is tuned too.
     pub(super) fn is_ours(&self) -> bool {
         self.base.profile.is_some()

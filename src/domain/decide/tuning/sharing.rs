@@ -6,7 +6,7 @@ use crate::domain::request::extras::{DiskDiscard, Sound};
 use crate::domain::request::network::Network;
 use crate::model::Finding;
 
-/// Requested features that this libvirt is too old for.
+/// Requested features that this libvirt is too old for: it refuses them, or drops them without a word, so `--force` does not help.
 pub(super) fn too_old(question: &TuningInput<'_>) -> Vec<Finding> {
     let TuningInput { base, wanted, libvirt, .. } = question;
     let extras = &wanted.extras;
@@ -40,7 +40,7 @@ pub(super) fn too_old(question: &TuningInput<'_>) -> Vec<Finding> {
     ];
     let told = asks.into_iter().filter(|(asked, (major, minor), ..)| *asked && !libvirt.at_least(*major, *minor));
     let finding = |(_, (major, minor), what, instead): (bool, (u64, u64), &str, &str)| {
-        Finding::blocked("libvirt-too-old", format!("{what} needs libvirt {major}.{minor} or later"), format!("use {instead}"))
+        Finding::error("libvirt-too-old", format!("{what} needs libvirt {major}.{minor} or later"), format!("use {instead}"))
     };
     told.map(finding).collect()
 }

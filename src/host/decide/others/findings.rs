@@ -128,7 +128,7 @@ fn of_selected(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<
     Some(Finding::warning(
         "bound-by-other",
         format!("{binds}, which vgapt does not manage: vgapt undo does not revert it{fades}"),
-        format!("{keep}; to have vgapt manage it, {removal}, and run vgapt prepare"),
+        format!("{keep}; to have vgapt manage it, {removal}, then: vgapt prepare"),
     ))
 }
 
@@ -159,7 +159,7 @@ fn of_further(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<F
 fn no_ids(other: &ExternalBinding) -> Option<Finding> {
     (!other.no_ids.is_empty()).then(|| {
         let message = format!("{} contains what is not a device id: {}", other.place, other.no_ids.join(", "));
-        let remedy = "an id is vendor:device, such as 10de:1401 (vgapt list shows it); to bind by address, use vgapt prepare";
+        let remedy = "an id is vendor:device, such as 10de:1401, and is shown by: vgapt list; to bind by address: vgapt prepare";
         Finding::warning("no-ids", message, remedy)
     })
 }
