@@ -2,7 +2,7 @@
 
 use super::dangers::{displays_that_stay, displays_without_driver, has_outlets, host_blind};
 use super::families::{self, Fault};
-use super::group::missing_iommu;
+use super::group::{WITHOUT_XEN, missing_iommu};
 use super::verdict::Verdict;
 use crate::model::vendor::{INTEL, NVIDIA};
 use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, Size};
@@ -240,7 +240,9 @@ fn virtualization_off(host: &Host) -> Option<Finding> {
         return None;
     }
     let name = if host.cpu.is_intel() { "VT-x (vmx)" } else { "SVM (AMD-V)" };
-    let remedy = if host.cpu.is_guest() {
+    let remedy = if host.platform.iommu == Iommu::Xen {
+        WITHOUT_XEN.to_owned()
+    } else if host.cpu.is_guest() {
         "enable nested virtualization for this virtual machine".to_owned()
     } else {
         format!("enable {name} in the firmware settings")
@@ -259,6 +261,7 @@ fn no_groups_at_all(host: &Host) -> Option<Finding> {
         Iommu::Off => "iommu-off",
         Iommu::FirmwareOff => "iommu-firmware-off",
         Iommu::Guest => "iommu-guest",
+        Iommu::Xen => "iommu-xen",
         Iommu::On | Iommu::Unknown => "iommu-unknown",
     };
     Some(Finding::warning(code, seen, remedy))

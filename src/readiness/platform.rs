@@ -81,7 +81,7 @@ pub(super) fn iommu(facts: &Facts) -> Check {
             let known = if needs.next_boot_has_them().is_some() { "the next boot has it" } else { "the configuration has it" };
             check(format!("{seen} yet; {known}: {}", tokens.join(" "))).missing(NextStep::Reboot, WHY_IOMMU, facts.reboot())
         }
-        Iommu::Off | Iommu::FirmwareOff | Iommu::Guest => check(seen).missing(NextStep::Firmware, WHY_IOMMU, remedy),
+        Iommu::Off | Iommu::FirmwareOff | Iommu::Guest | Iommu::Xen => check(seen).missing(NextStep::Firmware, WHY_IOMMU, remedy),
     }
 }
 
@@ -158,7 +158,7 @@ pub(super) fn address_width(facts: &Facts) -> Option<Check> {
 
 /// Warnings about the host that have no check of their own.
 pub(super) fn other_warnings(facts: &Facts) -> Vec<Check> {
-    const CHECKED: [&str; 5] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-unknown"];
+    const CHECKED: [&str; 6] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-xen", "iommu-unknown"];
     let others = of_host(facts.host).into_iter().filter(|warning| !CHECKED.contains(&warning.code));
     others.map(|warning| Check::of_finding(&warning, Topic::Iommu, "disks", "hidden devices cannot be passed through")).collect()
 }
