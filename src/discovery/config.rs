@@ -143,7 +143,7 @@ fn directories() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// The files, and which of them are out of reach.
-pub(super) fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
+pub fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
     let mut files = ConfigFiles::default();
     // Most of these files are on other distributions only.
     let there: Vec<&str> = FILES.iter().copied().filter(|path| root.is_named(path) != Some(false)).collect();

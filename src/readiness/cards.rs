@@ -158,9 +158,6 @@ fn why(code: &str) -> &'static str {
     }
 }
 
-/// Reported with the boot, or as the IOMMU's state.
-const NOT_OF_CARDS: [&str; 5] = ["tpm", "not-mounted", "lost-at-boot", "read-only", "iommu"];
-
 /// What prepare refuses unless an option allows it.
 pub(super) fn refusals(facts: &Facts) -> Vec<Check> {
     let only_display = |finding: &Finding| finding.code == DangerKind::OnlyDisplay.code();
@@ -169,9 +166,7 @@ pub(super) fn refusals(facts: &Facts) -> Vec<Check> {
     let subject = facts.functions.first().map(|address| address.short()).unwrap_or_default();
     against
         .filter(|finding| {
-            !COVERED_BY_VERDICT.contains(&finding.code)
-                && !REPORTED_WITH_BINDING.contains(&finding.code)
-                && !NOT_OF_CARDS.contains(&finding.code)
+            !COVERED_BY_VERDICT.contains(&finding.code) && !REPORTED_WITH_BINDING.contains(&finding.code) && finding.code != "tpm"
         })
         .map(|finding| {
             let check = Check::ok(finding.code, Topic::Cards, subject.clone(), finding.message.clone());

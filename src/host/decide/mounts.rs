@@ -47,7 +47,7 @@ pub(super) fn findings(setup: &Setup, plan: &mut Plan) -> Vec<Finding> {
         let message = format!(
             "{first} is in /etc/fstab, but not mounted: what is there now is not what boots the host, and what is written there is not read"
         );
-        let finding = Finding::blocked("not-mounted", message, format!("mount {first}, and run vgapt prepare again"));
+        let finding = Finding::error("not-mounted", message, format!("mount {first}, and run vgapt prepare again"));
         // What a missing file system holds explains why no boot loader's configuration was found.
         plan.findings.retain(|finding| finding.code != "boot-loader");
         return vec![finding];
@@ -61,7 +61,7 @@ pub(super) fn findings(setup: &Setup, plan: &mut Plan) -> Vec<Finding> {
             "{path} is on {}, of type {}: as in a live system, what is written there is lost at the next boot",
             mount.point, mount.kind
         );
-        return vec![Finding::blocked(
+        return vec![Finding::error(
             "lost-at-boot",
             message,
             "install the system, or start the installed one, and run vgapt prepare there",
@@ -76,7 +76,7 @@ pub(super) fn findings(setup: &Setup, plan: &mut Plan) -> Vec<Finding> {
             format!("find out why (dmesg | grep -i remount; an error of the disk?), then: mount -o remount,rw {}", mount.point)
         };
         let what = if snapshot { ", a snapshot that is booted" } else { "" };
-        Finding::blocked("read-only", format!("{path} cannot be written: {} is mounted read-only{what}", mount.point), remedy)
+        Finding::error("read-only", format!("{path} cannot be written: {} is mounted read-only{what}", mount.point), remedy)
     });
     read_only.into_iter().collect()
 }

@@ -75,6 +75,6 @@ pub(super) fn firmware(host: &Host) -> Option<Finding> {
         let (seen, remedy) = crate::passthrough::missing_iommu(host);
         // What vgapt would set up is for a kernel that has the hardware itself, and its parameters are not those of Xen's entry.
         let of_xen = platform.iommu == Iommu::Xen;
-        if of_xen { Finding::blocked("iommu", seen, remedy) } else { Finding::warning("iommu", seen, remedy) }
+        if of_xen { Finding::error("iommu", seen, remedy) } else { Finding::warning("iommu", seen, remedy) }
     })
 }

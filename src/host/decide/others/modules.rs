@@ -239,7 +239,7 @@ mod tests {
         for (options, taken, left) in [
             ("ids=10de:1401,10de:0fba disable_vga=1", "10de:1401,10de:0fba", &[][..]),
             ("disable_vga=1 ids=10de:1401, 10de:0fba,1b21:2142", "10de:1401,", &["10de:0fba,1b21:2142"]),
-            ("ids=\"10de:1401, 10de:0fba\" disable_vga=1", "10de:1401, 10de:0fba\"", &[]),
+            ("ids=\"10de:1401, 10de:0fba\" disable_vga=1", "10de:1401, 10de:0fba", &[]),
         ] {
             assert_eq!(ids(options).map(|ids| ids.trim_start_matches('"')), Some(taken));
             assert_eq!(behind_space(options), left, "{options}");
