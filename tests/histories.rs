@@ -252,3 +252,58 @@ fn programs_that_are_gone_when_it_is_undone() {
     assert!(all.contains("make the boot images and the boot menu again") && all.contains("$ grub-mkconfig"), "{all}");
     assert!(!root.join("etc/modprobe.d/vgapt.conf").exists());
 }
+
+/// The rule of a switcher hides the card, and the host's own display is no card for the guest in its place.
+#[test]
+fn the_card_is_hidden_by_a_rule() {
+    let root = distribution("ubuntu2404-grub");
+    let root = root.path();
+    let rule = "ACTION==\"add\", SUBSYSTEM==\"pci\", ATTR{vendor}==\"0x10de\", ATTR{class}==\"0x03[0-9]*\", ATTR{remove}=\"1\"\n";
+    put(root, "dev/kvm", "");
+    remove(root, &["sys/bus/pci/devices/0000:01:00.0", "sys/bus/pci/devices/0000:01:00.1"]);
+    put(root, "etc/udev/rules.d/50-remove-nvidia.rules", rule);
+    let said = on(root, &["check"]).with(1).stdout;
+    assert!(said.contains("missing functions that are not here: are removed from the PCI bus at each boot by /etc/udev"), "{said}");
+    assert!(!said.contains("next: vgapt prepare --gpu 00:02.0"), "{said}");
+}
+
+/// A card in an enclosure with Thunderbolt.
+#[test]
+fn a_card_that_can_be_unplugged() {
+    let root = distribution("arch-grub");
+    let root = root.path();
+    assert!(!on(root, &["list", "--gpu", "01:00.0"]).stdout.contains("unplugged"));
+    put(root, "sys/bus/pci/devices/0000:01:00.0/removable", "removable\n");
+    assert!(on(root, &["list", "--gpu", "01:00.0"]).stdout.contains("it can be unplugged (Thunderbolt, USB4)"));
+    check_says(root, &["boltctl enroll --policy auto UUID"]);
+}
+
+/// grub-mkconfig copies what is in 40_custom, and os-prober's entries boot other systems: a command line there is no reason to
+/// make grub.cfg again and again.
+#[test]
+fn entries_of_other_systems_and_by_hand() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let section = |script: &str, title: &str, line: &str| {
+        let linux = format!("\tlinux /boot/vmlinuz root=UUID=2 {line}\n\tinitrd /boot/initramfs-booster.img\n");
+        format!("### BEGIN /etc/grub.d/{script} ###\nmenuentry '{title}' {{\n{linux}}}\n### END /etc/grub.d/{script} ###\n")
+    };
+    let generated = text(root, "boot/grub/grub.cfg");
+    let with = |own: &str, more: &str| put(root, "boot/grub/grub.cfg", &format!("{}{more}", generated.replace("ro  quiet", own)));
+    let others = section("30_os-prober", "Arch Linux (on /dev/sda3)", "rw module_blacklist=vfio_pci");
+    with("ro  quiet", &others);
+    on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
+    // What update-grub then makes of it.
+    with("ro intel_iommu=on quiet", &others);
+    let said = on(root, &CARD).with(0);
+    assert!(!format!("{}{}", said.stdout, said.stderr).contains("update-grub"), "{}{}", said.stdout, said.stderr);
+    let said = check_says(root, &["the next boot has the correct parameters"]);
+    assert!(!said.contains("Arch Linux"), "{said}");
+    with("ro intel_iommu=on quiet", &section("40_custom", "mine", "rw quiet"));
+    let says = "(mine) is copied from /etc/grub.d/40_custom as it is, so a boot by it lacks intel_iommu=on";
+    let said = on(root, &CARD).with(0).saying(&[says, "add intel_iommu=on to its linux line in /etc/grub.d/40_custom"]);
+    assert!(!said.stdout.contains("$ update-grub"), "{}", said.stdout);
+    check_says(root, &[says]);
+    with("ro intel_iommu=on quiet", &section("40_custom", "mine", "rw quiet intel_iommu=on"));
+    assert!(!on(root, &CARD).with(0).stderr.contains("40_custom"));
+}

@@ -26,6 +26,7 @@ pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding
         large_bar(display),
         muxless(host, display),
         no_outputs(host, display),
+        removable(display),
         console(card),
     ]
     .into_iter()
@@ -221,6 +222,17 @@ fn muxless(host: &Host, display: &PciDevice) -> Option<Finding> {
             "muxless",
             "it has no display outputs of its own (a laptop's 3D controller): no monitor can show the guest's picture",
             "show the guest in a window on the host, by define's option --display vnc; or use Looking Glass or a remote desktop; some drivers also need the card's ROM and a battery in the guest",
+        )
+    })
+}
+
+/// Behind Thunderbolt or USB4 (Linux `Documentation/ABI/testing/sysfs-devices-removable`; boltctl(1)).
+fn removable(display: &PciDevice) -> Option<Finding> {
+    display.removable.then(|| {
+        Finding::warning(
+            "removable",
+            "it can be unplugged (Thunderbolt, USB4): it is here only while its enclosure is on and authorised, at boot often after other drivers were loaded, and its address may change with the port",
+            "authorise the enclosure at each boot (boltctl enroll --policy auto UUID; boltctl list shows it), use the same port, and do not unplug it while a guest has it",
         )
     })
 }

@@ -139,6 +139,7 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
             return plan.findings.push(finding);
         }
     };
+    plan.findings.extend(loaders::by_hand(&chosen, setup, &wants).filter(|_| !plan.parameters.is_empty()));
     match (chosen.loader.edit)(host, setup, &wants) {
         Err(finding) => plan.findings.push(finding),
         Ok(edits) => {

@@ -27,6 +27,7 @@ pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
             source: path.to_owned(),
             cmdline: options(text).join(" "),
             kernel: text.lines().find_map(|line| value(line, "linux")).map(str::to_owned),
+            ..Entry::default()
         })
         .collect()
 }

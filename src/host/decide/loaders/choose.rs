@@ -3,6 +3,7 @@
 
 use super::loader::Loader;
 use super::{grub, kernelstub, limine, ostree, systemd_boot, unified};
+use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 /// All supported boot loaders; if several are configured, the first one manages the files of the others.
@@ -186,6 +187,19 @@ fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
     }
     let kernelstub = of_kind(BootLoader::Kernelstub).filter(|loader| kind == BootLoader::SystemdBoot && (loader.configured)(setup));
     kernelstub.or_else(|| of_kind(kind))
+}
+
+/// Entries that somebody wrote by hand and that lack what is needed: what is written for the others does not reach them.
+pub(in crate::host::decide) fn by_hand(chosen: &Chosen, setup: &Setup, wants: &[ParameterChange]) -> Option<Finding> {
+    let lacking = chosen.loader.next_boot(setup).into_iter().find(|entry| entry.lacks_by_hand(wants))?;
+    let (source, file, words) = (&lacking.source, lacking.by_hand.as_deref()?, tokens::with("", wants));
+    Some(Finding::warning(
+        "entry-by-hand",
+        format!("{source} is copied from {file} as it is, so a boot by it lacks {words}"),
+        format!(
+            "if you boot that entry: add {words} to its linux line in {file}, and regenerate grub.cfg (update-grub, or grub-mkconfig -o)"
+        ),
+    ))
 }
 
 /// The names of the initramfs images that are booted: those of the running kernel's command line, else of the loader's

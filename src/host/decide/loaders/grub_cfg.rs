@@ -133,11 +133,36 @@ fn in_boot(setup: &Setup) -> Vec<&str> {
     }
 }
 
+/// Of which script's output a line is the beginning or the end: `### BEGIN /etc/grub.d/10_linux ###` (grub-mkconfig).
+fn section(line: &str) -> Option<Option<&str>> {
+    match line.split_whitespace().collect::<Vec<_>>()[..] {
+        ["###", "BEGIN", script, "###"] => Some(Some(script)),
+        ["###", "END", _, "###"] => Some(None),
+        _ => None,
+    }
+}
+
+/// The lines of a `grub.cfg`, each with its index and the script that wrote it; those of os-prober are left out, which are for
+/// other systems on the disks.
+pub(in crate::host::decide) fn own_lines(text: &str) -> impl Iterator<Item = (usize, &str, Option<&str>)> {
+    let mut script = None;
+    let lines = text.lines().enumerate().map(move |(index, line)| {
+        script = section(line).unwrap_or(script);
+        (index, line, script)
+    });
+    lines.filter(|(_, _, script)| !script.is_some_and(|script| script.ends_with("os-prober")))
+}
+
+/// The script, if grub-mkconfig copies what somebody wrote in it (`40_custom`).
+fn by_hand(script: Option<&str>) -> Option<&str> {
+    script.filter(|script| script.ends_with("custom"))
+}
+
 /// The entries of Linux in a `grub.cfg`.
 pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
     let mut title = "entry".to_owned();
     let mut entries = Vec::new();
-    for (index, line) in text.lines().enumerate() {
+    for (index, line, script) in own_lines(text) {
         let mut words = line.split_whitespace();
         match words.next() {
             Some("menuentry") => quoted(line).unwrap_or("entry").clone_into(&mut title),
@@ -152,6 +177,7 @@ pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
                     source: format!("{path}, line {} ({title})", index + 1),
                     cmdline: parameters.trim().to_owned(),
                     kernel: Some(image.to_owned()),
+                    by_hand: by_hand(script).map(str::to_owned),
                 });
             }
             _ => {}
@@ -160,9 +186,10 @@ pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
     entries
 }
 
-/// The initramfs images that its entries load.
+/// The initramfs images that its entries load; what somebody wrote by hand says nothing of who makes this system's.
 pub(super) fn images(text: &str) -> Vec<String> {
-    let lines = text.lines().filter(|line| command(line).starts_with("initrd"));
+    let made = own_lines(text).filter(|(_, _, script)| by_hand(*script).is_none()).map(|(_, line, _)| line);
+    let lines = made.filter(|line| command(line).starts_with("initrd"));
     lines.flat_map(|line| line.split_whitespace().skip(1)).map(str::to_owned).collect()
 }
 

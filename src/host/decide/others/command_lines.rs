@@ -38,7 +38,7 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
         if is_ours(text) || path.contains("rescue") {
             continue;
         }
-        for (index, line) in text.lines().enumerate() {
+        for (index, line, _) in loaders::own_lines(text) {
             let tokens: Vec<&str> = shell::without_comment(line).split(|c: char| c.is_whitespace() || c == '"' || c == '\'').collect();
             if line.contains("GRUB_CMDLINE_LINUX_RECOVERY") || loaders::is_rescue(tokens.iter().copied()) {
                 continue;
