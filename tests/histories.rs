@@ -307,3 +307,28 @@ fn entries_of_other_systems_and_by_hand() {
     with("ro intel_iommu=on quiet", &section("40_custom", "mine", "rw quiet intel_iommu=on"));
     assert!(!on(root, &CARD).with(0).stderr.contains("40_custom"));
 }
+
+/// VirtualBox's guides keep KVM out, and to load it once is not enough.
+#[test]
+fn kvm_was_kept_out_for_another_hypervisor() {
+    let root = distribution("ubuntu2404-grub");
+    let root = root.path();
+    check_says(root, &["remedy: modprobe kvm_intel; if it fails"]);
+    for (line, is_one) in [("blacklist kvm_intel", true), ("install kvm /bin/false", true), ("blacklist kvm_amd", false)] {
+        put(root, "etc/modprobe.d/no.conf", &format!("# VirtualBox\n{line}\n"));
+        let remedy = format!("remedy: remove `{line}` from /etc/modprobe.d/no.conf, line 2; then: modprobe kvm_intel");
+        assert_eq!(on(root, &CHECK).with(1).stdout.contains(&remedy), is_one, "{line}");
+    }
+}
+
+/// `update-initramfs -u` does nothing then, and says that it is well.
+#[test]
+fn initramfs_tools_may_be_told_to_update_nothing() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    const PLACE: &str = "etc/initramfs-tools/update-initramfs.conf";
+    put(root, PLACE, "# update_initramfs=no\nupdate_initramfs=yes\nbackup_initramfs=no\n");
+    on(root, &CARD).with(0);
+    put(root, PLACE, "update_initramfs=no\n");
+    on(root, &CARD).with(1).saying(&["says update_initramfs=no", "write update_initramfs=yes into /etc/initramfs-tools"]);
+}
