@@ -110,9 +110,9 @@ pub(super) fn conflict(setup: &Setup, wanted: Hugepages) -> Option<Finding> {
     let others =
         directories.into_iter().flat_map(|directory| setup.files.texts_lossy(directory, ".conf")).filter(|(path, _)| *path != SYSCTL);
     let number = |text: &str| -> Option<u64> {
-        let lines =
+        let mut lines =
             text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("vm.nr_hugepages")?.trim().strip_prefix('='));
-        lines.last()?.trim().parse().ok()
+        lines.next_back()?.trim().parse().ok()
     };
     let (path, there) = others.filter_map(|(path, text)| Some((path, number(text)?))).last().filter(|_| wanted.page == PageSize::Mib2)?;
     let order = if path.rsplit('/').next() > SYSCTL.rsplit('/').next() {

@@ -15,11 +15,11 @@ pub(super) fn value<'a>(setup: &'a Setup, key: &str) -> Option<&'a str> {
     // A file masks the one of the same name in the later directory, and the sort keeps their order.
     more.dedup_by_key(|(path, _)| name(path));
     let lines = first.into_iter().chain(more.into_iter().map(|(_, text)| text)).flat_map(str::lines);
-    let values = lines.filter_map(|line| {
+    let mut values = lines.filter_map(|line| {
         let (name, value) = line.split_once('=')?;
         (name.trim() == key).then(|| value.trim().trim_matches(['"', '\'']))
     });
-    values.last().filter(|value| !value.is_empty())
+    values.next_back().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

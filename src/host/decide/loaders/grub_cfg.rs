@@ -133,21 +133,16 @@ fn in_boot(setup: &Setup) -> Vec<&str> {
     }
 }
 
-/// Of which script's output a line is the beginning or the end: `### BEGIN /etc/grub.d/10_linux ###` (grub-mkconfig).
-fn section(line: &str) -> Option<Option<&str>> {
-    match line.split_whitespace().collect::<Vec<_>>()[..] {
-        ["###", "BEGIN", script, "###"] => Some(Some(script)),
-        ["###", "END", _, "###"] => Some(None),
-        _ => None,
-    }
-}
-
-/// The lines of a `grub.cfg`, each with its index and the script that wrote it; those of os-prober are left out, which are for
-/// other systems on the disks.
+/// The lines of a `grub.cfg`, each with its index and the script that wrote it (grub-mkconfig marks its output by
+/// `### BEGIN /etc/grub.d/10_linux ###`); those of os-prober are left out, which are for other systems on the disks.
 pub(in crate::host::decide) fn own_lines(text: &str) -> impl Iterator<Item = (usize, &str, Option<&str>)> {
     let mut script = None;
     let lines = text.lines().enumerate().map(move |(index, line)| {
-        script = section(line).unwrap_or(script);
+        match line.split_whitespace().take(4).collect::<Vec<_>>()[..] {
+            ["###", "BEGIN", by, "###"] => script = Some(by),
+            ["###", "END", ..] => script = None,
+            _ => {}
+        }
         (index, line, script)
     });
     lines.filter(|(_, _, script)| !script.is_some_and(|script| script.ends_with("os-prober")))
@@ -312,6 +307,7 @@ mod tests {
                 source: "/boot/grub/grub.cfg, line 3 (Debian GNU/Linux)".into(),
                 cmdline: "root=UUID=1 ro  quiet intel_iommu=on".into(),
                 kernel: Some("/boot/vmlinuz-6.12".into()),
+                by_hand: None,
             }]
         );
     }
