@@ -11,6 +11,7 @@ use vgapt::cli::Cli;
 
 /// Options of other programs that are named beside vgapt's.
 const OF_OTHERS: &[(&str, &str)] = &[
+    ("boltctl enroll", "--policy"),
     ("QEMU, which takes two dashes too", "--device"),
     ("transactional-update", "--continue"),
     ("benches/guest", "--settings"),

@@ -73,6 +73,7 @@ fn head(host: &Host, state: &str) -> String {
         Iommu::On => "IOMMU on",
         Iommu::Off | Iommu::FirmwareOff => "IOMMU off",
         Iommu::Guest => "no IOMMU",
+        Iommu::Xen => "Xen has the IOMMU",
         Iommu::Unknown => "IOMMU unknown",
     };
     let parts: Vec<String> = system.chain([iommu.to_owned()]).collect();

@@ -8,9 +8,11 @@ use super::Context;
 use super::shared::consent::Consent;
 use super::shared::next;
 use super::shared::refused::Refused;
+use crate::discovery;
 use crate::host::{self, Undoing, Which};
 use crate::model::{Finding, Next, shell_command};
 use crate::output::{self, Answer, Outcome};
+use crate::root::Root;
 
 /// Revert everything that prepare changed
 ///
@@ -71,8 +73,9 @@ impl Arguments {
             host::undo(&undoing, &target, &|step| context.progress(step))?;
         }
         drop(lock);
-        let (outcome, findings) = report(context, outcome, &undoing);
-        let next = next_step(outcome, &undoing, target.is_live());
+        let own = if undoing.is_empty() { own_files(&root) } else { Vec::new() };
+        let (outcome, findings) = report(context, outcome, &undoing, &own);
+        let next = next_step(outcome, &undoing, target.is_live()).filter(|_| own.is_empty());
         if let Some(next) = &next {
             context.next(next);
         }
@@ -99,8 +102,14 @@ fn next_step(outcome: Outcome, undoing: &Undoing, is_live: bool) -> Option<Next>
     })
 }
 
+/// The files that say that vgapt wrote them.
+fn own_files(root: &Root) -> Vec<String> {
+    let files = discovery::configuration(root).0;
+    files.0.into_iter().filter(|(_, file)| file.text.as_deref().is_ok_and(host::is_own)).map(|(path, _)| path).collect()
+}
+
 /// Reports what became of the receipts: not all is undone where edited files are left unchanged.
-fn report(context: &Context, outcome: Outcome, undoing: &Undoing) -> (Outcome, Vec<Finding>) {
+fn report(context: &Context, outcome: Outcome, undoing: &Undoing, own: &[String]) -> (Outcome, Vec<Finding>) {
     let (strays, left, noted) = (undoing.strays.join(", "), undoing.left_alone().join(", "), !undoing.noted.is_empty());
     let mut findings = Vec::new();
     if !strays.is_empty() {
@@ -111,8 +120,25 @@ fn report(context: &Context, outcome: Outcome, undoing: &Undoing) -> (Outcome, V
             "look at it, and remove it if nobody needs it",
         ));
     }
+    if !undoing.gone.is_empty() {
+        let commands: Vec<String> = undoing.gone.iter().map(|argv| shell_command(argv)).collect();
+        let message = format!("not run, since the program is not installed any more: {}", commands.join(", "));
+        let remedy = "make the boot images and the boot menu again with the tools that the host has now: they may hold what vgapt wrote";
+        context.say(&format!("warning: {message}\n  remedy: {remedy}\n"));
+        findings.push(Finding::warning("program-gone", message, remedy));
+    }
     let note = match outcome {
         Outcome::Unchanged if !strays.is_empty() => "no receipt of vgapt was found; nothing was undone",
+        Outcome::Unchanged if !own.is_empty() => {
+            let message = format!("no receipt of vgapt was found, but these files are vgapt's: {}", own.join(", "));
+            let remedy = format!(
+                "restore /var/lib/vgapt from a backup, and run vgapt undo again; or remove them, and vgapt's kernel parameters, by hand: rm {}; then make the boot images again",
+                own.join(" ")
+            );
+            context.say(&format!("{message}\n  remedy: {remedy}\n"));
+            findings.push(Finding::warning("no-receipt", message, remedy));
+            return (Outcome::Incomplete, findings);
+        }
         Outcome::Unchanged => "vgapt has changed nothing here; there is nothing to undo",
         Outcome::Done if !left.is_empty() => {
             let run = if noted { "; run the commands above in that system" } else { "" };

@@ -48,7 +48,9 @@ const FILES: &[&str] = &[
     "/etc/grub2-efi.cfg",
     "/etc/grub2.cfg",
     "/etc/rc.local",
+    "/etc/supergfxd.conf",
     "/etc/unraid-version",
+    "/etc/update-extlinux.conf",
     "/etc/dracut.conf",
     "/etc/fstab",
     "/etc/group",
@@ -114,6 +116,7 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("/etc/initramfs-tools/scripts/local-premount", ""),
     ("/etc/initramfs-tools/scripts/local-top", ""),
     ("/etc/kernel/cmdline.d", ".conf"),
+    ("/etc/kernel/install.conf.d", ".conf"),
     ("/etc/mkinitcpio.conf.d", ".conf"),
     ("/etc/mkinitcpio.d", ".preset"),
     ("/etc/modules-load.d", ".conf"),
@@ -126,6 +129,7 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("/run/udev/rules.d", ".rules"),
     ("/usr/lib/bootc/kargs.d", ".toml"),
     ("/usr/lib/dracut/dracut.conf.d", ".conf"),
+    ("/usr/lib/kernel/install.conf.d", ".conf"),
     ("/usr/lib/modules-load.d", ".conf"),
     ("/usr/lib/sysctl.d", ".conf"),
     ("/usr/local/lib/udev/rules.d", ".rules"),
@@ -139,7 +143,7 @@ fn directories() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// The files, and which of them are out of reach.
-pub(super) fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
+pub fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
     let mut files = ConfigFiles::default();
     // Most of these files are on other distributions only.
     let there: Vec<&str> = FILES.iter().copied().filter(|path| root.is_named(path) != Some(false)).collect();
@@ -154,6 +158,12 @@ pub(super) fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
     for (directory, ending) in directories() {
         for name in root.names(directory).iter().filter(|name| name.ends_with(ending) && !name.starts_with('.')) {
             add(format!("{directory}/{name}"));
+        }
+    }
+    // What has no ending is not read by the tools, and somebody may have meant it for them.
+    for folder in ["/etc/modprobe.d", "/etc/dracut.conf.d"] {
+        for name in root.names(folder).iter().filter(|name| !name.contains('.')) {
+            add(format!("{folder}/{name}"));
         }
     }
     for path in loader_files(root).into_iter().chain(early_scripts(root)).chain(enabled_units(root)) {
@@ -185,10 +195,13 @@ fn early_scripts(root: &Root) -> Vec<String> {
     let dracut = vfio("/usr/lib/dracut/modules.d")
         .into_iter()
         .flat_map(|module| root.names(&module).into_iter().map(|name| format!("{module}/{name}")).collect::<Vec<_>>());
+    // Ubuntu's prime-select writes rules there that remove the card from the bus.
+    let nvidia = root.names("/usr/lib/udev/rules.d").into_iter().filter(|name| name.contains("nvidia"));
+    let nvidia = nvidia.map(|name| format!("/usr/lib/udev/rules.d/{name}"));
     let others = ["/usr/lib/udev/rules.d", "/usr/lib/initcpio/hooks", "/usr/lib/initcpio/install", "/usr/share/initramfs-tools/hooks"];
     let stages = root.names(STAGES).into_iter().map(|stage| format!("{STAGES}/{stage}")).collect::<Vec<_>>();
     let stages = stages.iter().flat_map(|stage| vfio(stage)).collect::<Vec<_>>();
-    dracut.chain(others.into_iter().flat_map(vfio)).chain(stages).collect()
+    dracut.chain(nvidia).chain(others.into_iter().flat_map(vfio)).chain(stages).collect()
 }
 
 /// The enabled services of the administrator, and those of packages whose names are related to vfio.

@@ -165,6 +165,7 @@ fn details(root: &Root, home: &str, device: &mut PciDevice) {
     device.numa_node = attribute("numa_node").and_then(|text| text.parse().ok());
     if device.class.is_display() {
         device.boot_vga = attribute("boot_vga").map(|text| text == "1");
+        device.removable = attribute("removable").is_some_and(|text| text == "removable");
     }
     device.reset_methods = attribute("reset_method").map(|text| text.split_ascii_whitespace().map(str::to_owned).collect());
     if let Some(group) = device.group {

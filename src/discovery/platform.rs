@@ -196,6 +196,8 @@ pub(super) fn platform(root: &Root, scope: Scope, host: &Host) -> Platform {
     }
     platform.iommu = if groups {
         Iommu::On
+    } else if is_dom0(root) {
+        Iommu::Xen
     } else if !platform.iommu_tables.is_empty() {
         Iommu::Off
     } else if host.cpu.is_guest() {
@@ -214,6 +216,12 @@ pub(super) fn platform(root: &Root, scope: Scope, host: &Host) -> Platform {
         platform.initramfs_tools = present(root, &INITRAMFS_TOOLS);
     }
     platform
+}
+
+/// Whether this kernel runs on Xen and controls it (Linux `drivers/xen/sys-hypervisor.c`, `drivers/xen/xenfs/super.c`).
+fn is_dom0(root: &Root) -> bool {
+    let says = |path: &str, word: &str| root.attribute(path).is_some_and(|text| text.contains(word));
+    says("/sys/hypervisor/type", "xen") && says("/proc/xen/capabilities", "control_d")
 }
 
 /// The address width of the narrowest Intel IOMMU unit: MGAW, bits 16 to 21 of the capability register, plus one

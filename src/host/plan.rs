@@ -155,7 +155,7 @@ impl Edits {
 }
 
 /// Whether vgapt wrote the whole file: its first comment says so, possibly after a line with an interpreter.
-pub(super) fn is_ours(text: &str) -> bool {
+pub fn is_ours(text: &str) -> bool {
     text.lines().take(2).any(|line| line.starts_with("# Written by `vgapt prepare`"))
 }
 

@@ -28,6 +28,9 @@ pub struct PciDevice {
     pub numa_node: Option<u32>,
     /// Whether it is the boot display, which the firmware used.
     pub boot_vga: Option<bool>,
+    /// Whether it can be unplugged, as a card in an enclosure with Thunderbolt (`removable`; only read of displays).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub removable: bool,
     /// The kernel's reset methods for it, the preferred first; empty if there are none.
     pub reset_methods: Option<Vec<String>>,
     /// Memory that the firmware reserves for its IOMMU group at fixed addresses (RMRR; type `direct`): the kernel refuses to

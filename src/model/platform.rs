@@ -16,6 +16,8 @@ pub enum Iommu {
     FirmwareOff,
     /// The "host" is a virtual machine without an IOMMU.
     Guest,
+    /// Xen runs below this kernel, its dom0, and has the IOMMU and the processor's virtualization.
+    Xen,
     #[default]
     Unknown,
 }

@@ -79,6 +79,7 @@ fn iommu(host: &Host) -> String {
         Iommu::Off => paint(BAD, "off in the kernel"),
         Iommu::FirmwareOff => paint(BAD, "off in the firmware, or missing"),
         Iommu::Guest => paint(BAD, "none: this is a virtual machine"),
+        Iommu::Xen => paint(BAD, "none: Xen has it"),
         Iommu::Unknown => paint(WARNING, "unknown"),
     }
 }

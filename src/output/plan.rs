@@ -164,6 +164,9 @@ pub fn undoing(undoing: &Undoing) -> String {
     for argv in &undoing.noted {
         text.push_str(&format!("{} (run it in that system)\n", paint(STRONG, format_args!("$ {}", shell_command(argv)))));
     }
+    for argv in &undoing.gone {
+        text.push_str(&format!("{} is left out: {} is not installed any more\n", shell_command(argv), argv[0]));
+    }
     text
 }
 

@@ -22,6 +22,9 @@ pub fn is_soldered(host: &Host, functions: &[PciAddress]) -> bool {
     functions.iter().all(of_processor) || is_mobile_card || host.is_portable()
 }
 
+/// KVM and Xen exclude each other.
+pub(super) const WITHOUT_XEN: &str = "choose the entry of Linux without Xen in the boot menu, and make it the default (GRUB_DEFAULT in /etc/default/grub); or stay with Xen, which passes cards through by its own tools (xl pci-assignable-add), without libvirt's QEMU driver";
+
 /// Why there are no groups, and what to do about it.
 pub fn missing_iommu(host: &Host) -> (String, String) {
     let platform = &host.platform;
@@ -58,6 +61,7 @@ pub fn missing_iommu(host: &Host) -> (String, String) {
             "this host is itself a virtual machine, without an IOMMU",
             "run vgapt on the physical host, or give this guest an IOMMU device (libvirt: <iommu model='intel'/>)".to_owned(),
         ),
+        (Iommu::Xen, _) => ("Xen runs below this kernel, and has the IOMMU and the processor's virtualization; KVM cannot use them", WITHOUT_XEN.to_owned()),
         (Iommu::Unknown, _) => (
             "no IOMMU group was found, and whether the firmware has an IOMMU could not be read",
             "enable VT-d (Intel) or AMD-Vi in the firmware settings; on Intel boot with intel_iommu=on".to_owned(),

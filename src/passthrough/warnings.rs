@@ -2,7 +2,7 @@
 
 use super::dangers::{displays_that_stay, displays_without_driver, has_outlets, host_blind};
 use super::families::{self, Fault};
-use super::group::missing_iommu;
+use super::group::{WITHOUT_XEN, missing_iommu};
 use super::verdict::Verdict;
 use crate::model::vendor::{INTEL, NVIDIA};
 use crate::model::{Card, CardKind, Finding, Host, Iommu, PciAddress, PciDevice, Size};
@@ -26,6 +26,7 @@ pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding
         large_bar(display),
         muxless(host, display),
         no_outputs(host, display),
+        removable(display),
         console(card),
     ]
     .into_iter()
@@ -225,6 +226,17 @@ fn muxless(host: &Host, display: &PciDevice) -> Option<Finding> {
     })
 }
 
+/// Behind Thunderbolt or USB4 (Linux `Documentation/ABI/testing/sysfs-devices-removable`; boltctl(1)).
+fn removable(display: &PciDevice) -> Option<Finding> {
+    display.removable.then(|| {
+        Finding::warning(
+            "removable",
+            "it can be unplugged (Thunderbolt, USB4): it is here only while its enclosure is on and authorised, at boot often after other drivers were loaded, and its address may change with the port",
+            "authorise the enclosure at each boot (boltctl enroll --policy auto UUID; boltctl list shows it), use the same port, and do not unplug it while a guest has it",
+        )
+    })
+}
+
 fn console(card: &Card) -> Option<Finding> {
     (card.kind == CardKind::Bmc).then(|| {
         Finding::warning(
@@ -240,7 +252,9 @@ fn virtualization_off(host: &Host) -> Option<Finding> {
         return None;
     }
     let name = if host.cpu.is_intel() { "VT-x (vmx)" } else { "SVM (AMD-V)" };
-    let remedy = if host.cpu.is_guest() {
+    let remedy = if host.platform.iommu == Iommu::Xen {
+        WITHOUT_XEN.to_owned()
+    } else if host.cpu.is_guest() {
         "enable nested virtualization for this virtual machine".to_owned()
     } else {
         format!("enable {name} in the firmware settings")
@@ -259,6 +273,7 @@ fn no_groups_at_all(host: &Host) -> Option<Finding> {
         Iommu::Off => "iommu-off",
         Iommu::FirmwareOff => "iommu-firmware-off",
         Iommu::Guest => "iommu-guest",
+        Iommu::Xen => "iommu-xen",
         Iommu::On | Iommu::Unknown => "iommu-unknown",
     };
     Some(Finding::warning(code, seen, remedy))

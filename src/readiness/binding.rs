@@ -177,7 +177,7 @@ pub(super) fn doubts(facts: &Facts) -> Vec<Check> {
 }
 
 /// The findings of prepare that are reported here.
-pub(super) const REPORTED_WITH_BINDING: [&str; 14] = [
+pub(super) const REPORTED_WITH_BINDING: [&str; 15] = [
     "also-bound",
     "bound-by-other",
     "display-kept-out",
@@ -189,6 +189,7 @@ pub(super) const REPORTED_WITH_BINDING: [&str; 14] = [
     "not-read",
     "removed-by-other",
     "softdep",
+    "switched-by-other",
     UNREAD,
     "vfio-blacklisted",
     "virtual-function",
@@ -214,6 +215,7 @@ fn other(facts: &Facts, finding: &Finding) -> Check {
         "no-ids" => "it binds nothing to vfio-pci, which was probably not intended",
         "vfio-blacklisted" => "the kernel command line overrides the files of modprobe",
         "install-line" | "softdep" => "of several lines for a module kmod uses only the first, in the order of file names",
+        "switched-by-other" => "what vgapt binds, the other program may bind to another driver, or remove from the bus",
         _ => WHY_OTHER,
     };
     if finding.severity == Severity::Warning {

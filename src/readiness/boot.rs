@@ -163,6 +163,12 @@ pub(super) fn differing(facts: &Facts) -> Option<Check> {
     )
 }
 
+/// An entry that somebody wrote by hand, where what prepare writes does not arrive.
+pub(super) fn by_hand(facts: &Facts) -> Option<Check> {
+    let finding = facts.finding("entry-by-hand")?;
+    Some(Check::of_finding(finding, Topic::Boot, "boot entry", "the IOMMU or the binding would not work after a boot by it"))
+}
+
 /// A parameter that this boot has and the next will lack.
 pub(super) fn lost(facts: &Facts) -> Option<Check> {
     let now = relevant_parameters(&facts.host.platform.cmdline.as_ref()?.0);

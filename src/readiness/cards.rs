@@ -4,7 +4,7 @@ use super::binding::REPORTED_WITH_BINDING;
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host::{self, Bind, ExternalBinding};
-use crate::model::{Finding, HostSource, Iommu, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
+use crate::model::{CardKind, Finding, HostSource, Iommu, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
 use crate::passthrough::{Assessment, Choice, DangerKind, Resets, Verdict, assess, choose, missing_iommu, resets};
 
 const WHY_GROUP: &str =
@@ -74,10 +74,13 @@ pub(super) fn removed(facts: &Facts) -> Option<Check> {
     let rules: Vec<String> = rules.iter().filter(|rule| rule.takes.is_empty()).map(ExternalBinding::cited).collect();
     (!rules.is_empty()).then(|| {
         let seen = format!("are removed from the PCI bus at each boot by {}", rules.join(", and by "));
-        Check::ok("removed-functions", Topic::Cards, "functions that are not here", seen).care(
-            "a card, or its audio or USB function, that the rule matches is not listed and cannot be passed through; tools that switch laptop graphics write such rules",
-            "if a function of the card for the guest is missing, remove that rule and reboot",
-        )
+        let check = Check::ok("removed-functions", Topic::Cards, "functions that are not here", seen);
+        let why = "a card, or its audio or USB function, that the rule matches is not listed and cannot be passed through; tools that switch laptop graphics write such rules";
+        // The host's own display is no card for a guest where the one that is meant may be hidden.
+        if facts.cards.iter().all(|card| card.kind == CardKind::Integrated || card.verdict == Verdict::OnlyDisplay) {
+            return check.missing(NextStep::Kernel, why, "remove that rule, regenerate the initramfs, and reboot: the card for the guest may be what it hides");
+        }
+        check.care(why, "if a function of the card for the guest is missing, remove that rule and reboot")
     })
 }
 

@@ -134,7 +134,7 @@ impl NeededParameters {
         let lacks_now = plan.parameters.iter().filter(|one| now.is_some_and(|line| !says(line, &one.token))).cloned().collect();
         let loader = loaders::chosen(host, setup);
         let mut entries = loader.as_ref().map(|chosen| chosen.loader.next_boot(setup)).unwrap_or_default();
-        entries.retain(|entry| !entry.is_recovery());
+        entries.retain(|entry| !entry.is_recovery() && entry.by_hand.is_none());
         let lacks = |entry: &&Entry| {
             let line = Cmdline(entry.cmdline.clone());
             line.iommu_off().is_some() || plan.parameters.iter().any(|one| !says(&line, &one.token))

@@ -33,7 +33,7 @@ pub(super) fn vfio(facts: &Facts) -> Check {
 /// A module that no longer exists, as prepare finds it.
 pub(super) fn gone(facts: &Facts) -> Option<Check> {
     let finding = facts.finding("vfio-virqfd")?;
-    Some(Check::of_finding(finding, Topic::Boot, "vfio_virqfd", "the build of an initramfs fails (dracut, mkinitcpio)"))
+    Some(Check::of_finding(finding, Topic::Boot, "vfio_virqfd", "guides for older kernels list it"))
 }
 
 /// What an initramfs is needed for: a guest now, or at the next boot.

@@ -2,6 +2,7 @@
 
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
+use crate::host::modprobe::{self, Line};
 use crate::model::Iommu;
 use crate::passthrough::{missing_iommu, of_host};
 
@@ -44,6 +45,8 @@ pub(super) fn kvm(facts: &Facts) -> Check {
         let module = if host.cpu.is_intel() { "kvm_intel" } else { "kvm_amd" };
         let remedy = match host.cpu.virtualization() {
             Some(false) => switch_on(facts),
+            // VirtualBox's guides keep KVM out.
+            _ if let Some(line) = kept_out(facts, &[module, "kvm"]) => format!("{line}; then: modprobe {module}"),
             _ => format!("modprobe {module}; if it fails, the kernel log says why (dmesg | grep -i kvm)"),
         };
         return check("does not exist".into()).missing(NextStep::Kernel, WHY_KVM, remedy);
@@ -57,6 +60,13 @@ pub(super) fn kvm(facts: &Facts) -> Check {
         ),
         None => check("exists".into()),
     }
+}
+
+/// How to remove the first line of modprobe's configuration that keeps one of these modules from being loaded by itself.
+fn kept_out(facts: &Facts, modules: &[&str]) -> Option<String> {
+    let lines = modprobe::read(facts.setup, &[]).lines;
+    let is_one = |line: &&Line| modules.contains(&line.name.as_str()) && (line.command == "blacklist" || line.loads_nothing());
+    lines.iter().find(is_one).map(|line| format!("remove `{}` from {}", line.words(), line.place()))
 }
 
 pub(super) const WHY_IOMMU: &str =
@@ -81,7 +91,7 @@ pub(super) fn iommu(facts: &Facts) -> Check {
             let known = if needs.next_boot_has_them().is_some() { "the next boot has it" } else { "the configuration has it" };
             check(format!("{seen} yet; {known}: {}", tokens.join(" "))).missing(NextStep::Reboot, WHY_IOMMU, facts.reboot())
         }
-        Iommu::Off | Iommu::FirmwareOff | Iommu::Guest => check(seen).missing(NextStep::Firmware, WHY_IOMMU, remedy),
+        Iommu::Off | Iommu::FirmwareOff | Iommu::Guest | Iommu::Xen => check(seen).missing(NextStep::Firmware, WHY_IOMMU, remedy),
     }
 }
 
@@ -158,7 +168,7 @@ pub(super) fn address_width(facts: &Facts) -> Option<Check> {
 
 /// Warnings about the host that have no check of their own.
 pub(super) fn other_warnings(facts: &Facts) -> Vec<Check> {
-    const CHECKED: [&str; 5] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-unknown"];
+    const CHECKED: [&str; 6] = ["virtualization-off", "iommu-off", "iommu-firmware-off", "iommu-guest", "iommu-xen", "iommu-unknown"];
     let others = of_host(facts.host).into_iter().filter(|warning| !CHECKED.contains(&warning.code));
     others.map(|warning| Check::of_finding(&warning, Topic::Iommu, "disks", "hidden devices cannot be passed through")).collect()
 }

@@ -102,6 +102,7 @@ fn all(facts: &Facts) -> Vec<Check> {
     checks.extend(boot::loader(facts));
     checks.push(boot::parameters(facts));
     checks.extend(boot::next_boot(facts));
+    checks.extend(boot::by_hand(facts));
     checks.extend(boot::differing(facts));
     checks.extend(boot::lost(facts));
     checks.extend(boot::without_effect(facts));

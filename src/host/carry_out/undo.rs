@@ -26,6 +26,8 @@ pub struct Undoing {
     pub commands: Vec<Vec<String>>,
     /// Commands that were only recorded for this tree, and have to be run in it again.
     pub noted: Vec<Vec<String>>,
+    /// Commands that are left out, since their program is not installed any more; what they made is not made again.
+    pub gone: Vec<Vec<String>>,
     /// What is in the store but is not a receipt; it is left unchanged.
     pub strays: Vec<String>,
     #[serde(skip)]
@@ -111,7 +113,30 @@ pub fn undoing(target: &Target, which: Which) -> Result<Undoing> {
         }
     }
     leave(&mut files);
-    Ok(Undoing { files, commands, noted, strays, store, receipts })
+    let mut gone = Vec::new();
+    for list in [&mut commands, &mut noted] {
+        let (left_out, kept) = std::mem::take(list).into_iter().try_fold((Vec::new(), Vec::new()), |mut lists, argv: Vec<String>| {
+            let list = if is_gone(&argv, target)? { &mut lists.0 } else { &mut lists.1 };
+            list.push(argv);
+            anyhow::Ok(lists)
+        })?;
+        *list = kept;
+        gone.extend(left_out);
+    }
+    Ok(Undoing { files, commands, noted, gone, strays, store, receipts })
+}
+
+/// Whether the program of a command was removed since, as after a change of the boot loader or of the tool that makes the
+/// initramfs. A tree without programs does not say it.
+fn is_gone(argv: &[String], target: &Target) -> Result<bool> {
+    const FOLDERS: [&str; 6] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/local/sbin"];
+    let Some(program) = argv.first().filter(|program| !program.contains('/')) else { return Ok(false) };
+    for folder in FOLDERS {
+        if target.exists(&format!("{folder}/{program}"))? {
+            return Ok(false);
+        }
+    }
+    target.exists(FOLDERS[0])
 }
 
 /// Excludes files whose edit cannot be told apart from vgapt's change, and the files that they refer to: a script has to

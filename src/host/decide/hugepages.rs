@@ -44,6 +44,14 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
     if wanted.page == PageSize::Gib1 && !host.cpu.flags.is_empty() && !host.cpu.flags.contains("pdpe1gb") {
         return Some(Finding::error("page-size", "this processor does not support pages of 1 GiB (flag pdpe1gb)", "use --page-size 2M"));
     }
+    // vm.nr_hugepages counts pages of the default size (Documentation/admin-guide/mm/hugetlbpage.rst): as many of 1 GiB as were
+    // meant of 2 MiB take all of the host's memory.
+    if let Some(default) = host.memory.default_hugepage.filter(|size| wanted.page == PageSize::Mib2 && *size != PageSize::Mib2.size()) {
+        let message = format!(
+            "this host's huge pages are of {default} unless another size is named (default_hugepagesz on the kernel command line), and vm.nr_hugepages counts these"
+        );
+        return Some(Finding::error("page-size", message, "use --page-size 1G; or remove default_hugepagesz from the kernel command line"));
+    }
     let Some(total) = host.memory.total else {
         let message = "the host's memory size cannot be read from /proc/meminfo, so it is unknown how much it can spare";
         return Some(Finding::error("too-many-hugepages", message, "omit --hugepages, or find out why /proc/meminfo cannot be read"));
@@ -96,17 +104,28 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
     Ok(edits)
 }
 
-/// Another file that sets the number and takes precedence.
+/// Another file that sets the number: only the one whose name is last counts.
 pub(super) fn conflict(setup: &Setup, wanted: Hugepages) -> Option<Finding> {
     let directories = ["/etc/sysctl.d", "/usr/lib/sysctl.d"];
-    let later = directories.into_iter().flat_map(|directory| setup.files.texts_lossy(directory, ".conf")).find(|(path, text)| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        name > "60-vgapt-hugepages.conf" && text.lines().any(|line| line.trim_start().starts_with("vm.nr_hugepages"))
-    });
-    let (path, _) = later.filter(|_| wanted.page == PageSize::Mib2)?;
+    let others =
+        directories.into_iter().flat_map(|directory| setup.files.texts_lossy(directory, ".conf")).filter(|(path, _)| *path != SYSCTL);
+    let number = |text: &str| -> Option<u64> {
+        let mut lines =
+            text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("vm.nr_hugepages")?.trim().strip_prefix('='));
+        lines.next_back()?.trim().parse().ok()
+    };
+    let (path, there) = others.filter_map(|(path, text)| Some((path, number(text)?))).last().filter(|_| wanted.page == PageSize::Mib2)?;
+    let order = if path.rsplit('/').next() > SYSCTL.rsplit('/').next() {
+        "is read later, so it counts instead of vgapt's number".to_owned()
+    } else {
+        format!("is read before {SYSCTL}, so only vgapt's number counts then: {}", wanted.count())
+    };
     Some(Finding::warning(
         "hugepages-conflict",
-        format!("{path} also sets vm.nr_hugepages, and is read later"),
-        format!("remove that line from {path}"),
+        format!("{path} also sets vm.nr_hugepages, to {there}, and {order}"),
+        format!(
+            "remove that line from {path}; if another program needs these pages, add them: vgapt prepare --hugepages {}M",
+            wanted.count().saturating_add(there).saturating_mul(2)
+        ),
     ))
 }

@@ -36,7 +36,7 @@ pub(super) fn of_iommu(host: &Host, wanted: &Wanted) -> Vec<Needed> {
         // It has no effect if the IOMMU is on without it.
         Iommu::On if cmdline.is_none() => "the kernel command line could not be read, and may be what enables the IOMMU",
         Iommu::On if left_out => "without it this kernel excludes integrated graphics from the IOMMU",
-        Iommu::On | Iommu::Guest => return vec![without("iommu"), without("intel_iommu")],
+        Iommu::On | Iommu::Guest | Iommu::Xen => return vec![without("iommu"), without("intel_iommu")],
         Iommu::Off => "the firmware enables the IOMMU, but this kernel does not use it without this parameter",
         Iommu::FirmwareOff => "without it the kernel does not use the IOMMU, once the firmware enables it",
         Iommu::Unknown => "it is unknown whether the IOMMU is on, and some kernels do not use it without this parameter",
@@ -71,8 +71,10 @@ pub(super) fn firmware(host: &Host) -> Option<Finding> {
         let says_nothing = platform.cmdline.as_ref().is_some_and(|line| line.get("amd_iommu").is_none() && line.get("iommu").is_none());
         platform.iommu == Iommu::Off && host.cpu.is_amd() && says_nothing
     };
-    (matches!(platform.iommu, Iommu::FirmwareOff | Iommu::Guest) || is_off()).then(|| {
+    (matches!(platform.iommu, Iommu::FirmwareOff | Iommu::Guest | Iommu::Xen) || is_off()).then(|| {
         let (seen, remedy) = crate::passthrough::missing_iommu(host);
-        Finding::warning("iommu", seen, remedy)
+        // What vgapt would set up is for a kernel that has the hardware itself, and its parameters are not those of Xen's entry.
+        let of_xen = platform.iommu == Iommu::Xen;
+        if of_xen { Finding::error("iommu", seen, remedy) } else { Finding::warning("iommu", seen, remedy) }
     })
 }

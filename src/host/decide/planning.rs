@@ -5,7 +5,7 @@ use std::slice;
 use super::initramfs::{self, Inclusion};
 use super::parameters::{self, Needed};
 use super::{
-    binding, bound, checks, generated, hook, hugepages, isolation, kvmfr, loaders, others, overruled, packages, refusals, samba,
+    binding, bound, checks, generated, hook, hugepages, isolation, kvmfr, loaders, mounts, others, overruled, packages, refusals, samba,
     update_hook, virtual_functions,
 };
 use crate::host::plan::{Command, Edits, Parameter, Plan};
@@ -84,6 +84,8 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     }
     correct_labels(setup, &mut plan);
     generated::refuse(host, setup, wanted, &mut plan);
+    let findings = mounts::findings(setup, &mut plan);
+    plan.findings.extend(findings);
     if !plan.is_empty() {
         let findings = checks::findings(host, setup, &plan, wanted);
         plan.findings.extend(findings);
@@ -137,6 +139,7 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
             return plan.findings.push(finding);
         }
     };
+    plan.findings.extend(loaders::by_hand(&chosen, setup, &wants).filter(|_| !plan.parameters.is_empty()));
     match (chosen.loader.edit)(host, setup, &wants) {
         Err(finding) => plan.findings.push(finding),
         Ok(edits) => {

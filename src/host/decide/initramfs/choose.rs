@@ -2,7 +2,7 @@
 
 use super::tool::{Inclusion, Tool};
 use super::{dracut, initramfs_tools, mkinitcpio};
-use crate::host::decide::loaders;
+use crate::host::decide::{kernel_install, loaders};
 use crate::host::plan::Edits;
 use crate::model::{Finding, Host, InitramfsTool, Setup};
 
@@ -60,6 +60,8 @@ pub(in crate::host::decide) fn image(host: &Host, setup: &Setup) -> Option<(Stri
     (!name.contains(&release)).then(|| (path.clone(), release))
 }
 
+/// No tool, or a package of Debian whose program has another name.
+const NO_GENERATOR: [&str; 3] = ["none", "auto", "initramfs-tools"];
 const BY_HAND: &str = "leave the card with the host until the domain starts: --bind start; or add vfio_pci to the initramfs by hand";
 
 /// The tool that makes this host's initramfs.
@@ -67,9 +69,7 @@ const BY_HAND: &str = "leave the card with the host until the domain starts: --b
 /// # Errors
 /// If there is none that vgapt supports.
 pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
-    let generator = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
-        .iter()
-        .find_map(|path| setup.files.text_lossy(path)?.lines().find_map(|line| line.trim().strip_prefix("initrd_generator=")));
+    let generator = kernel_install::value(setup, "initrd_generator").filter(|name| !NO_GENERATOR.contains(name));
     let named = ALL.into_iter().find(|tool| generator.is_some_and(|name| tool.program.contains(name)));
     // On Debian, dracut has its own update-initramfs, so the lister has to be installed too.
     let installed: Vec<&'static Tool> = ALL.into_iter().filter(|tool| setup.has(tool.program) && setup.has(tool.lister)).collect();
@@ -89,6 +89,10 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
     let images = loaders::booted_images(host, setup);
     if let Some(made) = images.iter().find_map(|image| maker(setup, image)) {
         return of_kind(made, setup).ok_or_else(|| maker_unknown(&images, made == InitramfsTool::Booster));
+    }
+    if let Some(name) = generator.filter(|_| named.is_none()) {
+        let message = format!("the initramfs is made by {name}, which vgapt does not configure (initrd_generator of kernel-install)");
+        return Err(if name == "booster" { by_booster(&message) } else { Finding::error("initramfs", message, BY_HAND) });
     }
     // The booted image is in none of mkinitcpio's presets, so mkinitcpio does not make it; kernel-install names every image initrd.
     let elsewhere = !images.is_empty() && !preset_images(setup).is_empty() && !images.iter().any(|image| image == "initrd");

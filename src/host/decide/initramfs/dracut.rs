@@ -3,6 +3,7 @@
 use super::tool::{Inclusion, Tool, WHY, own_file};
 use crate::host::decide::loaders;
 use crate::host::plan::{Command, Edits};
+use crate::host::text::shell;
 use crate::model::{Finding, InitramfsTool, Reading, Setup};
 
 pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "dracut", lister: "lsinitrd", files, regenerate };
@@ -10,6 +11,13 @@ pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "d
 const CONFIGURATION: &str = "/etc/dracut.conf.d/vgapt.conf";
 
 fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+    if let Some((path, module)) = omitted(setup, &inclusion.modules) {
+        return Err(Finding::error(
+            "initramfs",
+            format!("{path} has {module} in omit_drivers, and dracut leaves out of the initramfs what is there, force_drivers too"),
+            format!("remove {module} from omit_drivers in {path}, and run vgapt prepare again"),
+        ));
+    }
     // The space at both ends is required (dracut.conf(5)); force_drivers are loaded before udev starts.
     let line = |name: &str, words: &[&str]| if words.is_empty() { String::new() } else { format!("{name}+=\" {} \"\n", words.join(" ")) };
     let text = format!(
@@ -18,6 +26,23 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         line("install_items", &inclusion.files)
     );
     own_file(setup, CONFIGURATION, inclusion, text, 0o644)
+}
+
+/// The first of these modules that a configuration leaves out, and the file: dracut makes one pattern of the list, and gives it to
+/// each call of dracut-install (`omit_drivers` in dracut.sh and dracut-init.sh).
+fn omitted<'a>(setup: &'a Setup, modules: &[&'static str]) -> Option<(&'a str, &'static str)> {
+    let main = setup.files.text_lossy("/etc/dracut.conf").map(|text| ("/etc/dracut.conf", text));
+    let more =
+        ["/usr/lib/dracut/dracut.conf.d", "/etc/dracut.conf.d"].into_iter().flat_map(|folder| setup.files.texts_lossy(folder, ".conf"));
+    main.into_iter().chain(more).find_map(|(path, text)| {
+        let lists = shell::assignments(text, "omit_drivers");
+        let words = lists
+            .iter()
+            .flat_map(|one| text[one.inside.clone()].split_whitespace())
+            .map(|word| word.trim_matches(['"', '\'']).replace('-', "_"));
+        let words: Vec<String> = words.collect();
+        modules.iter().find(|module| words.iter().any(|word| word == *module)).map(|module| (path, *module))
+    })
 }
 
 fn regenerate(setup: &Setup, inclusion: &Inclusion) -> Result<Command, Finding> {

@@ -3,6 +3,7 @@
 use super::tool::{Inclusion, Tool, WHY, own_file};
 use crate::host::decide::loaders;
 use crate::host::plan::Edits;
+use crate::host::text::shell;
 use crate::model::{Finding, InitramfsTool, Setup};
 
 pub(super) static INITRAMFS_TOOLS: Tool = Tool {
@@ -15,7 +16,17 @@ pub(super) static INITRAMFS_TOOLS: Tool = Tool {
 
 const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
 
+/// "no disables any update action" (update-initramfs.conf(5)).
+const UPDATES: &str = "/etc/initramfs-tools/update-initramfs.conf";
+
 fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
+    let text = setup.files.text_lossy(UPDATES).filter(|_| !inclusion.modules.is_empty());
+    let last = text.and_then(|text| Some((text, shell::assignments(text, "update_initramfs").pop()?)));
+    if last.is_some_and(|(text, last)| &text[last.inside] == "no") {
+        let message = format!("{UPDATES} says update_initramfs=no: update-initramfs -u then does nothing, and ends well");
+        let remedy = format!("write update_initramfs=yes into {UPDATES}, and run vgapt prepare again");
+        return Err(Finding::error("initramfs", message, remedy));
+    }
     // Functions of hook-functions, from initramfs-tools(7).
     let modules = inclusion.modules.iter().map(|module| format!("force_load {module}\n"));
     let programs = inclusion.files.iter().filter(|file| !file.ends_with(".conf")).map(|file| format!("copy_exec {file} {file}\n"));

@@ -19,6 +19,15 @@ const MORE: &str = "/etc/mkinitcpio.conf.d";
 
 fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
+    if let Some((preset, own)) = other_configuration(setup).filter(|_| !inclusion.modules.is_empty()) {
+        return Err(Finding::error(
+            "initramfs",
+            format!("{preset} has images made from {own}, and mkinitcpio does not read {CONFIGURATION} for them"),
+            format!(
+                "move what {own} has into {CONFIGURATION}, remove the line that names {own} from {preset}, and run vgapt prepare again; or leave the card with the host until the domain starts: --bind start"
+            ),
+        ));
+    }
     let first = setup.files.0.get_key_value(CONFIGURATION).map(|(path, file)| (path.as_str(), file));
     let mut texts = Vec::new();
     for (path, file) in first.into_iter().chain(setup.files.below(MORE, ".conf")) {
@@ -33,6 +42,19 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
         edits.write(setup, path, text, 0o644, WHY)?;
     }
     Ok(edits)
+}
+
+/// A preset that names another configuration, and which: mkinitcpio gets it as `--config` ("About presets" in its man page).
+fn other_configuration(setup: &Setup) -> Option<(&str, &str)> {
+    setup.files.texts_lossy("/etc/mkinitcpio.d", ".preset").find_map(|(path, text)| {
+        let presets = shell::assignments(text, "PRESETS");
+        let presets = presets.last().map_or_else(Vec::new, |last| words_in(&text[last.inside.clone()]));
+        let names = presets.iter().map(String::as_str).chain(["ALL"]).filter(|name| *name != "fallback");
+        let own = names.filter_map(|name| shell::assignments(text, &format!("{name}_config")).pop());
+        own.map(|own| text[own.inside].trim_matches(['"', '\'']))
+            .find(|own| !own.is_empty() && *own != CONFIGURATION)
+            .map(|own| (path, own))
+    })
 }
 
 /// If limine-mkinitcpio-hook is installed, it builds the images that are booted, and mkinitcpio has no presets.

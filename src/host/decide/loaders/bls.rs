@@ -9,6 +9,7 @@ use crate::model::{Finding, Host, Setup};
 
 /// The parameters that kernel-install sets for new kernels.
 pub(in crate::host::decide) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
+pub(super) const WHY_NEW: &str = "kernel parameters of kernels that are installed later, and of regenerated entries";
 /// The distribution's default for them.
 pub(super) const SHIPPED: &str = "/usr/lib/kernel/cmdline";
 /// The entries that GRUB's `blscfg` reads, and those of ostree.
@@ -26,6 +27,7 @@ pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
             source: path.to_owned(),
             cmdline: options(text).join(" "),
             kernel: text.lines().find_map(|line| value(line, "linux")).map(str::to_owned),
+            ..Entry::default()
         })
         .collect()
 }
@@ -50,9 +52,8 @@ pub(super) fn edit_new_kernels(
     wants: &[ParameterChange],
     edits: &mut Edits,
 ) -> Result<(), Finding> {
-    let why = "kernel parameters of kernels that are installed later, and of regenerated entries";
     if setup.files.exists(NEW_KERNELS) {
-        return edits.change(setup, NEW_KERNELS, why, |text| cmdline::with(text, wants));
+        return edits.change(setup, NEW_KERNELS, WHY_NEW, |text| cmdline::with(text, wants));
     }
     let running = host.platform.cmdline.clone().unwrap_or_default().0;
     let release = host.platform.kernel.as_deref().filter(|_| setup.has("kernel-install") && !tokens::has_all(&running, wants));
@@ -65,7 +66,7 @@ pub(super) fn edit_new_kernels(
     // Variables belong to GRUB, and kernel-install adds the machine id.
     let kept: Vec<&str> =
         line.split_whitespace().filter(|token| !token.starts_with('$') && !token.starts_with("systemd.machine_id=")).collect();
-    edits.write(setup, NEW_KERNELS, format!("{}\n", tokens::with(&kept.join(" "), wants)), 0o644, why)
+    edits.write(setup, NEW_KERNELS, format!("{}\n", tokens::with(&kept.join(" "), wants)), 0o644, WHY_NEW)
 }
 
 /// An entry that boots as before vgapt: a copy of the entry that is last in the order of names, which is the newest

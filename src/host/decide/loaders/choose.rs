@@ -3,6 +3,7 @@
 
 use super::loader::Loader;
 use super::{grub, kernelstub, limine, ostree, systemd_boot, unified};
+use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 /// All supported boot loaders; if several are configured, the first one manages the files of the others.
@@ -34,8 +35,21 @@ struct UnsupportedLoader {
     place: fn(&Setup) -> String,
 }
 
-/// According to the manuals of rEFInd ("Configuring the Boot Manager") and `ZFSBootMenu` (zfsbootmenu(7)).
-static UNSUPPORTED: [UnsupportedLoader; 2] = [
+/// According to the manuals of rEFInd ("Configuring the Boot Manager"), `ZFSBootMenu` (zfsbootmenu(7)), SYSLINUX
+/// (doc/syslinux.txt, "APPEND") and Alpine's update-extlinux.
+static UNSUPPORTED: [UnsupportedLoader; 3] = [
+    UnsupportedLoader {
+        name: "SYSLINUX",
+        words: &["syslinux", "extlinux"],
+        place: |setup| {
+            if setup.files.exists(EXTLINUX) {
+                return format!("in {EXTLINUX}, in the quotes of default_kernel_opts, add {PARAMETERS}; then: update-extlinux");
+            }
+            format!(
+                "at the end of each APPEND line of its configuration (/boot/syslinux/syslinux.cfg, /boot/extlinux/extlinux.conf), add {PARAMETERS}"
+            )
+        },
+    },
     UnsupportedLoader {
         name: "rEFInd",
         words: &["refind"],
@@ -56,6 +70,9 @@ static UNSUPPORTED: [UnsupportedLoader; 2] = [
         },
     },
 ];
+
+/// Alpine makes the configuration of extlinux from it.
+const EXTLINUX: &str = "/etc/update-extlinux.conf";
 
 /// Parts of the names and paths of the loaders that vgapt supports.
 const NAMES: [(&str, BootLoader); 4] =
@@ -97,8 +114,17 @@ fn evidence_of_boot(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, St
     let program = booted.program.as_deref().map(|path| (path, format!("the firmware started {path} (EFI variable BootCurrent)")));
     let reports: Vec<(String, String)> =
         loader.into_iter().chain(program).map(|(text, evidence)| (text.to_ascii_lowercase(), evidence)).collect();
-    // GRUB sets `BOOT_IMAGE`, even if another loader started GRUB.
     let image = host.platform.cmdline.as_ref().and_then(|cmdline| cmdline.get("BOOT_IMAGE")).filter(|image| !image.is_empty());
+    // GRUB sets `BOOT_IMAGE`, even if another loader started GRUB. So do SYSLINUX and LILO, for which it need not be a whole
+    // path, and which put `initrd=` there too (readconfig.c of SYSLINUX); GRUB never does.
+    let names_initrd = host.platform.cmdline.as_ref().is_some_and(|cmdline| cmdline.get("initrd").is_some());
+    let (image, other) =
+        image.map_or(
+            (None, None),
+            |image| {
+                if image.starts_with(['/', '(']) && !names_initrd { (Some(image), None) } else { (None, Some(image)) }
+            },
+        );
     let unsupported = |text: &str| UNSUPPORTED.iter().find(|one| one.words.iter().any(|word| text.contains(word)));
     let foreign = reports.iter().find_map(|(text, evidence)| Some((unsupported(text)?, evidence)));
     if let Some((foreign, evidence)) = foreign.filter(|_| image.is_none()) {
@@ -117,6 +143,14 @@ fn evidence_of_boot(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, St
     }
     if let Some(image) = image {
         return Some(Ok((BootLoader::Grub, format!("BOOT_IMAGE={image} is on the kernel's command line"))));
+    }
+    if let Some(other) = other {
+        let [syslinux, ..] = &UNSUPPORTED;
+        let message = format!(
+            "vgapt does not edit the configuration of the boot loader that booted this host: BOOT_IMAGE={other} is on the kernel's command line as {} or LILO writes it, not as GRUB does",
+            syslinux.name
+        );
+        return Some(Err(Finding::error("boot-loader", message, (syslinux.place)(setup))));
     }
     let unknown = reports.iter().find(|(text, _)| !is_fallback(text));
     unknown.map(|(_, evidence)| Err(uncertain(&format!("{evidence}, which vgapt does not support"))))
@@ -153,6 +187,19 @@ fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
     }
     let kernelstub = of_kind(BootLoader::Kernelstub).filter(|loader| kind == BootLoader::SystemdBoot && (loader.configured)(setup));
     kernelstub.or_else(|| of_kind(kind))
+}
+
+/// Entries that somebody wrote by hand and that lack what is needed: what is written for the others does not reach them.
+pub(in crate::host::decide) fn by_hand(chosen: &Chosen, setup: &Setup, wants: &[ParameterChange]) -> Option<Finding> {
+    let lacking = chosen.loader.next_boot(setup).into_iter().find(|entry| entry.lacks_by_hand(wants))?;
+    let (source, file, words) = (&lacking.source, lacking.by_hand.as_deref()?, tokens::with("", wants));
+    Some(Finding::warning(
+        "entry-by-hand",
+        format!("{source} is copied from {file} as it is, so a boot by it lacks {words}"),
+        format!(
+            "if you boot that entry: add {words} to its linux line in {file}, and regenerate grub.cfg (update-grub, or grub-mkconfig -o)"
+        ),
+    ))
 }
 
 /// The names of the initramfs images that are booted: those of the running kernel's command line, else of the loader's
@@ -208,9 +255,19 @@ mod tests {
             (None, Some("\\EFI\\zbm\\vmlinuz.efi"), Some("systemd-stub 257.7"), ["ZFSBootMenu", "org.zfsbootmenu:commandline"]),
             (Some("Clover 5157"), None, None, ["Clover 5157", "to your boot loader's configuration: <parameters>"]),
             (None, Some("\\vmlinuz-linux"), None, ["\\vmlinuz-linux", "<parameters>"]),
+            (None, Some("\\EFI\\syslinux\\syslinux.efi"), None, ["SYSLINUX", "APPEND line"]),
         ] {
             let finding = of(loader, program, stub, "root=1").expect_err("it is not GRUB");
             assert!(finding.message.contains(words[0]) && finding.remedy.contains(words[1]), "{finding:?}");
+        }
+        // SYSLINUX and LILO set `BOOT_IMAGE` too.
+        for cmdline in [
+            "BOOT_IMAGE=vmlinuz-lts root=1 initrd=initramfs-lts",
+            "BOOT_IMAGE=/boot/vmlinuz root=1 initrd=/boot/initrd",
+            "BOOT_IMAGE=Linux ro",
+        ] {
+            let finding = of(None, None, None, cmdline).expect_err("it is not GRUB");
+            assert!(finding.message.contains("not as GRUB does") && finding.remedy.contains("APPEND line"), "{finding:?}");
         }
         // `BOOT_IMAGE` identifies GRUB even after another loader; a fallback name identifies nothing.
         for (loader, program, cmdline) in [

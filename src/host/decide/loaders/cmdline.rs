@@ -24,6 +24,18 @@ pub(super) fn with(text: &str, wants: &[ParameterChange]) -> String {
     if add && last.is_none() { shell::with_line(&changed, &tokens::with("", wants)) } else { changed }
 }
 
+/// The first line. proxmox-boot-tool copies the file as it is behind `options` in the entry, so further lines are no options:
+/// "needs to be placed as one line" (Proxmox VE Administration Guide, "Editing the Kernel Commandline").
+pub(super) fn first(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// The file with all of these changes in its first line.
+pub(super) fn with_first(text: &str, wants: &[ParameterChange]) -> String {
+    let (first, rest) = text.split_at(first(text).len());
+    format!("{}{rest}", tokens::with(first, wants))
+}
+
 /// The same file without contradicting parameters.
 pub(super) fn without_opposites(text: &str, wants: &[ParameterChange]) -> String {
     let line = |line: &str| if is_comment(line) { line.to_owned() } else { tokens::without_opposites(line, wants) };
@@ -52,6 +64,14 @@ mod tests {
         ] {
             assert_eq!(with(before, &wants), after, "{before:?}");
             assert_eq!(with(after, &wants), after, "a second time");
+        }
+        for (before, after) in [
+            ("root=1 boot=zfs\n", "root=1 boot=zfs intel_iommu=on\n"),
+            ("root=1 boot=zfs\nintel_iommu=on iommu=pt\n", "root=1 boot=zfs intel_iommu=on\nintel_iommu=on iommu=pt\n"),
+            ("root=1 intel_iommu=on", "root=1 intel_iommu=on"),
+        ] {
+            assert_eq!(with_first(before, &wants), after, "{before:?}");
+            assert_eq!(with_first(after, &wants), after, "a second time");
         }
         assert_eq!(joined("# a\nb  c\n\nd\n"), "b c d");
     }

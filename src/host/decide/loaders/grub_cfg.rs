@@ -133,11 +133,31 @@ fn in_boot(setup: &Setup) -> Vec<&str> {
     }
 }
 
+/// The lines of a `grub.cfg`, each with its index and the script that wrote it (grub-mkconfig marks its output by
+/// `### BEGIN /etc/grub.d/10_linux ###`); those of os-prober are left out, which are for other systems on the disks.
+pub(in crate::host::decide) fn own_lines(text: &str) -> impl Iterator<Item = (usize, &str, Option<&str>)> {
+    let mut script = None;
+    let lines = text.lines().enumerate().map(move |(index, line)| {
+        match line.split_whitespace().take(4).collect::<Vec<_>>()[..] {
+            ["###", "BEGIN", by, "###"] => script = Some(by),
+            ["###", "END", ..] => script = None,
+            _ => {}
+        }
+        (index, line, script)
+    });
+    lines.filter(|(_, _, script)| !script.is_some_and(|script| script.ends_with("os-prober")))
+}
+
+/// The script, if grub-mkconfig copies what somebody wrote in it (`40_custom`).
+fn by_hand(script: Option<&str>) -> Option<&str> {
+    script.filter(|script| script.ends_with("custom"))
+}
+
 /// The entries of Linux in a `grub.cfg`.
 pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
     let mut title = "entry".to_owned();
     let mut entries = Vec::new();
-    for (index, line) in text.lines().enumerate() {
+    for (index, line, script) in own_lines(text) {
         let mut words = line.split_whitespace();
         match words.next() {
             Some("menuentry") => quoted(line).unwrap_or("entry").clone_into(&mut title),
@@ -152,6 +172,7 @@ pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
                     source: format!("{path}, line {} ({title})", index + 1),
                     cmdline: parameters.trim().to_owned(),
                     kernel: Some(image.to_owned()),
+                    by_hand: by_hand(script).map(str::to_owned),
                 });
             }
             _ => {}
@@ -160,9 +181,10 @@ pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
     entries
 }
 
-/// The initramfs images that its entries load.
+/// The initramfs images that its entries load; what somebody wrote by hand says nothing of who makes this system's.
 pub(super) fn images(text: &str) -> Vec<String> {
-    let lines = text.lines().filter(|line| command(line).starts_with("initrd"));
+    let made = own_lines(text).filter(|(_, _, script)| by_hand(*script).is_none()).map(|(_, line, _)| line);
+    let lines = made.filter(|line| command(line).starts_with("initrd"));
     lines.flat_map(|line| line.split_whitespace().skip(1)).map(str::to_owned).collect()
 }
 
@@ -285,6 +307,7 @@ mod tests {
                 source: "/boot/grub/grub.cfg, line 3 (Debian GNU/Linux)".into(),
                 cmdline: "root=UUID=1 ro  quiet intel_iommu=on".into(),
                 kernel: Some("/boot/vmlinuz-6.12".into()),
+                by_hand: None,
             }]
         );
     }

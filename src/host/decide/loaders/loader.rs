@@ -51,6 +51,9 @@ pub struct Entry {
     /// The file of the kernel that it boots, where it names one.
     #[serde(skip)]
     pub kernel: Option<String>,
+    /// The file from which it is copied as it is, where somebody wrote it there by hand: no default reaches it.
+    #[serde(skip)]
+    pub by_hand: Option<String>,
 }
 
 /// The file name of the entry that boots as before vgapt. In the sort orders of GRUB and systemd-boot a capital letter
@@ -69,7 +72,12 @@ pub(in crate::host::decide) fn is_rescue<'a>(mut words: impl Iterator<Item = &'a
 impl Entry {
     /// Whether it would boot without what is needed; a rescue or fallback entry does so on purpose.
     pub(super) fn lacks(&self, wants: &[ParameterChange]) -> bool {
-        !self.is_recovery() && !tokens::has_all(&self.cmdline, wants)
+        !self.is_recovery() && self.by_hand.is_none() && !tokens::has_all(&self.cmdline, wants)
+    }
+
+    /// Whether it is written by hand, and would boot without what is needed.
+    pub(super) fn lacks_by_hand(&self, wants: &[ParameterChange]) -> bool {
+        !self.is_recovery() && self.by_hand.is_some() && !tokens::has_all(&self.cmdline, wants)
     }
 
     /// Whether it is a rescue or fallback entry, which has fewer parameters on purpose.

@@ -18,10 +18,11 @@ mod systemd_boot;
 mod unified;
 
 pub(super) use bls::NEW_KERNELS;
-pub(super) use choose::booted_images;
 pub use choose::{Chosen, PARAMETERS, chosen};
+pub(super) use choose::{booted_images, by_hand};
 pub(in crate::host) use files::syntax_of;
 pub(super) use files::{BOOTED, FOLDERS, MADE_FROM, reads};
+pub(super) use grub_cfg::own_lines;
 pub(super) use loader::is_rescue;
 pub use loader::{Entry, Loader};
 pub(super) use systemd_boot::{copied, copying, owns_entries};

@@ -95,7 +95,7 @@ fn next_with_own(setup: &Setup) -> Option<(Entry, String)> {
         Reading::Unknown(_) => None,
         Reading::Known(staged) => {
             let Some(cmdline) = staged.cmdline.clone() else { return newest() };
-            Some((Entry { source: STAGED.to_owned(), cmdline, kernel: None }, staged.own.clone()))
+            Some((Entry { source: STAGED.to_owned(), cmdline, ..Entry::default() }, staged.own.clone()))
         }
     }
 }

@@ -46,7 +46,11 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
         bls::edit_entries(setup, directory, wants, &mut edits)?;
     }
     let directory = ENTRIES.into_iter().find(|directory| setup.files.below(directory, ".conf").next().is_some()).unwrap_or(ENTRIES[0]);
-    bls::edit_new_kernels(host, setup, directory, wants, &mut edits)?;
+    if copies(setup) {
+        edits.change(setup, bls::NEW_KERNELS, bls::WHY_NEW, |text| cmdline::with_first(text, wants))?;
+    } else {
+        bls::edit_new_kernels(host, setup, directory, wants, &mut edits)?;
+    }
     if copies(setup) && !edits.writes.is_empty() {
         edits.commands.push(refresh());
     }
@@ -113,7 +117,8 @@ pub(super) fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&st
 
 fn next(setup: &Setup) -> Vec<Entry> {
     let written = setup.files.text(bls::NEW_KERNELS).filter(|_| copies(setup));
-    let written = written.map(|text| Entry { source: bls::NEW_KERNELS.to_owned(), cmdline: cmdline::joined(text), ..Entry::default() });
+    let written =
+        written.map(|text| Entry { source: bls::NEW_KERNELS.to_owned(), cmdline: cmdline::first(text).to_owned(), ..Entry::default() });
     entries(setup).into_iter().chain(written).collect()
 }
 

@@ -3,6 +3,7 @@
 
 use super::loader::{Entry, Loader};
 use super::{bls, cmdline};
+use crate::host::decide::kernel_install;
 use crate::host::plan::{Command, Edits};
 use crate::host::text::shell;
 use crate::host::text::tokens::{self, ParameterChange};
@@ -26,10 +27,7 @@ const WHY: &str = "the command line that is built into unified kernel images";
 const IMAGES: [&str; 3] = ["/boot/EFI/Linux/", "/boot/efi/EFI/Linux/", "/efi/EFI/Linux/"];
 
 fn configured(setup: &Setup) -> bool {
-    let layout = ["/etc/kernel/install.conf", "/usr/lib/kernel/install.conf"]
-        .iter()
-        .filter_map(|path| setup.files.text_lossy(path))
-        .any(|text| text.lines().any(|line| line.trim() == "layout=uki"));
+    let layout = kernel_install::value(setup, "layout") == Some("uki");
     let preset =
         setup.files.texts_lossy("/etc/mkinitcpio.d", ".preset").any(|(_, text)| !shell::assignments(text, "default_uki").is_empty());
     let dracut = setup

@@ -38,7 +38,7 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
         if is_ours(text) || path.contains("rescue") {
             continue;
         }
-        for (index, line) in text.lines().enumerate() {
+        for (index, line, _) in loaders::own_lines(text) {
             let tokens: Vec<&str> = shell::without_comment(line).split(|c: char| c.is_whitespace() || c == '"' || c == '\'').collect();
             if line.contains("GRUB_CMDLINE_LINUX_RECOVERY") || loaders::is_rescue(tokens.iter().copied()) {
                 continue;
@@ -112,11 +112,17 @@ pub(super) fn keeping_out(host: &Host, setup: &Setup, is_one: impl Fn(&str) -> b
     found
 }
 
-/// Parameters that bind devices or block modules, in files that the boot loader of this host does not read.
+/// Parameters that bind devices, block modules or are for the IOMMU, in files that the boot loader of this host does not read.
 pub(super) fn not_read(host: &Host, setup: &Setup) -> Vec<Finding> {
+    const OF_IOMMU: [&str; 4] = ["intel_iommu", "amd_iommu", "iommu", "pcie_acs_override"];
     let (_, unread, Some(loader)) = by_loader(host, setup) else { return Vec::new() };
+    let running = host.platform.cmdline.clone().unwrap_or_default();
+    // What this boot has by other means is only left over.
+    let is_missed = |one: &Written<'_>| OF_IOMMU.contains(&one.name.as_str()) && running.get(&one.name).is_none();
     let counts = |one: &&Written<'_>| {
-        DRIVERS.iter().any(|driver| one.name == format!("{driver}.ids")) || !drivers::kept_out(setup, &one.name, one.value).is_empty()
+        is_missed(one)
+            || DRIVERS.iter().any(|driver| one.name == format!("{driver}.ids"))
+            || !drivers::kept_out(setup, &one.name, one.value).is_empty()
     };
     let mut lines: Vec<(&str, String)> = Vec::new();
     for one in unread.iter().filter(counts) {

@@ -16,6 +16,8 @@ pub struct ExternalBinding {
     pub takes: Vec<PciAddress>,
     /// What is given as an id, but is not one.
     pub no_ids: Vec<String>,
+    /// Ids that its author meant, but that stand behind a space, where they are not read.
+    pub(super) behind_space: Vec<String>,
     /// Whether it gives options where none are accepted, so that it binds nothing.
     pub takes_no_options: bool,
     /// The driver to which it binds them, if it names one.

@@ -32,6 +32,7 @@ pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wan
     let context = BindingContext { host, setup, wanted, ours, others: others(host, setup) };
     let of_other = |other| [of_selected(&context, other), of_further(&context, other), no_ids(other), mistake(other)];
     let mut findings: Vec<Finding> = context.others.iter().flat_map(of_other).flatten().collect();
+    findings.extend(switcher(&context));
     findings.extend(unexplained(&context));
     findings.extend(no_display(&context));
     findings.extend(no_display_driver(&context));
@@ -41,6 +42,7 @@ pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wan
         findings.extend(command_lines::blacklists(host, setup));
         findings.extend(command_lines::not_read(host, setup));
         findings.extend(modules::without_effect(setup));
+        findings.extend(modules::without_ending(setup));
     }
     findings.extend(modules::gone(host, setup));
     findings
@@ -156,7 +158,30 @@ fn of_further(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<F
     ))
 }
 
+/// supergfxd, of laptops with two cards: at each boot and each switch it loads and unloads drivers as its mode says, and writes
+/// modprobe's configuration for it (its README).
+fn switcher(context: &BindingContext<'_>) -> Option<Finding> {
+    const CONFIGURATION: &str = "/etc/supergfxd.conf";
+    let BindingContext { host, setup, wanted, .. } = context;
+    let text = setup.files.text_lossy(CONFIGURATION)?;
+    let is_display = host.devices(&wanted.functions).any(|device| device.class.is_display());
+    let mode = text.split_once("\"mode\"")?.1.split('"').nth(1)?;
+    is_display.then(|| {
+        Finding::warning(
+            "switched-by-other",
+            format!("supergfxd (mode {mode} in {CONFIGURATION}) decides at each boot and each switch which driver has a laptop's second card"),
+            "let only one of them decide: systemctl disable --now supergfxd, remove /etc/modprobe.d/supergfxd.conf, and run vgapt prepare; or leave it to supergfxd (supergfxctl -m Vfio), with --bind start",
+        )
+    })
+}
+
 fn no_ids(other: &ExternalBinding) -> Option<Finding> {
+    if !other.behind_space.is_empty() {
+        let message =
+            format!("{}: the value of ids= ends at the space, so {} is not bound by it", other.cited(), other.behind_space.join(" "));
+        let remedy = format!("remove the spaces between the ids in {}, or remove the line and run vgapt prepare", other.place);
+        return Some(Finding::warning("not-read", message, remedy));
+    }
     (!other.no_ids.is_empty()).then(|| {
         let message = format!("{} contains what is not a device id: {}", other.place, other.no_ids.join(", "));
         let remedy = "an id is vendor:device, such as 10de:1401, and is shown by: vgapt list; to bind by address: vgapt prepare";
@@ -171,6 +196,10 @@ fn mistake(other: &ExternalBinding) -> Option<Finding> {
         let message = format!("{cited} gives options to a module, but systemd reads the whole line as the module's name: it loads nothing");
         let remedy = "write the options into a file of /etc/modprobe.d, or bind the device: vgapt prepare; then remove that line";
         return Some(Finding::warning("no-ids", message, remedy));
+    }
+    if other.takes.is_empty() && other.place.starts_with("/etc/driverctl.d/") {
+        let message = format!("{cited} is for an address at which there is no device now; it binds whatever is there after a change");
+        return Some(Finding::warning("bound-by-other", message, other.remedy("if nothing is to be there for a guest:")));
     }
     (other.takes.is_empty() && other.no_ids.is_empty()).then(|| {
         let message = format!(

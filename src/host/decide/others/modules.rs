@@ -19,6 +19,8 @@ const LISTS: [(&str, &str); 4] = [
     ("/etc/initramfs-tools/conf.d", ""),
 ];
 const FILES: [&str; 4] = ["/etc/modules", "/etc/initramfs-tools/modules", "/etc/mkinitcpio.conf", "/etc/dracut.conf"];
+/// In these only names that end in `.conf` count.
+const NAMED_FOLDERS: [&str; 2] = ["/etc/modprobe.d", "/etc/dracut.conf.d"];
 const NO_MODULE: &str = "vfio_virqfd";
 
 /// `vfio_virqfd` became a part of vfio in Linux 6.2; where it is still listed, dracut and mkinitcpio fail.
@@ -33,8 +35,13 @@ pub(super) fn gone(host: &Host, setup: &Setup) -> Option<Finding> {
         Finding::warning(
             "vfio-virqfd",
             format!(
-                "{NO_MODULE} is listed in {}: it does not exist since Linux 6.2, and dracut and mkinitcpio fail where it is listed",
-                named.join(", ")
+                "{NO_MODULE} is listed in {}: it does not exist since Linux 6.2, {}",
+                named.join(", "),
+                if named.iter().any(|path| path.contains("dracut") || path.contains("mkinitcpio")) {
+                    "and dracut and mkinitcpio fail where it is listed"
+                } else {
+                    "and each boot, or each build of an initramfs, reports that it is missing"
+                }
             ),
             format!("sed -i 's/{NO_MODULE}//' {}", named.join(" ")),
         )
@@ -49,7 +56,9 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     for driver in DRIVERS {
         let with_ids = giving_ids(&configuration, driver).filter(|_| !setup.is_built_in(driver));
         if let Some(line) = with_ids.last() {
-            found.push(with(ExternalBinding::new(line.place(), &line.words()).by(driver), host, ids(&line.rest).unwrap_or_default()));
+            let other =
+                ExternalBinding { behind_space: behind_space(&line.rest), ..ExternalBinding::new(line.place(), &line.words()).by(driver) };
+            found.push(with(other, host, ids(&line.rest).unwrap_or_default()));
         }
         // A line that keeps the module out binds nothing.
         let is_others = |line: &&modprobe::Line| !is_ours(line) && !line.loads_nothing();
@@ -91,6 +100,23 @@ pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
     built_in.flat_map(|driver| giving_ids(&configuration, driver)).map(finding).collect()
 }
 
+/// Files that somebody meant for these tools, and that they do not read, since their names do not end in `.conf` (modprobe.d(5),
+/// dracut.conf(5)).
+pub(super) fn without_ending(setup: &Setup) -> Vec<Finding> {
+    let files = NAMED_FOLDERS.into_iter().flat_map(|folder| setup.files.texts_lossy(folder, ""));
+    let mut found = Vec::new();
+    for (path, text) in files.filter(|(path, _)| !path.rsplit('/').next().unwrap_or_default().contains('.')) {
+        let binds = |line: &&str| !line.trim_start().starts_with('#') && (line.contains("vfio") || line.contains("pci-stub"));
+        let Some(line) = text.lines().find(binds) else { continue };
+        found.push(Finding::warning(
+            "not-read",
+            format!("{path} says `{}`, which has no effect: of the files there only those are read whose names end in .conf", line.trim()),
+            format!("remove {path}, and run vgapt prepare, which does that"),
+        ));
+    }
+    found
+}
+
 /// Lines such as `vfio_pci ids=…` in a list of modules. initramfs-tools and the scripts of other inits take options
 /// there; systemd-modules-load reads the whole line as a name, and loads nothing (modules-load.d(5)).
 pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
@@ -125,9 +151,26 @@ pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
         .collect()
 }
 
+/// The words of a module's options; double quotes keep what is between them together (`next_arg` in the kernel's lib/cmdline.c).
+fn words(options: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let is_end = move |letter: char| {
+        quoted ^= letter == '"';
+        !quoted && letter.is_whitespace()
+    };
+    options.split(is_end).filter(|word| !word.is_empty())
+}
+
 /// The value of `ids=` in a module's options; the last one takes effect.
 pub(in crate::host::decide) fn ids(options: &str) -> Option<&str> {
-    options.split_whitespace().filter_map(|word| word.trim_matches(['"', '\'']).strip_prefix("ids=")).next_back()
+    words(options).filter_map(|word| word.trim_matches(['"', '\'']).strip_prefix("ids=")).last()
+}
+
+/// Ids behind a space, as in `ids=10de:1401, 10de:0fba`: the value ends at the space, and the kernel ignores the rest as an
+/// unknown parameter.
+fn behind_space(options: &str) -> Vec<String> {
+    let ids = words(options).map(|word| word.trim_matches(','));
+    ids.filter(|word| word.split(',').all(|id| Pattern::parse(id).is_some())).map(str::to_owned).collect()
 }
 
 pub(super) fn with(mut other: ExternalBinding, host: &Host, ids: &str) -> ExternalBinding {
@@ -188,6 +231,18 @@ mod tests {
         }
         for id in ["10de:1401", "10DE:FFFFFFFF", "1002:67df:1da2:e366"] {
             assert!(Pattern::parse(id).is_some(), "{id}");
+        }
+    }
+
+    #[test]
+    fn ids_and_spaces() {
+        for (options, taken, left) in [
+            ("ids=10de:1401,10de:0fba disable_vga=1", "10de:1401,10de:0fba", &[][..]),
+            ("disable_vga=1 ids=10de:1401, 10de:0fba,1b21:2142", "10de:1401,", &["10de:0fba,1b21:2142"]),
+            ("ids=\"10de:1401, 10de:0fba\" disable_vga=1", "10de:1401, 10de:0fba", &[]),
+        ] {
+            assert_eq!(ids(options).map(|ids| ids.trim_start_matches('"')), Some(taken));
+            assert_eq!(behind_space(options), left, "{options}");
         }
     }
 }
