@@ -116,7 +116,7 @@ fn what_is_no_plain_script_is_read_or_named() {
     };
     let q = "qemu-system-x86_64 -m 512 -M q35 -nodefaults";
     let said = told(&format!("The dog's tail\n\n```sh\n{q}\n```\n"), 0);
-    assert!(said.contains(">524288</memory>") && said.contains("note: it is Markdown"), "{said}");
+    assert!(said.contains(">524288</memory>") && said.contains("note: it is a page"), "{said}");
     let said = told("/usr/bin/qemu-system-x86_64\n-m 512\n-cpu host\n", 0);
     assert!(said.contains(">524288</memory>") && said.contains("host-passthrough") && said.contains("on separate lines"), "{said}");
     let makefile = folder.path().join("Makefile");

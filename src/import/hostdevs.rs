@@ -66,7 +66,9 @@ fn pass(draft: &mut Draft, index: usize, address: PciAddress, place: Option<(u32
         if position == 0 { guest.with("multifunction", "on") } else { guest }
     });
     let guest = guest.or_else(|| legacy_graphics(draft, index, address));
-    finish(draft, index, pci_hostdev(address), guest);
+    let mut hostdev = pci_hostdev(address);
+    draft.fill(index, "hostdev pci", &mut hostdev);
+    finish(draft, index, hostdev, guest);
 }
 
 fn guest_address(bus: &str, slot: &str, function: &str) -> Fragment {

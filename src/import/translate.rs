@@ -179,6 +179,8 @@ const NODES: &[(&str, &str)] = &[
     ("vhost-vsock-pci vhost-vsock-device", "/dev/vhost-vsock"),
     ("vfio-pci vfio-pci-nohotplug vfio-ap", "/dev/vfio/GROUP"),
     ("tap", "/dev/net/tun"),
+    ("iommufd", "/dev/iommu and /dev/vfio/devices/NAME"),
+    ("sev-guest sev-snp-guest", "/dev/sev"),
 ];
 
 /// Says of device nodes that only QEMU knows how libvirt lets it open them.
@@ -186,7 +188,7 @@ fn device_nodes(draft: &mut Draft) {
     let mut nodes: BTreeSet<String> = BTreeSet::new();
     for option in draft.options.iter().filter(|option| option.is_kept()) {
         let is_network = ["netdev", "net", "nic"].contains(&option.name.as_str());
-        let kind = option.driver().or_else(|| option.peek("type").filter(|_| is_network));
+        let kind = option.driver().or_else(|| option.peek("qom-type")).or_else(|| option.peek("type").filter(|_| is_network));
         nodes.extend(kind.and_then(|kind| table::of(NODES, kind)).map(str::to_owned));
         let values = option.props.left().into_iter().map(|(_, value)| value).chain(option.value.clone());
         let is_node =
@@ -228,6 +230,11 @@ fn settle(draft: &mut Draft) {
         }
     }
     globals(draft);
+    for index in draft.named(&["object"]) {
+        if draft.peek(index, "qom-type") == Some("sev-guest") {
+            draft.keep(index, "<launchSecurity type='sev'> has its values, lets QEMU open /dev/sev, and locks the guest's memory: write it in place of this");
+        }
+    }
     for index in 0..draft.options.len() {
         draft.keep(index, "libvirt has no element for this");
     }

@@ -55,7 +55,8 @@ const OTHER_WORDS: &[(&str, &str, &str)] = &[
     ("*", "drive.iops*", "libvirt sets limits after the start"),
     ("pflash1", "drive.file", "libvirt copies the template"),
     ("memory", "memory.mem-path memory.kind", "<memoryBacking>: libvirt chooses the files"),
-    ("numa", "memdev.mem-path memdev.kind", "<memoryBacking>: libvirt chooses the files"),
+    ("numa pc-dimm", "memdev.mem-path memdev.kind", "<memoryBacking>: libvirt chooses the files"),
+    ("pflash1", "drive.aio", "libvirt opens the variables of the firmware itself"),
     ("*", "drive.detect-zeroes", "without discard=unmap, unmap is on (virDomainDiskGetDetectZeroesMode)"),
 ];
 
@@ -80,7 +81,7 @@ const MORE: &[(&str, &str, &str)] = &[
     ("*", "mac", "the script sets none, and libvirt makes one"),
     ("vhost-vsock-pci*", "vhostfd", "libvirt opens it"),
     ("m", "slots", "libvirt requires them beside maxmem"),
-    ("memory numa", "memory.hugetlb* memdev.hugetlb*", "<hugepages>"),
+    ("memory numa pc-dimm", "memory.hugetlb* memdev.hugetlb*", "<hugepages>"),
     ("memory", "memory.host-nodes* memory.policy memory.prealloc-context", "numactl before QEMU is <numatune>"),
     ("name", "guest", "a domain has a name"),
     ("nvdimm pc-dimm", "node memdev.prealloc", "libvirt places the module and allocates it"),

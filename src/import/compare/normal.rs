@@ -528,5 +528,9 @@ fn drive_props(option: &QemuOption) -> BTreeMap<String, String> {
     if option.peek("media") == Some("cdrom") {
         put("drive.readonly", "on");
     }
+    // An empty drive opens nothing.
+    if !props.keys().any(|name| name.starts_with("drive.file")) {
+        props.retain(|name, _| !name.starts_with("drive."));
+    }
     props
 }

@@ -1,5 +1,7 @@
 //! Recognises files that are not shell scripts.
 
+use std::ops::Range;
+
 /// The name of another language, if a script is written in one.
 pub(super) fn other_language(text: &str, path: &str) -> Option<&'static str> {
     let first = text.lines().next().filter(|line| line.starts_with("#!")).unwrap_or_default();
@@ -36,21 +38,28 @@ fn is_fence(line: &str) -> bool {
     line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~")
 }
 
-/// The code blocks that contain QEMU, as a script with the same line numbers; none where no block does.
+/// The code blocks that contain QEMU, as a script with the same line numbers; none where no block does. In a page without
+/// such blocks these are the paragraphs whose lines are all indented.
 pub(super) fn from_markdown(text: &str) -> Option<String> {
-    let lines: Vec<&str> = text.lines().collect();
+    let lines = &text.lines().collect::<Vec<_>>()[..];
+    let numbers = |is_it: fn(&str) -> bool| (0..lines.len()).filter(move |at| is_it(lines[*at])).chain([lines.len()]);
+    let fences: Vec<usize> = numbers(is_fence).collect();
+    let fenced = fences.chunks_exact(2).map(|pair| pair[0] + 1..pair[1]);
+    let empty = numbers(|line| line.trim().is_empty()).scan(0, |from, to| Some(std::mem::replace(from, to + 1)..to));
+    let indented = empty.filter(|block| lines[block.clone()].iter().all(|line| line.starts_with([' ', '\t'])));
+    from_blocks(lines, fenced).or_else(|| from_blocks(lines, indented))
+}
+
+fn from_blocks(lines: &[&str], blocks: impl Iterator<Item = Range<usize>>) -> Option<String> {
     let mut kept = vec![""; lines.len()];
-    let fences: Vec<usize> = (0..lines.len()).filter(|at| is_fence(lines[*at])).collect();
-    for pair in fences.chunks(2) {
-        let [from, to] = pair[..] else { continue };
-        if lines[from..to].iter().any(|line| names_qemu(line)) {
-            for at in from + 1..to {
-                // A page shows the shell's prompt: `$ `, `host:~# `.
-                let prompt = lines[at].split_once(['$', '#']).filter(|(before, after)| {
-                    after.starts_with(' ') && !before.contains(char::is_whitespace) && (!before.is_empty() || lines[at].starts_with('$'))
-                });
-                kept[at] = prompt.map_or(lines[at], |(_, command)| command);
-            }
+    for block in blocks.filter(|block| lines[block.clone()].iter().any(|line| names_qemu(line))) {
+        for at in block {
+            // A page shows the shell's prompt: `$ `, `host:~# `.
+            let line = lines[at].trim_start();
+            let prompt = line.split_once(['$', '#']).filter(|(before, after)| {
+                after.starts_with(' ') && !before.contains(char::is_whitespace) && (!before.is_empty() || line.starts_with('$'))
+            });
+            kept[at] = prompt.map_or(lines[at], |(_, command)| command);
         }
     }
     kept.iter().any(|line| !line.is_empty()).then(|| kept.join("\n") + "\n")
@@ -58,7 +67,7 @@ pub(super) fn from_markdown(text: &str) -> Option<String> {
 
 /// Whether QEMU is in a line, and not as what is installed or looked for.
 fn names_qemu(line: &str) -> bool {
-    let is_it = |word: &str| word.contains("qemu-system-") || word.contains("qemu-kvm");
+    let is_it = |word: &str| word.contains("qemu-system-") || word.contains("qemu-kvm") || word.ends_with("bin/kvm");
     let before = line.split_whitespace().position(is_it);
     before.is_some_and(|before| !line.split_whitespace().take(before).any(super::programs::mentions_qemu))
 }
@@ -116,6 +125,9 @@ mod tests {
         assert!(is_markdown(page, "a") && !is_markdown("#!/bin/sh\n```\n```", "a.md") && is_markdown("kvm", "b/README.md"));
         assert_eq!(from_markdown(page).as_deref(), Some("\n\n\n\n\n kvm\n qemu-kvm -m 1\n# no\n\n"));
         assert_eq!(from_markdown("qemu-kvm -m 1\n```\nls\n```\n"), None);
+        let page = "Start it::\n\n   $ qemu-kvm -m 1 \\\n     -usb\n\nor\n ls\n\n~~~~\n";
+        assert_eq!(from_markdown(page).as_deref(), Some("\n\n qemu-kvm -m 1 \\\n     -usb\n\n\n\n\n\n"));
+        assert_eq!(from_markdown("```\nX=1 /usr/bin/kvm -m 1\n```\n").as_deref(), Some("\nX=1 /usr/bin/kvm -m 1\n\n"));
         assert_eq!(join_option_lines("kvm\n-m 1\n-usb\nls\n").as_deref(), Some("kvm \\\n-m 1 \\\n-usb\nls\n"));
         assert_eq!(join_before_blanks("kvm \\ \t\n -m 1 \\\n# \\ \n"), Some((1, "kvm \\\n -m 1 \\\n# \\ \n".into())));
         assert_eq!(join_before_blanks("kvm \\\n -m 1\n# \\ \n"), None);

@@ -14,10 +14,20 @@ const FREE_TEXT: &str = "append";
 /// Reads a command line; its relative paths are those of `PWD`, if that is given.
 pub fn pasted(text: &str, given: Lookup<'_>) -> Script {
     let no_files = |_: &str| None;
-    // The answer to a mail has `>` before each line.
-    let quoted = text.lines().filter(|line| !line.trim().is_empty()).map(|line| line.strip_prefix('>'));
-    let unquoted = quoted.collect::<Option<Vec<&str>>>().map(|lines| lines.join("\n"));
-    let text = unquoted.as_deref().unwrap_or(text);
+    // A mail with letters beyond ASCII has `=3D` for `=`, and breaks lines with `=`.
+    let decoded = text.contains("=3D").then(|| text.replace("=\n", "").replace("=3D", "=").replace("=20", " "));
+    // The answer to a mail has `>` before each line, the answer to that `> >`.
+    let mut text = decoded.as_deref().unwrap_or(text).to_owned();
+    let quoted = |text: &str| {
+        let lines = text.lines().filter(|line| !line.trim().is_empty()).map(|line| line.trim_start().strip_prefix('>'));
+        lines.collect::<Option<Vec<&str>>>().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n"))
+    };
+    while let Some(unquoted) = quoted(&text) {
+        text = unquoted;
+    }
+    // What Proxmox says of a machine that does not start.
+    let failed = || text.split_once("start failed: command '")?.1.split_once("' failed:");
+    let text = failed().map_or(text.as_str(), |(command, _)| command);
     let mut script = if unit::is_unit(text) {
         return read(text, "/argv", given, &no_files);
     } else if kind::is_markdown(text, "") {
@@ -33,6 +43,8 @@ pub fn pasted(text: &str, given: Lookup<'_>) -> Script {
 struct Found {
     line: usize,
     text: String,
+    /// A line after it that is an option.
+    orphan: Option<usize>,
 }
 
 fn command(text: &str, given: Lookup<'_>) -> Script {
@@ -45,6 +57,10 @@ fn command(text: &str, given: Lookup<'_>) -> Script {
     let Some(first) = all.first() else {
         return Script::refused("no command that starts QEMU was found", "print it: ps -ww -o args= -C qemu-system-x86_64");
     };
+    if let Some(line) = first.orphan {
+        let why = format!("line {line} is an option that belongs to no command: a line before it is broken in two, or is missing");
+        return Script::refused(why, "join the lines of the command, or write \\ at the end of each but the last");
+    }
     if let Some(other) = all.iter().find(|other| other.text != first.text && starts.is_empty()) {
         let why = format!("lines {} and {} start QEMU", first.line, other.line);
         return Script::refused(why, "keep the line of one virtual machine, and import it again");
@@ -67,12 +83,14 @@ fn found(text: &str, from: usize) -> Vec<Found> {
     let mut lines = text.lines().enumerate().skip(from).peekable();
     while let Some((at, line)) = lines.next() {
         let mut whole = line.trim_end().to_owned();
-        let mut is_command = false;
-        // A command goes on after a backslash, and where the next line is options.
+        let (mut is_command, mut has_backslash) = (false, false);
+        // A command goes on after a backslash, where the next line is options, and where a mailer broke a line.
         while let Some((_, next)) = lines.next_if(|(_, next)| {
+            has_backslash |= whole.ends_with('\\');
             whole.ends_with('\\') || {
                 is_command = is_command || starts(&whole).is_some();
-                is_command && next.trim_start().starts_with('-')
+                let goes_on = || next.trim_start().starts_with(['-', '\\', '\'', '{']) || needs_more(&whole, has_backslash);
+                is_command && !next.trim().is_empty() && goes_on()
             }
         }) {
             whole.truncate(whole.trim_end_matches('\\').len());
@@ -80,10 +98,28 @@ fn found(text: &str, from: usize) -> Vec<Found> {
             whole.push_str(next.trim());
         }
         if let Some(start) = starts(&whole) {
-            all.push(Found { line: at + 1, text: whole[start..].to_owned() });
+            let is_option =
+                |line: &str| line.trim_start().strip_prefix('-').is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()));
+            let mut after = text.lines().enumerate().skip(lines.peek().map_or(usize::MAX, |(at, _)| *at));
+            let orphan = after.by_ref().take_while(|(_, line)| starts(line).is_none()).find(|(_, line)| is_option(line));
+            all.push(Found { line: at + 1, text: whole[start..].to_owned(), orphan: orphan.map(|(at, _)| at + 1) });
         }
     }
     all
+}
+
+/// Whether a command ends within quotes, if it is written for a shell, or with an option that has no value there.
+fn needs_more(text: &str, is_for_shell: bool) -> bool {
+    let mut quote = None;
+    for sign in text.chars().filter(|sign| is_for_shell && ['\'', '"'].contains(sign)) {
+        match quote {
+            None => quote = Some(sign),
+            Some(open) if open == sign => quote = None,
+            Some(_) => {}
+        }
+    }
+    let last = text.split_whitespace().next_back().unwrap_or_default();
+    quote.is_some() || last.strip_prefix('-').is_some_and(|name| !has(WITHOUT_VALUE, name.trim_start_matches('-')))
 }
 
 /// Where the command in a line begins that starts QEMU.
@@ -176,6 +212,23 @@ mod tests {
         assert_eq!(argv("$ sudo qemu-kvm -m $MEM -name 'a b' > log 2>&1 &\n"), ["qemu-kvm", "-m", "512", "-name", "a b"]);
         assert_eq!(argv("> $ qemu-kvm \\\n>   -m 1 \\\n>\n> \n"), ["qemu-kvm", "-m", "1"]);
         assert_eq!(pasted("$ sudo taskset -c 1 qemu-kvm -m 1 -usb\n", &|_| None).before, ["sudo", "taskset", "-c", "1"]);
+    }
+
+    #[test]
+    fn lines_that_a_mailer_broke() {
+        let log = "> > LC_ALL=C \\\n> > /usr/bin/qemu-system-x86_64 \\\n> > -object \n> > '{\"id\":\"m\"}'\n> > \\\n> > -smbios 'type=1,product=OpenStack\n\
+                   > > Nova' \\\n> > -m 1 \\\n> > -usb\n> >\n> > no\n";
+        let words =
+            ["/usr/bin/qemu-system-x86_64", "-object", "{\"id\":\"m\"}", "-smbios", "type=1,product=OpenStack Nova", "-m", "1", "-usb"];
+        assert_eq!(argv(log), words);
+        assert_eq!(
+            argv("qemu-kvm -m 1 -chardev\n  pty,id=3Da -na=\nme=20x"),
+            ["qemu-kvm", "-m", "1", "-chardev", "pty,id=a", "-name", "x"]
+        );
+        let refusal = pasted("qemu-kvm -name a -chardev socket,id=a-\nb -m 1\n-usb\n", &|_| None).refusal;
+        assert_eq!(refusal.map(|(why, _)| why.contains("line 3 ")), Some(true));
+        let failed = "TASK ERROR: start failed: command '/usr/bin/kvm -id 1 -m 1 -boot 'menu=on' -machine 'type=pc'' failed: exit code 1";
+        assert_eq!(argv(failed)[3..], ["-m", "1", "-boot", "menu=on", "-machine", "type=pc"]);
     }
 
     #[test]

@@ -233,6 +233,10 @@ fn drive(draft: &mut Draft, index: usize, controllers: &Controllers) -> Option<D
     disk.file.read_only |= is_cd;
     disk.transient = draft.flag(index, "snapshot").unwrap_or(draft.has_option("snapshot"));
     cache_by_parts(draft, index);
+    if disk.file.path.is_empty() {
+        // QEMU opens nothing with it, and libvirt refuses it without the cache that goes with it.
+        draft.options[index].set("aio", None);
+    }
     draft.fill(index, "drive", &mut disk.file.element);
     limit(draft, index, &mut disk.file.element);
     disk.place.index = draft.number(index, "index");

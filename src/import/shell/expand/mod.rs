@@ -262,7 +262,7 @@ impl Variables<'_> {
 
     /// What a command prints that only looks at its words: a path (links are not followed), or numbers.
     fn printed(&mut self, text: &str) -> Option<String> {
-        if !["dirname", "realpath", "readlink -", "pwd", "seq "].iter().any(|name| text.contains(name)) {
+        if !["dirname", "realpath", "readlink -", "pwd", "seq ", "printf "].iter().any(|name| text.contains(name)) {
             return None;
         }
         let mut words = Vec::new();
@@ -274,9 +274,17 @@ impl Variables<'_> {
                 _ => return None,
             }
         }
+        if let [first, format, values @ ..] = &words[..] {
+            if first == "printf" {
+                return formatted(format, values);
+            }
+        }
+        let has_options = words.iter().any(|word| word.starts_with('-'));
         let words: Vec<&str> =
             words.iter().map(String::as_str).filter(|word| !word.starts_with('-') && !word.starts_with("CDPATH=")).collect();
-        let (mut folder, mut words) = (self.folder().to_owned(), &words[..]);
+        // Where the script has changed to.
+        let folder = self.set.get("PWD").and_then(|values| values.first().cloned()).or_else(|| (self.given)("PWD"));
+        let (mut folder, mut words) = (folder.unwrap_or_else(|| self.folder().to_owned()), &words[..]);
         let absolute = |folder: &str, path: &str| match path.strip_prefix('/') {
             _ if has_unknown(path) => None,
             Some(path) => Some(joined("/", path)),
@@ -286,11 +294,11 @@ impl Variables<'_> {
             (folder, words) = (absolute(&folder, to)?, rest);
         }
         match words {
-            ["pwd"] if text.trim() == "pwd" => Some(self.pwd()),
+            ["pwd"] if text.trim() == "pwd" => self.value("PWD"),
             ["pwd"] => Some(folder),
             ["dirname", path] => absolute(&folder, &format!("{path}/..")),
             ["realpath" | "readlink", path] => absolute(&folder, path),
-            ["seq", ends @ ..] if !text.contains('-') => {
+            ["seq", ends @ ..] if !has_options => {
                 let ends: Option<Vec<usize>> = ends.iter().map(|end| end.parse().ok()).collect();
                 let (first, last) = match ends?[..] {
                     [last] => (1, last),
@@ -352,4 +360,29 @@ fn words_of(text: &str) -> Vec<Word> {
         _ => None,
     };
     tokens.into_iter().filter_map(word).collect()
+}
+/// What `printf` prints of known values, each with a place of its own.
+fn formatted(format: &str, values: &[String]) -> Option<String> {
+    let mut parts = format.split('%');
+    let mut text = parts.next()?.to_owned();
+    let mut values = values.iter().filter(|value| !has_unknown(value));
+    for part in parts {
+        let at = part.find(|c: char| !c.is_ascii_digit())?;
+        let (width, rest) = part.split_at(at);
+        let (fill, width) = (width.starts_with('0'), width.parse().unwrap_or(0));
+        let number = |value: &String| value.parse::<u64>().ok();
+        let value = values.next()?;
+        let value = match rest.chars().next()? {
+            's' => value.clone(),
+            'd' => number(value)?.to_string(),
+            'x' => format!("{:x}", number(value)?),
+            'X' => format!("{:X}", number(value)?),
+            _ => return None,
+        };
+        let missing = if width > 99 { return None } else { usize::saturating_sub(width, value.len()) };
+        text.push_str(&if fill { "0" } else { " " }.repeat(missing));
+        text.push_str(&value);
+        text.push_str(&rest[1..]);
+    }
+    (values.next().is_none() && !has_unknown(format)).then(|| text.trim_end_matches("\\n").to_owned()).filter(|text| !text.contains('\\'))
 }

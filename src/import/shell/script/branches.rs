@@ -27,7 +27,6 @@ impl Reader<'_> {
     /// is reported.
     pub(super) fn decide(&mut self, line: usize, condition: &str, truth: Truth, then: &[&[Statement]], otherwise: &[&[Statement]]) -> bool {
         let assumed = std::mem::take(&mut self.assumed);
-        self.wants_arguments |= assumed.contains("1");
         let ends = |reader: &Self, lists: &[&[Statement]]| lists.first().is_some_and(|list| reader.ends(list, 0));
         let qemu_commands = [then, otherwise].map(|lists| lists.iter().map(|list| self.qemu_commands(list, 0)).sum::<usize>());
         // Prefer the branch that starts QEMU, unless that branch ends the script and another QEMU command follows.
@@ -49,6 +48,8 @@ impl Reader<'_> {
             }
         };
         let (taken, left) = if holds { (then, otherwise) } else { (otherwise, then) };
+        let leaves = ends(self, taken);
+        self.wants.extend(assumed.iter().filter(|name| leaves || *name == "1").cloned());
         let effects: Vec<String> = left.iter().flat_map(|list| self.effects(list, 0)).collect();
         let matters = !effects.is_empty() || taken.iter().any(|list| !self.effects(list, 0).is_empty());
         let out = if effects.is_empty() { "nothing".to_owned() } else { effects.join("; ") };

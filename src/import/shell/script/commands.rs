@@ -131,7 +131,15 @@ impl Reader<'_> {
                 }
                 return Truth::GUESS;
             }
-            "cd" | "pushd" => self.change_folder(argv.get(1).map_or("", String::as_str)),
+            "cd" => self.change_folder(argv.get(1).map_or("", String::as_str)),
+            "pushd" => {
+                self.left_folders.push(self.folder.clone().unwrap_or_default());
+                self.change_folder(argv.get(1).map_or("", String::as_str));
+            }
+            "popd" => {
+                let back = self.left_folders.pop().unwrap_or_default();
+                self.change_folder(&back);
+            }
             "exit" => self.flow = Some(Flow::Exit(by())),
             "return" => {
                 self.flow = Some(Flow::Return);

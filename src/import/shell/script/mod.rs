@@ -81,8 +81,9 @@ type Form = fn(&str) -> Option<(String, String)>;
 /// What is no plain script, or has a slip that a shell would not take: the script that is meant, and the note.
 const FORMS: [Form; 4] = [
     |text| {
-        let note = "it is Markdown: only the code blocks (```) that contain QEMU are read";
-        Some((kind::is_markdown(text, "").then(|| kind::from_markdown(text))??, note.into()))
+        let is_page = kind::is_markdown(text, "") || (!text.starts_with("#!") && parse(text, 1).is_err());
+        let note = "it is a page: only the code blocks (``` or indented) that contain QEMU are read";
+        Some((is_page.then(|| kind::from_markdown(text))??, note.into()))
     },
     |text| {
         let (line, joined) = kind::join_before_blanks(text)?;
@@ -111,7 +112,7 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
         return Script::refused("it is a makefile, not a script", remedy);
     }
     if kind::is_markdown(text, path) && kind::from_markdown(text).is_none() {
-        return Script::refused("it is Markdown, and none of its code blocks (```) starts QEMU", BY_HAND);
+        return Script::refused("it is Markdown, and none of its code blocks (``` or indented) starts QEMU", BY_HAND);
     }
     if text.len() > LONGEST_SCRIPT {
         return Script::refused(format!("it is longer than {} KiB", LONGEST_SCRIPT >> 10), BY_HAND);
@@ -139,8 +140,9 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
         assumed: BTreeSet::new(),
         asked: BTreeSet::new(),
         keyed: BTreeSet::new(),
-        wants_arguments: false,
+        wants: BTreeSet::new(),
         folder: None,
+        left_folders: Vec::new(),
         prefix: Vec::new(),
         exported: BTreeMap::new(),
         files,
@@ -197,10 +199,12 @@ struct Reader<'g> {
     asked: BTreeSet<String>,
     /// Associative arrays.
     keyed: BTreeSet<String>,
-    /// Whether a condition that was followed asks for the script's arguments, of which none are given.
-    wants_arguments: bool,
+    /// Variables without which the script ends, and `1` if a condition that was followed asks for the script's arguments.
+    wants: BTreeSet<String>,
     /// The working directory, if it is known.
     folder: Option<String>,
+    /// The directories to which `popd` returns.
+    left_folders: Vec<String>,
     /// The words of the commands that run the current one, such as `sudo`.
     prefix: Vec<String>,
     /// The variables that the script exports, and the line of each.
@@ -390,8 +394,11 @@ impl Reader<'_> {
 
     /// Reports where a script mentions QEMU if no command was read.
     fn refuse(&mut self, text: &str) {
-        let arguments = if self.wants_arguments { "give its arguments: --set '1=VALUE' sets the first; or " } else { "" };
-        let remedy = format!("{arguments}{BY_HAND}");
+        let given = |name: &String| match name.as_str() {
+            "1" => "give its arguments: --set '1=VALUE' sets the first; or ".to_owned(),
+            _ => format!("give what it needs: --set '{name}=VALUE'; or "),
+        };
+        let remedy: String = self.wants.iter().map(given).chain([BY_HAND.to_owned()]).collect();
         // A command without options only checks whether QEMU exists.
         let by_line = self.unread.iter().min_by_key(|(_, (_, told))| *told).map(|(line, (why, _))| (*line, why.clone()));
         let names = |line: &str| !line.trim_start().starts_with('#') && (line.contains("qemu-system-") || line.contains("qemu-kvm"));
