@@ -85,7 +85,7 @@ fn what_is_written_does_not_count() {
     on(root, &CARD).with(0);
 }
 
-/// SYSLINUX and LILO write BOOT_IMAGE too, and Arch's grub package leaves /etc/default/grub where GRUB boots nothing.
+/// SYSLINUX and LILO write `BOOT_IMAGE` too, and Arch's grub package leaves /etc/default/grub where GRUB boots nothing.
 #[test]
 fn a_loader_that_only_looks_like_grub() {
     let root = distribution("arch-grub");
@@ -278,7 +278,7 @@ fn a_card_that_can_be_unplugged() {
     check_says(root, &["boltctl enroll --policy auto UUID"]);
 }
 
-/// grub-mkconfig copies what is in 40_custom, and os-prober's entries boot other systems: a command line there is no reason to
+/// grub-mkconfig copies what is in `40_custom`, and os-prober's entries boot other systems: a command line there is no reason to
 /// make grub.cfg again and again.
 #[test]
 fn entries_of_other_systems_and_by_hand() {
@@ -308,7 +308,7 @@ fn entries_of_other_systems_and_by_hand() {
     assert!(!on(root, &CARD).with(0).stderr.contains("40_custom"));
 }
 
-/// VirtualBox's guides keep KVM out, and to load it once is not enough.
+/// Guides for `VirtualBox` keep KVM out, and to load it once is not enough.
 #[test]
 fn kvm_was_kept_out_for_another_hypervisor() {
     let root = distribution("ubuntu2404-grub");
@@ -324,9 +324,9 @@ fn kvm_was_kept_out_for_another_hypervisor() {
 /// `update-initramfs -u` does nothing then, and says that it is well.
 #[test]
 fn initramfs_tools_may_be_told_to_update_nothing() {
+    const PLACE: &str = "etc/initramfs-tools/update-initramfs.conf";
     let root = distribution("debian13-grub-initramfs-tools");
     let root = root.path();
-    const PLACE: &str = "etc/initramfs-tools/update-initramfs.conf";
     put(root, PLACE, "# update_initramfs=no\nupdate_initramfs=yes\nbackup_initramfs=no\n");
     on(root, &CARD).with(0);
     put(root, PLACE, "update_initramfs=no\n");
