@@ -283,11 +283,27 @@ impl Draft {
         if is_on_bus { Some(in_json(moved.value(), "driver")) } else { moved.value }
     }
 
-    /// Whether this is the name of something that is passed to QEMU unchanged, and that libvirt may give to a device of its own,
-    /// since a libvirt made the command line.
+    /// Whether this is the name of something that is passed to QEMU unchanged, and that libvirt may give to a device of its own:
+    /// any, where a libvirt made the command line; else one that libvirt gives to an element of this domain.
     fn is_taken(&self, id: &str) -> bool {
-        let is_it = |option: &QemuOption| option.is_kept() && [option.peek("id"), option.peek("node-name")].contains(&Some(id));
-        self.is_of_libvirt && self.options.iter().any(is_it)
+        let is_it = |option: &&QemuOption| option.is_kept() && [option.peek("id"), option.peek("node-name")].contains(&Some(id));
+        self.options.iter().filter(is_it).any(|option| self.is_of_libvirt || (option.driver().is_some() && self.is_libvirts(id)))
+    }
+
+    /// Whether libvirt gives this name to a device (`qemu_alias.c`): the kind of the element, and its number.
+    fn is_libvirts(&self, id: &str) -> bool {
+        let kind = id.trim_end_matches(|c: char| c.is_ascii_digit());
+        let number: usize = id[kind.len()..].parse().unwrap_or(0);
+        let devices = || self.domain.at("devices").map_or(&[][..], Fragment::children).iter();
+        let of_kind = |name: &str| devices().filter(|device| device.name() == name).count();
+        match LIBVIRTS.iter().find(|(alias, _)| *alias == kind) {
+            // libvirt adds controllers for what needs one.
+            Some((_, "controller")) => {
+                number <= devices().filter(|device| device.name() == "controller" && device.attribute("type") == Some(kind)).count()
+            }
+            Some((_, element)) => number < of_kind(element),
+            None => kind == "pci.",
+        }
     }
 
     /// libvirt's name of an audio backend (`qemuAssignDeviceAudioAlias`).
@@ -375,6 +391,29 @@ impl Controller {
 /// Devices on a bus of a controller. QEMU creates those that are written as JSON after all others, in their order: as words they would
 /// not find a controller of libvirt's, which it writes as JSON.
 const ON_BUS: &str = "usb- scsi- ide- virtserialport virtconsole ccid-card- u2f- floppy";
+/// The names that libvirt gives to devices, but for their numbers, and the elements.
+const LIBVIRTS: &[(&str, &str)] = &[
+    ("net", "interface"),
+    ("video", "video"),
+    ("sound", "sound"),
+    ("input", "input"),
+    ("hostdev", "hostdev"),
+    ("serial", "serial"),
+    ("channel", "channel"),
+    ("rng", "rng"),
+    ("balloon", "memballoon"),
+    ("watchdog", "watchdog"),
+    ("tpm", "tpm"),
+    ("shmem", "shmem"),
+    ("fs", "filesystem"),
+    ("redir", "redirdev"),
+    ("vsock", "vsock"),
+    ("iommu", "iommu"),
+    ("scsi", "controller"),
+    ("usb", "controller"),
+    ("sata", "controller"),
+    ("virtio-serial", "controller"),
+];
 /// The beginning of a name that libvirt gives to nothing.
 pub(super) const OWN: &str = "import-";
 /// PCI devices whose driver names do not show it (`-device help`), as beginnings.

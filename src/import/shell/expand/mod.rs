@@ -274,10 +274,10 @@ impl Variables<'_> {
                 _ => return None,
             }
         }
-        if let [first, format, values @ ..] = &words[..] {
-            if first == "printf" {
-                return formatted(format, values);
-            }
+        if let [first, format, values @ ..] = &words[..]
+            && first == "printf"
+        {
+            return formatted(format, values);
         }
         let has_options = words.iter().any(|word| word.starts_with('-'));
         let words: Vec<&str> =
