@@ -71,7 +71,7 @@ fn names(root: &Root, path: &str, unread: &mut Vec<String>) -> Vec<String> {
 fn function(root: &Root, address: PciAddress, scope: Scope, unread: &mut Vec<String>) -> PciDevice {
     let home = format!("{DEVICES}/{address}");
     let mut device = PciDevice::new(address);
-    let folder = root.folder(home.clone());
+    let folder = Folder::open(root, home.clone());
     identify(root, &home, &folder, &mut device, unread);
     device.group = folder.link_name("iommu_group").and_then(|name| name.parse().ok());
     // Read for every class: unbinding a physical function removes its virtual functions.

@@ -287,7 +287,8 @@ impl Draft {
     /// any, where a libvirt made the command line; else one that libvirt gives to an element of this domain.
     fn is_taken(&self, id: &str) -> bool {
         let is_it = |option: &&QemuOption| option.is_kept() && [option.peek("id"), option.peek("node-name")].contains(&Some(id));
-        self.options.iter().filter(is_it).any(|option| self.is_of_libvirt || (option.driver().is_some() && self.is_libvirts(id)))
+        (self.is_of_libvirt || self.is_libvirts(id))
+            && self.options.iter().filter(is_it).any(|option| self.is_of_libvirt || option.driver().is_some())
     }
 
     /// Whether libvirt gives this name to a device (`qemu_alias.c`): the kind of the element, and its number.

@@ -17,7 +17,8 @@ pub struct Folder<'a> {
 }
 
 impl<'a> Folder<'a> {
-    pub(super) fn new(root: &'a Root, path: String, opened: Option<OwnedFd>) -> Self {
+    pub fn open(root: &'a Root, path: String) -> Self {
+        let opened = root.below(&path);
         Self { root, path, opened }
     }
 
@@ -71,7 +72,7 @@ mod tests {
         let (now, moment, recording) = (root(), root().at_one_moment(), root().recording());
         for path in ["/0", "/devices/a", "/inside", "/missing"] {
             for root in [&now, &moment, &recording] {
-                let folder = root.folder(path.to_owned());
+                let folder = Folder::open(root, path.to_owned());
                 for name in ["uevent", "linked", "leaves", "iommu_group", "folder", "missing"] {
                     let whole = format!("{path}/{name}");
                     assert_eq!(folder.attribute_reading(name), now.attribute_reading(&whole), "{whole}");
@@ -79,7 +80,7 @@ mod tests {
                 }
             }
         }
-        let folder = now.folder("/0".to_owned());
+        let folder = Folder::open(&now, "/0".to_owned());
         assert_eq!(folder.attribute_reading("linked"), Reading::Known("of this tree".to_owned()));
         assert_eq!(folder.attribute_reading("leaves"), Reading::Absent);
         assert_eq!(folder.link_name("iommu_group").as_deref(), Some("7"));

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -11,7 +12,6 @@ use rustix::io::Errno;
 use super::capture::{Capture, CapturedPath, Node};
 use super::capture_text;
 use super::directory::{ATTRIBUTE_BYTES, Directory};
-use super::folder::Folder;
 use super::resolve;
 use super::status::Status;
 use crate::model::Reading;
@@ -123,11 +123,9 @@ impl Root {
         Reading::of(self.first_bytes(path, ATTRIBUTE_BYTES), path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// A directory for several short reads in it.
-    pub fn folder(&self, path: String) -> Folder<'_> {
-        // What is recorded is recorded with its whole path.
-        let opened = self.directory().filter(|_| self.recording.is_none()).and_then(|directory| directory.below(&path).ok());
-        Folder::new(self, path, opened)
+    /// A directory, opened for [`super::folder::Folder`]; `None` where whatever is read is read by its whole path, as for a record.
+    pub(super) fn below(&self, path: &str) -> Option<OwnedFd> {
+        self.directory().filter(|_| self.recording.is_none())?.below(path).ok()
     }
 
     /// The names in a directory, sorted; distinguishes an absent directory from one that cannot be read.

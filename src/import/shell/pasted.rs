@@ -84,42 +84,46 @@ fn found(text: &str, from: usize) -> Vec<Found> {
     while let Some((at, line)) = lines.next() {
         let mut whole = line.trim_end().to_owned();
         let (mut is_command, mut has_backslash) = (false, false);
+        let mut quote = quote_after(None, &whole);
         // A command goes on after a backslash, where the next line is options, and where a mailer broke a line.
         while let Some((_, next)) = lines.next_if(|(_, next)| {
             has_backslash |= whole.ends_with('\\');
             whole.ends_with('\\') || {
                 is_command = is_command || starts(&whole).is_some();
-                let goes_on = || next.trim_start().starts_with(['-', '\\', '\'', '{']) || needs_more(&whole, has_backslash);
+                // Only what is written for a shell has quotes.
+                let is_open = (has_backslash && quote.is_some()) || lacks_value(&whole);
+                let goes_on = || next.trim_start().starts_with(['-', '\\', '\'', '{']) || is_open;
                 is_command && !next.trim().is_empty() && goes_on()
             }
         }) {
             whole.truncate(whole.trim_end_matches('\\').len());
             whole.push(' ');
             whole.push_str(next.trim());
+            quote = quote_after(quote, next);
         }
         if let Some(start) = starts(&whole) {
             let is_option =
                 |line: &str| line.trim_start().strip_prefix('-').is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()));
-            let mut after = text.lines().enumerate().skip(lines.peek().map_or(usize::MAX, |(at, _)| *at));
-            let orphan = after.by_ref().take_while(|(_, line)| starts(line).is_none()).find(|(_, line)| is_option(line));
+            let orphan = lines.clone().take_while(|(_, line)| starts(line).is_none()).find(|(_, line)| is_option(line));
             all.push(Found { line: at + 1, text: whole[start..].to_owned(), orphan: orphan.map(|(at, _)| at + 1) });
         }
     }
     all
 }
 
-/// Whether a command ends within quotes, if it is written for a shell, or with an option that has no value there.
-fn needs_more(text: &str, is_for_shell: bool) -> bool {
-    let mut quote = None;
-    for sign in text.chars().filter(|sign| is_for_shell && ['\'', '"'].contains(sign)) {
-        match quote {
-            None => quote = Some(sign),
-            Some(open) if open == sign => quote = None,
-            Some(_) => {}
-        }
-    }
+/// The quote that is open after a text, if one was open before it.
+fn quote_after(before: Option<char>, text: &str) -> Option<char> {
+    text.chars().filter(|sign| ['\'', '"'].contains(sign)).fold(before, |open, sign| match open {
+        None => Some(sign),
+        Some(quote) if quote == sign => None,
+        Some(_) => open,
+    })
+}
+
+/// Whether a command ends with an option that has no value there.
+fn lacks_value(text: &str) -> bool {
     let last = text.split_whitespace().next_back().unwrap_or_default();
-    quote.is_some() || last.strip_prefix('-').is_some_and(|name| !has(WITHOUT_VALUE, name.trim_start_matches('-')))
+    last.strip_prefix('-').is_some_and(|name| !has(WITHOUT_VALUE, name.trim_start_matches('-')))
 }
 
 /// Where the command in a line begins that starts QEMU.
