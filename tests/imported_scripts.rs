@@ -288,6 +288,26 @@ fn the_first_id_counts_and_the_scripts_directory_is_pwd() {
     assert!(ran.stdout.contains("<source file='/elsewhere/a.qcow2'/>") && !ran.stderr.contains("/elsewhere:"), "{}", ran.stderr);
 }
 
+#[test]
+fn the_options_of_a_file_beside_a_script_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("start.sh");
+    fs::write(&script, "qemu-system-x86_64 -enable-kvm -M q35 -nodefaults -m 256 -readconfig more.cfg\n").unwrap();
+    let import = || run(&mut vgapt(["import", "--print-xml", script.to_str().unwrap()]));
+    let ran = import().with(1);
+    assert!(ran.stderr.contains("-readconfig") && ran.stderr.contains("copy the file to that path"), "{}", ran.stderr);
+    let file = folder.path().join("more.cfg");
+    fs::copy("fuzz/corpus/option_file/devices.cfg", &file).unwrap();
+    let ran = import().with(0);
+    assert!(ran.stderr.contains("more.cfg: 5 options are read from it"), "{}", ran.stderr);
+    for is in ["model='ich9-ehci1'", "<master startport='0'/>", "<memory unit='KiB'>1048576</memory>", "<source file='/vm/a,b.img'/>"] {
+        assert!(ran.stdout.contains(is), "{is}: {}", ran.stdout);
+    }
+    fs::write(&file, "[device \"a\"]\n  driver = virtio-net-pci\n").unwrap();
+    let ran = import().with(1);
+    assert!(ran.stderr.contains("more.cfg, line 2: "), "{}", ran.stderr);
+}
+
 /// What is said of a device on this host is what `status` says of the domain.
 #[test]
 fn devices_of_a_domain_that_it_defines() {

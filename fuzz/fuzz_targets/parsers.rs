@@ -22,6 +22,7 @@ pub(crate) const PARSERS: &[Parser] = &[
     ("domain", domain, &["templates", "fixtures/templates", "fixtures/records", "fixtures/kubevirt/domains"]),
     ("script", script, &["fixtures/scripts"]),
     ("pasted", pasted, &["fixtures/scripts"]),
+    ("option_file", option_file, &["fuzz/corpus/option_file"]),
     ("capture", capture, &["fixtures/failures", "fixtures/hosts/z170-gtx960.host"]),
     ("node_device", node_device, &["fixtures/node"]),
     ("image", image, &["fuzz/corpus/image"]),
@@ -74,6 +75,12 @@ pub(crate) fn script(bytes: &[u8]) {
 /// A command line that was copied.
 pub(crate) fn pasted(bytes: &[u8]) {
     imported(&import::pasted(&text(bytes), &|_| None));
+}
+
+/// A file of QEMU's options.
+pub(crate) fn option_file(bytes: &[u8]) {
+    let script = import::pasted("qemu-system-x86_64 -readconfig /more.cfg", &|_| None);
+    imported(&import::with_option_files(script, &|_| Some(text(bytes))));
 }
 
 /// A capture; what was read is written as something that reads the same.

@@ -183,6 +183,7 @@ impl Arguments {
             let script = import::read(&text(path, "script")?, &whole.to_string_lossy(), &given, &sourced);
             (script, path.display().to_string(), stem(path))
         };
+        let script = import::with_option_files(script, &sourced);
         let starts_none = || {
             let none =
                 (format!("{shown} does not start QEMU"), "name the script that contains the command qemu-system-x86_64 …".to_owned());

@@ -114,7 +114,7 @@ impl Search {
 fn to_vendor(lines: &[u8]) -> usize {
     // Of so many bytes, the compiler compares several at once.
     const CHUNK: usize = 64;
-    let begins = |(before, at): (&u8, &u8)| (*before == b'\n') & (*at != b'\t') & (*at != b'#');
+    let begins = |(before, at): (&u8, &u8)| *before == b'\n' && *at != b'\t' && *at != b'#';
     let mut start = 0;
     while let Some(chunk) = lines.get(start..=start + CHUNK) {
         if chunk[..CHUNK].iter().zip(&chunk[1..]).fold(false, |any, pair| any | begins(pair)) {

@@ -17,6 +17,7 @@ mod machine;
 mod memory;
 mod network;
 mod nodes;
+mod option_files;
 mod options;
 mod paths;
 mod props;
@@ -34,6 +35,7 @@ mod unknown;
 mod usb;
 
 pub use compare::{Comparison, compare};
+pub use option_files::with_option_files;
 pub use options::{Conversion, without};
 pub use paths::ImportContext;
 pub use request::request_of;

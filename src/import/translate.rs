@@ -204,10 +204,11 @@ fn device_nodes(draft: &mut Draft) {
     }
 }
 
-/// Refuses options that are in a file.
+/// Refuses options that are in a file which is not here.
 fn option_files(draft: &mut Draft) {
     for index in draft.named(&["readconfig"]) {
-        let remedy = "write the options of the file into the command line, and give it with --argv FILE";
+        let remedy =
+            "copy the file to that path on this machine; or write its options into the command line, and give that with --argv FILE";
         draft.refuse(index, "the options in this file are not read", remedy);
     }
 }

@@ -43,11 +43,11 @@ pub(super) fn kvm(facts: &Facts) -> Check {
     }
     if !node.there {
         let module = if host.cpu.is_intel() { "kvm_intel" } else { "kvm_amd" };
-        let remedy = match host.cpu.virtualization() {
-            Some(false) => switch_on(facts),
-            // VirtualBox's guides keep KVM out.
-            _ if let Some(line) = kept_out(facts, &[module, "kvm"]) => format!("{line}; then: modprobe {module}"),
-            _ => format!("modprobe {module}; if it fails, the kernel log says why (dmesg | grep -i kvm)"),
+        // VirtualBox's guides keep KVM out.
+        let remedy = match (host.cpu.virtualization(), kept_out(facts, &[module, "kvm"])) {
+            (Some(false), _) => switch_on(facts),
+            (_, Some(line)) => format!("{line}; then: modprobe {module}"),
+            (_, None) => format!("modprobe {module}; if it fails, the kernel log says why (dmesg | grep -i kvm)"),
         };
         return check("does not exist".into()).missing(NextStep::Kernel, WHY_KVM, remedy);
     }

@@ -1,5 +1,7 @@
 //! An imported domain, held against libvirt: whether libvirt accepts it, and which command line libvirt makes of it.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 
 use super::super::Context;
@@ -17,8 +19,10 @@ pub(crate) const REFUSED: &str = "libvirt-refuses";
 pub(crate) const UNKNOWN: &str = "qemu-refuses";
 /// QEMU's program, and its name on Fedora and RHEL.
 const PROGRAMS: [&str; 2] = ["qemu-system-x86_64", "/usr/libexec/qemu-kvm"];
-/// How many options are left out in turn to find the one that libvirt refuses; each takes a question.
+/// How many options are left out in turn to find the one that libvirt refuses, and how long; each takes a question, for which a
+/// libvirt may start QEMU.
 const MOST_TRIED: usize = 60;
+const LONGEST_SEARCH: Duration = Duration::from_secs(10);
 /// The name of the domain that is defined for the question only.
 const SCRATCH: &str = "vgapt-import-verified";
 /// The first of the numbers of USB devices that are not plugged in: libvirt needs a place for its command line.
@@ -72,7 +76,8 @@ pub(crate) fn verify(context: &Context, script: &Script, imported: &Imported, tr
 fn refused(script: &Script, imported: &Imported, because: &str, is_accepted: &dyn Fn(&Script) -> bool) -> Finding {
     let because = because.trim_end();
     let options = imported.parts.iter().enumerate().filter(|(_, part)| part.fate != import::Conversion::Meaningless);
-    let guilty = options.take(MOST_TRIED).find(|(index, _)| {
+    let since = Instant::now();
+    let guilty = options.take(MOST_TRIED).take_while(|_| since.elapsed() < LONGEST_SEARCH).find(|(index, _)| {
         let argv = import::without(&script.argv, *index);
         is_accepted(&Script { argv, ..script.clone() })
     });
