@@ -14,7 +14,7 @@ pub fn with_option_files(script: Script, files: &dyn Fn(&str) -> Option<String>)
     let (mut notes, mut refusal) = (script.notes, script.refusal);
     let mut words = script.argv.into_iter().peekable();
     while let Some(word) = words.next() {
-        let path = words.next_if(|_| ["-readconfig", "--readconfig"].contains(&word.as_str()));
+        let path = words.next_if(|_| word.starts_with('-') && word.trim_start_matches('-') == "readconfig");
         let whole = path.as_deref().and_then(|path| joined_to(script.folder.as_deref(), path));
         match whole.as_deref().and_then(files).map(|text| options(&text)) {
             Some(Ok(options)) => {
