@@ -4,6 +4,8 @@
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "every machine here is named")]
 mod command;
+#[path = "support/edit.rs"]
+mod edit;
 #[path = "support/on.rs"]
 mod on;
 #[path = "support/tree.rs"]
@@ -13,6 +15,7 @@ mod tree;
 use std::fs;
 use std::path::Path;
 
+use edit::edit;
 use on::{on, put};
 use tree::distribution;
 
@@ -21,11 +24,6 @@ const CHECK: [&str; 3] = ["check", "--gpu", "01:00.0"];
 
 fn text(root: &Path, path: &str) -> String {
     fs::read_to_string(root.join(path)).unwrap()
-}
-
-fn edit(root: &Path, path: &str, change: impl FnOnce(String) -> String) {
-    let changed = change(text(root, path));
-    fs::write(root.join(path), changed).unwrap();
 }
 
 /// What `vgapt check` prints where something is missing.
@@ -178,6 +176,8 @@ fn huge_pages_that_somebody_set_up() {
     let says = "/etc/sysctl.d/40-database.conf also sets vm.nr_hugepages, to 3000, and is read before";
     on(root, &pages).with(0).saying(&[says, "only vgapt's number counts then: 4096", "vgapt prepare --hugepages 14192M"]);
     put(root, "etc/sysctl.d/90-database.conf", "vm.nr_hugepages=3000\n");
+    // A package's file comes earlier, whatever its folder.
+    put(root, "usr/lib/sysctl.d/50-package.conf", "vm.nr_hugepages=1\n");
     on(root, &pages).with(0).saying(&["/etc/sysctl.d/90-database.conf also sets", "it counts instead of vgapt's number"]);
     edit(root, "proc/meminfo", |text| text.replace("Hugepagesize:       2048 kB", "Hugepagesize:    1048576 kB"));
     on(root, &pages).with(1).saying(&["error: this host's huge pages are of 1 GiB", "use --page-size 1G"]);

@@ -3,6 +3,8 @@
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "every machine here is named")]
 mod command;
+#[path = "support/edit.rs"]
+mod edit;
 #[path = "support/on.rs"]
 mod on;
 #[path = "support/tree.rs"]
@@ -12,6 +14,7 @@ mod tree;
 use std::fs;
 use std::path::Path;
 
+use edit::edit;
 use on::{on, put};
 use tempfile::TempDir;
 use tree::distribution;
@@ -19,12 +22,6 @@ use tree::distribution;
 const CARD: [&str; 4] = ["prepare", "--gpu", "01:00.0", "--dry-run"];
 const DISPLAY: &str = "sys/bus/pci/devices/0000:00:02.0";
 const GUESTS: &str = "sys/bus/pci/devices/0000:01:00.0";
-
-fn edit(root: &Path, path: &str, change: impl FnOnce(String) -> String) {
-    let place = root.join(path);
-    let text = fs::read_to_string(&place).unwrap();
-    fs::write(place, change(text)).unwrap();
-}
 
 /// The function as this driver has it; none, where it is empty.
 fn bind(root: &Path, function: &str, driver: &str) {

@@ -3,6 +3,8 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/edit.rs"]
+mod edit;
 #[path = "support/libvirt.rs"]
 #[expect(dead_code, reason = "only what tells of what cannot be tested is used here")]
 mod libvirt;
@@ -15,6 +17,7 @@ use std::path::Path;
 use std::process::Command;
 
 use command::{Ran, command, run, vgapt};
+use edit::edit;
 use libvirt::skip;
 use tempfile::TempDir;
 use tree::{Content, assert_same, differences, distribution, walk};
@@ -28,12 +31,6 @@ fn debian() -> TempDir {
 
 fn on(root: &Path, arguments: &[&str]) -> Ran {
     run(&mut vgapt([&["--root", &root.display().to_string()], arguments].concat()))
-}
-
-fn edit(root: &Path, path: &str, change: impl FnOnce(String) -> String) {
-    let place = root.join(path);
-    let text = fs::read_to_string(&place).unwrap();
-    fs::write(place, change(text)).unwrap();
 }
 
 // --- What cannot be taken for a configuration ---

@@ -105,7 +105,7 @@ fn next_step(outcome: Outcome, undoing: &Undoing, is_live: bool) -> Option<Next>
 /// The files that say that vgapt wrote them.
 fn own_files(root: &Root) -> Vec<String> {
     let files = discovery::configuration(root).0;
-    files.0.into_iter().filter(|(_, file)| file.text.as_deref().is_ok_and(host::is_own)).map(|(path, _)| path).collect()
+    files.0.into_iter().filter(|(_, file)| file.text.as_deref().is_ok_and(host::is_ours)).map(|(path, _)| path).collect()
 }
 
 /// Reports what became of the receipts: not all is undone where edited files are left unchanged.

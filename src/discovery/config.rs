@@ -3,7 +3,7 @@
 use std::io;
 
 use super::uses;
-use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, OSTREE_BOOTED, Reading};
+use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, ONLY_CONF, OSTREE_BOOTED, Reading};
 use crate::root::Root;
 
 /// The longest configuration file that is read, ten times the largest known one (a `grub.cfg` with many kernels).
@@ -160,8 +160,8 @@ pub fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
             add(format!("{directory}/{name}"));
         }
     }
-    // What has no ending is not read by the tools, and somebody may have meant it for them.
-    for folder in ["/etc/modprobe.d", "/etc/dracut.conf.d"] {
+    // What has no ending, the tools do not read; somebody may have meant it for them.
+    for folder in ONLY_CONF {
         for name in root.names(folder).iter().filter(|name| !name.contains('.')) {
             add(format!("{folder}/{name}"));
         }

@@ -367,7 +367,7 @@ fn of_kernel(line: &str, sure: bool) -> Option<(u8, Named)> {
         line: line.to_owned(),
         what: cause.why.to_owned(),
         remedy: cause.remedy.to_owned(),
-        command: cause.command().map(str::to_owned),
+        command: cause.command.map(str::to_owned),
         source: "Linux, its drivers of PCI, IOMMU and VFIO",
         certain: sure && rank == 2,
     };

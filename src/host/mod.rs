@@ -16,5 +16,5 @@ pub use decide::{
     kvmfr_kept_out, made_at_boot, only_virtual, others, plan, removing, update_hooks,
 };
 pub use decide::{initramfs, loaders, modprobe, packages};
-pub use plan::{Command, Parameter, Plan, Write, is_ours as is_own};
+pub use plan::{Command, Parameter, Plan, Write, is_ours};
 pub use request::{Allow, Bind, Hugepages, PackageUse, PageSize, Shares, VirtualFunctions, Wanted};

@@ -15,7 +15,8 @@ pub fn with_option_files(script: Script, files: &dyn Fn(&str) -> Option<String>)
     let mut words = script.argv.into_iter().peekable();
     while let Some(word) = words.next() {
         let path = words.next_if(|_| word.starts_with('-') && word.trim_start_matches('-') == "readconfig");
-        let whole = path.as_deref().and_then(|path| joined_to(script.folder.as_deref(), path));
+        let folder = |path: &str| if path.starts_with('/') { Some("/") } else { script.folder.as_deref() };
+        let whole = path.as_deref().and_then(|path| Some(joined(folder(path)?, path)));
         match whole.as_deref().and_then(files).map(|text| options(&text)) {
             Some(Ok(options)) => {
                 notes.push(format!("{}: {} options are read from it", path.unwrap_or_default(), options.len() / 2));
@@ -29,10 +30,6 @@ pub fn with_option_files(script: Script, files: &dyn Fn(&str) -> Option<String>)
         }
     }
     Script { argv, notes, refusal, ..script }
-}
-
-fn joined_to(folder: Option<&str>, path: &str) -> Option<String> {
-    if path.starts_with('/') { Some(path.to_owned()) } else { Some(joined(folder?, path)) }
 }
 
 /// The words of the options in a file; the number of the first line that is none, and why.

@@ -66,7 +66,7 @@ pub use sample::{
 pub(crate) use text::{serde_as_text, serialize_as_text};
 
 pub use setup::{
-    Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, OSTREE_BOOTED, OWN_OPTIONS, Setup,
-    StagedDeployment, StagedState, Use, UsedFor, Uses,
+    Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, ONLY_CONF, OSTREE_BOOTED,
+    OWN_OPTIONS, Setup, StagedDeployment, StagedState, Use, UsedFor, Uses,
 };
 pub use unbinding::{Bound, HANGS, Hang, HangEvidence};

@@ -5,6 +5,9 @@ use std::fmt;
 
 use super::{Firmware, PciAddress, Reading, Size, VirtualNetwork, at_least};
 
+/// Folders in which only names that end in `.conf` count (modprobe.d(5), dracut.conf(5)). Names without an ending are looked at too: somebody may have meant them.
+pub const ONLY_CONF: [&str; 2] = ["/etc/modprobe.d", "/etc/dracut.conf.d"];
+
 /// kmod's configuration folders: a file masks files of the same name in later folders (`default_config_paths` of libkmod.c).
 pub const MODPROBE_FOLDERS: [&str; 5] =
     ["/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"];

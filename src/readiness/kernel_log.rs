@@ -8,19 +8,12 @@ pub struct Cause {
     pub code: &'static str,
     lines: &'static [&'static [&'static str]],
     pub why: &'static str,
+    /// The command of its remedy, where it has one; `remedy` stands behind it.
+    pub command: Option<&'static str>,
     pub remedy: &'static str,
 }
 
 impl Cause {
-    /// The command of its remedy.
-    pub fn command(&self) -> Option<&'static str> {
-        match self.code {
-            "log-iommu-disabled" => Some("vgapt prepare"),
-            "log-gpu-reset" | "log-hung" | "log-usage-count" => Some("vgapt prepare --bind boot"),
-            _ => None,
-        }
-    }
-
     fn is(&self, line: &str) -> bool {
         let is_healthy = HEALTHY.iter().any(|(code, words)| *code == self.code && words.iter().any(|word| line.contains(word)));
         !is_healthy && self.lines.iter().any(|words| words.iter().all(|word| line.contains(word)))
@@ -48,19 +41,28 @@ const CAUSES: &[Cause] = &[
             &["SVM", "isabled by "],
         ],
         why: "the processor supports virtualization, but the firmware disables it",
+        command: None,
         remedy: "enable virtualization (VT-x, SVM) in the firmware settings, and power the host off and on",
     },
-    Cause { code: "log-svm-off", lines: &[&["SVM not supported"]], why: "KVM cannot work", remedy: "enable SVM in the firmware settings" },
+    Cause {
+        code: "log-svm-off",
+        lines: &[&["SVM not supported"]],
+        why: "KVM cannot work",
+        command: None,
+        remedy: "enable SVM in the firmware settings",
+    },
     Cause {
         code: "log-iommu-disabled",
         lines: &[&["DMAR: IOMMU disabled"]],
         why: "a kernel parameter disables the IOMMU",
-        remedy: "it removes intel_iommu=off from the kernel command line",
+        command: Some("vgapt prepare"),
+        remedy: "that removes intel_iommu=off from the kernel command line",
     },
     Cause {
         code: "log-bar",
         lines: &[&["vfio", "can't reserve"]],
         why: "the host, usually its boot framebuffer, occupies the card's memory region",
+        command: None,
         remedy: "make another display primary in the firmware settings; grep -B1 -A2 -e BOOTFB -e simple /proc/iomem shows what occupies it",
     },
     Cause {
@@ -71,30 +73,35 @@ const CAUSES: &[Cause] = &[
             &["BAR ", "[mem", "can't claim", "no compatible bridge window"],
         ],
         why: "a memory region of the card has no address, so neither the host nor a guest can use it",
+        command: None,
         remedy: "enable Above 4G Decoding (and resizable BAR) in the firmware settings and boot the host with UEFI, not CSM; otherwise add pci=realloc to the kernel command line",
     },
     Cause {
         code: "log-not-ready",
         lines: &[&["not ready", "giving up"]],
         why: "the card did not recover from a reset or a low-power state",
+        command: None,
         remedy: "power the host off and on (a reboot may not be enough); keep the card out of D3cold (options vfio-pci disable_idle_d3=1); for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-reset",
         lines: &[&["vfio-pci", "ailed to reset"], &["reset recovery - restoring BARs"]],
         why: "the card did not recover from a reset",
+        command: None,
         remedy: "power the host off and on (a reboot may not be enough); for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-gpu-reset",
         lines: &[&["GPU reset", "failed"], &["GPU reset end with ret = -"], &["ASIC reset failed"]],
         why: "the host driver could not reset the card, so a guest gets it in the same state",
-        remedy: "it binds the card at boot, before its driver; power the host off and on (a reboot may not be enough); for AMD cards see the vendor-reset module",
+        command: Some("vgapt prepare --bind boot"),
+        remedy: "that binds the card at boot, before its driver; power the host off and on (a reboot may not be enough); for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-aer",
         lines: &[&["AER", "ncorrect", "(Fatal)"]],
         why: "the PCIe link to the device failed, and transfers on it were lost; the host may hang",
+        command: None,
         remedy: "power the host off and on; check the card's slot, riser and power cables; set the slot to an older PCIe generation in the firmware settings; if it happens when the card enters a low-power state: options vfio-pci disable_idle_d3=1",
     },
     Cause {
@@ -108,36 +115,42 @@ const CAUSES: &[Cause] = &[
             &["task modprobe", "blocked for more than"],
         ],
         why: "the process waits inside the kernel, usually for a driver that does not release a card, and cannot be killed",
-        remedy: "it binds the card at boot; then reboot, or only reboot and end the programs that use the card before the domain starts (vgapt start lists them)",
+        command: Some("vgapt prepare --bind boot"),
+        remedy: "that binds the card at boot; then reboot. Or only reboot, and end the programs that use the card before the domain starts (vgapt start lists them)",
     },
     Cause {
         code: "log-off-bus",
         lines: &[&["NVRM", "fallen off the bus"]],
         why: "the card no longer responds",
+        command: None,
         remedy: "power the host off and on; check the card's power cables and slot, and what resets it",
     },
     Cause {
         code: "log-usage-count",
         lines: &[&["non-zero usage count"]],
         why: "a program has the card open, and NVIDIA's driver waits for it: unbinding the card from the driver hangs forever",
-        remedy: "it binds the card at boot; then reboot, or only reboot and end the programs that use the card before the domain starts (vgapt start lists them)",
+        command: Some("vgapt prepare --bind boot"),
+        remedy: "that binds the card at boot; then reboot. Or only reboot, and end the programs that use the card before the domain starts (vgapt start lists them)",
     },
     Cause {
         code: "log-probe",
         lines: &[&["vfio-pci", "probe of", "failed with error"], &["probe with driver vfio-pci failed with error"]],
         why: "vfio-pci could not bind the device (error -22: the IOMMU is off, or the device is not in an IOMMU group)",
+        command: None,
         remedy: "see the checks of the IOMMU and of the card's group",
     },
     Cause {
         code: "log-rmrr",
         lines: &[&["ineligible for IOMMU domain attach due to platform RMRR"]],
         why: "the firmware reserves memory for this device, so the kernel does not allow it to be assigned to a guest",
+        command: None,
         remedy: "update the firmware, and disable in its settings what uses the device (management controller, shared memory); otherwise use another slot",
     },
     Cause {
         code: "log-identity",
         lines: &[&["1:1", "IOMMU mapping"]],
         why: "the firmware requires a 1:1 memory mapping for this device (IVRS or RMRR), so the kernel does not allow it to be assigned to a guest",
+        command: None,
         remedy: "update the firmware, and disable in its settings what uses the device; otherwise use another slot, or another device",
     },
     Cause {
@@ -149,54 +162,63 @@ const CAUSES: &[Cause] = &[
             &["D3hot", "device inaccessible"],
         ],
         why: "the card was powered down and does not wake up",
+        command: None,
         remedy: "power the host off and on; then: options vfio-pci disable_idle_d3=1 in /etc/modprobe.d",
     },
     Cause {
         code: "log-interrupts",
         lines: &[&["No interrupt remapping"]],
         why: "VFIO refuses devices without it",
+        command: None,
         remedy: "see the check of interrupt remapping",
     },
     Cause {
         code: "log-ivrs",
         lines: &[&["AMD-Vi", "IVRS"]],
         why: "the firmware's IOMMU table is broken, so interrupt remapping or the IOMMU stays off",
+        command: None,
         remedy: "update the firmware",
     },
     Cause {
         code: "log-iommu-timeout",
         lines: &[&["AMD-Vi", "Completion-Wait loop timed out"], &["AMD-Vi", "IOTLB_INV_TIMEOUT"], &["DMAR", "Invalidation Time-out"]],
         why: "a device no longer answers the IOMMU, usually a card that hangs after a reset or is powered down; the host may hang",
+        command: None,
         remedy: "power the host off and on; keep the card awake (options vfio-pci disable_idle_d3=1); update the firmware; for AMD cards see the vendor-reset module",
     },
     Cause {
         code: "log-faults",
         lines: &[&["DMAR", "fault addr"], &["DMAR", "fault status"], &["DMAR", "fault reason"], &["AMD-Vi", "IO_PAGE_FAULT"]],
         why: "a device accesses memory that is not mapped for it: a wrong setting, or a card that was unbound while in use",
+        command: None,
         remedy: "find out which device it is; if it belongs to the host, update the firmware, or boot with iommu=pt",
     },
     Cause {
         code: "log-sriov",
         lines: &[&["no driver bound to device; cannot configure SR-IOV"]],
         why: "virtual functions are created by the driver of the physical function, which had none",
+        command: None,
         remedy: "load the driver of the physical function before something writes to its sriov_numvfs; do not bind it to vfio-pci",
     },
     Cause {
         code: "log-split-lock",
         lines: &[&["/KVM/", "split_lock trap"]],
         why: "a program in the guest uses split locks (across cache lines), and the kernel slows its CPU down each time",
+        command: None,
         remedy: "if the guest stutters, add split_lock_detect=off to the kernel command line",
     },
     Cause {
         code: "log-rom",
         lines: &[&["Invalid PCI ROM header signature"]],
         why: "the card's ROM cannot be read, so the guest's firmware gets none",
+        command: None,
         remedy: "give the guest a clean copy of it, <rom file='…'/>; vgapt check --rom FILE verifies a copy",
     },
     Cause {
         code: "log-not-bound",
         lines: &[&["vgapt: ", " bound"]],
         why: "a device that was set up for early binding was left to the host",
+        command: None,
         remedy: "see the checks of the binding",
     },
 ];
@@ -233,7 +255,7 @@ pub(super) fn causes(facts: &Facts) -> Vec<Check> {
         if let Some(cause) = cause.filter(|cause| !codes.contains(&cause.code)) {
             codes.push(cause.code);
             let check = Check { code: cause.code, ..check(line.clone()) };
-            checks.push(Check { command: cause.command().map(str::to_owned), ..check.care(cause.why, cause.remedy) });
+            checks.push(Check { command: cause.command.map(str::to_owned), ..check.care(cause.why, cause.remedy) });
         }
     }
     if checks.is_empty() {

@@ -6,6 +6,7 @@ use rustix::fs::{self, Mode, OFlags};
 
 use super::directory::{ATTRIBUTE_BYTES, beginning};
 use super::reader::Root;
+use super::resolve::last_component;
 use crate::model::Reading;
 
 /// A directory of the host, which can be absent.
@@ -39,9 +40,7 @@ impl<'a> Folder<'a> {
     /// The last component of the target of a symbolic link, as [`Root::link_name`].
     pub fn link_name(&self, name: &str) -> Option<String> {
         let Some(folder) = &self.opened else { return self.root.link_name(&self.within(name)) };
-        let target = fs::readlinkat(folder, name, Vec::new()).ok()?;
-        let target = target.to_string_lossy();
-        target.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+        last_component(&fs::readlinkat(folder, name, Vec::new()).ok()?.to_string_lossy())
     }
 
     fn within(&self, name: &str) -> String {

@@ -213,8 +213,7 @@ impl Root {
 
     /// The last component of the target of a symbolic link.
     pub fn link_name(&self, path: &str) -> Option<String> {
-        let target = self.link(path)?;
-        target.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+        resolve::last_component(&self.link(path)?)
     }
 
     /// The names in a directory, sorted; empty if it is missing or unreadable.

@@ -41,6 +41,11 @@ pub(super) fn resolve(path: &str, follow_last: bool, mut link_at: impl FnMut(&st
     Some(joined(&place))
 }
 
+/// The last component of a link's target.
+pub(super) fn last_component(target: &str) -> Option<String> {
+    target.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
 /// The components of a path, the first one last.
 fn components(path: &str) -> Vec<String> {
     path.split('/').filter(|name| !name.is_empty()).rev().map(str::to_owned).collect()

@@ -117,7 +117,7 @@ pub(super) fn far(cells: &[Cell]) -> Option<Finding> {
     let sum = |is_in: fn(&Cell) -> bool| Size::from_bytes(cells.iter().filter(|cell| is_in(cell)).map(|cell| cell.memory.bytes()).sum());
     let (far, all) = (sum(|cell| cell.vcpus.is_empty()), sum(|_| true));
     (far > Size::default()).then(|| {
-        let message = format!("{far} of the guest's {all} are on NUMA nodes without its vCPUs, which it sees as its own");
+        let message = format!("{far} of the guest's {all} are on NUMA nodes without its vCPUs, which the guest sees");
         Finding::warning("far-memory", message, "use less with --memory: memory of another node is slower")
     })
 }

@@ -14,7 +14,9 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     if let Some((path, module)) = omitted(setup, &inclusion.modules) {
         return Err(Finding::error(
             "initramfs",
-            format!("{path} has {module} in omit_drivers, and dracut leaves out of the initramfs what is there, force_drivers too"),
+            format!(
+                "{path} has {module} in omit_drivers, and dracut leaves what that list has out of the initramfs, also where force_drivers has it"
+            ),
             format!("remove {module} from omit_drivers in {path}, and run vgapt prepare again"),
         ));
     }

@@ -23,7 +23,7 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     let text = setup.files.text_lossy(UPDATES).filter(|_| !inclusion.modules.is_empty());
     let last = text.and_then(|text| Some((text, shell::assignments(text, "update_initramfs").pop()?)));
     if last.is_some_and(|(text, last)| &text[last.inside] == "no") {
-        let message = format!("{UPDATES} says update_initramfs=no: update-initramfs -u then does nothing, and ends well");
+        let message = format!("{UPDATES} says update_initramfs=no: update-initramfs -u then does nothing, and reports success");
         let remedy = format!("write update_initramfs=yes into {UPDATES}, and run vgapt prepare again");
         return Err(Finding::error("initramfs", message, remedy));
     }

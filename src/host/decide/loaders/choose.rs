@@ -35,21 +35,22 @@ struct UnsupportedLoader {
     place: fn(&Setup) -> String,
 }
 
-/// According to the manuals of rEFInd ("Configuring the Boot Manager"), `ZFSBootMenu` (zfsbootmenu(7)), SYSLINUX
-/// (doc/syslinux.txt, "APPEND") and Alpine's update-extlinux.
-static UNSUPPORTED: [UnsupportedLoader; 3] = [
-    UnsupportedLoader {
-        name: "SYSLINUX",
-        words: &["syslinux", "extlinux"],
-        place: |setup| {
-            if setup.files.exists(EXTLINUX) {
-                return format!("in {EXTLINUX}, in the quotes of default_kernel_opts, add {PARAMETERS}; then: update-extlinux");
-            }
-            format!(
-                "at the end of each APPEND line of its configuration (/boot/syslinux/syslinux.cfg, /boot/extlinux/extlinux.conf), add {PARAMETERS}"
-            )
-        },
+/// According to SYSLINUX' manual (doc/syslinux.txt, "APPEND") and Alpine's update-extlinux.
+static SYSLINUX: UnsupportedLoader = UnsupportedLoader {
+    name: "SYSLINUX",
+    words: &["syslinux", "extlinux"],
+    place: |setup| {
+        if setup.files.exists(EXTLINUX) {
+            return format!("in {EXTLINUX}, in the quotes of default_kernel_opts, add {PARAMETERS}; then: update-extlinux");
+        }
+        format!(
+            "at the end of each APPEND line of its configuration (/boot/syslinux/syslinux.cfg, /boot/extlinux/extlinux.conf), add {PARAMETERS}"
+        )
     },
+};
+
+/// According to the manuals of rEFInd ("Configuring the Boot Manager") and `ZFSBootMenu` (zfsbootmenu(7)).
+static UNSUPPORTED: [UnsupportedLoader; 2] = [
     UnsupportedLoader {
         name: "rEFInd",
         words: &["refind"],
@@ -118,14 +119,10 @@ fn evidence_of_boot(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, St
     // GRUB sets `BOOT_IMAGE`, even if another loader started GRUB. So do SYSLINUX and LILO, for which it need not be a whole
     // path, and which put `initrd=` there too (readconfig.c of SYSLINUX); GRUB never does.
     let names_initrd = host.platform.cmdline.as_ref().is_some_and(|cmdline| cmdline.get("initrd").is_some());
-    let (image, other) =
-        image.map_or(
-            (None, None),
-            |image| {
-                if image.starts_with(['/', '(']) && !names_initrd { (Some(image), None) } else { (None, Some(image)) }
-            },
-        );
-    let unsupported = |text: &str| UNSUPPORTED.iter().find(|one| one.words.iter().any(|word| text.contains(word)));
+    let is_grubs = |image: &&str| image.starts_with(['/', '(']) && !names_initrd;
+    let other = image.filter(|image| !is_grubs(image));
+    let image = image.filter(is_grubs);
+    let unsupported = |text: &str| UNSUPPORTED.iter().chain([&SYSLINUX]).find(|one| one.words.iter().any(|word| text.contains(word)));
     let foreign = reports.iter().find_map(|(text, evidence)| Some((unsupported(text)?, evidence)));
     if let Some((foreign, evidence)) = foreign.filter(|_| image.is_none()) {
         let message = format!("vgapt does not edit the configuration of {}, which booted this host: {evidence}", foreign.name);
@@ -145,12 +142,11 @@ fn evidence_of_boot(host: &Host, setup: &Setup) -> Option<Result<(BootLoader, St
         return Some(Ok((BootLoader::Grub, format!("BOOT_IMAGE={image} is on the kernel's command line"))));
     }
     if let Some(other) = other {
-        let [syslinux, ..] = &UNSUPPORTED;
         let message = format!(
             "vgapt does not edit the configuration of the boot loader that booted this host: BOOT_IMAGE={other} is on the kernel's command line as {} or LILO writes it, not as GRUB does",
-            syslinux.name
+            SYSLINUX.name
         );
-        return Some(Err(Finding::error("boot-loader", message, (syslinux.place)(setup))));
+        return Some(Err(Finding::error("boot-loader", message, (SYSLINUX.place)(setup))));
     }
     let unknown = reports.iter().find(|(text, _)| !is_fallback(text));
     unknown.map(|(_, evidence)| Err(uncertain(&format!("{evidence}, which vgapt does not support"))))

@@ -30,7 +30,7 @@ struct BindingContext<'a> {
 pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
     let ours = bound(setup).iter().map(|bound| bound.address).collect();
     let context = BindingContext { host, setup, wanted, ours, others: others(host, setup) };
-    let of_other = |other| [of_selected(&context, other), of_further(&context, other), no_ids(other), mistake(other)];
+    let of_other = |other| [of_selected(&context, other), of_further(&context, other), behind_space(other), no_ids(other), mistake(other)];
     let mut findings: Vec<Finding> = context.others.iter().flat_map(of_other).flatten().collect();
     findings.extend(switcher(&context));
     findings.extend(unexplained(&context));
@@ -175,13 +175,16 @@ fn switcher(context: &BindingContext<'_>) -> Option<Finding> {
     })
 }
 
-fn no_ids(other: &ExternalBinding) -> Option<Finding> {
-    if !other.behind_space.is_empty() {
+fn behind_space(other: &ExternalBinding) -> Option<Finding> {
+    (!other.behind_space.is_empty()).then(|| {
         let message =
             format!("{}: the value of ids= ends at the space, so {} is not bound by it", other.cited(), other.behind_space.join(" "));
-        let remedy = format!("remove the spaces between the ids in {}, or remove the line and run vgapt prepare", other.place);
-        return Some(Finding::warning("not-read", message, remedy));
-    }
+        let remedy = format!("remove the spaces between the ids in {}, or remove the line and bind the card: vgapt prepare", other.place);
+        Finding::warning("not-read", message, remedy)
+    })
+}
+
+fn no_ids(other: &ExternalBinding) -> Option<Finding> {
     (!other.no_ids.is_empty()).then(|| {
         let message = format!("{} contains what is not a device id: {}", other.place, other.no_ids.join(", "));
         let remedy = "an id is vendor:device, such as 10de:1401, and is shown by: vgapt list; to bind by address: vgapt prepare";

@@ -4,7 +4,7 @@ use super::external::{ExternalBinding, union};
 use super::scripts::named;
 use crate::host::decide::bound::MODPROBE;
 use crate::host::decide::modprobe;
-use crate::model::{Finding, Host, PciDevice, Setup, at_least};
+use crate::model::{Finding, Host, ONLY_CONF, PciDevice, Setup, at_least};
 
 /// The drivers that reserve a device for a guest; `NAME.ids` are the kernel parameters for their ids.
 pub(super) const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
@@ -19,8 +19,6 @@ const LISTS: [(&str, &str); 4] = [
     ("/etc/initramfs-tools/conf.d", ""),
 ];
 const FILES: [&str; 4] = ["/etc/modules", "/etc/initramfs-tools/modules", "/etc/mkinitcpio.conf", "/etc/dracut.conf"];
-/// In these only names that end in `.conf` count.
-const NAMED_FOLDERS: [&str; 2] = ["/etc/modprobe.d", "/etc/dracut.conf.d"];
 const NO_MODULE: &str = "vfio_virqfd";
 
 /// `vfio_virqfd` became a part of vfio in Linux 6.2; where it is still listed, dracut and mkinitcpio fail.
@@ -103,7 +101,7 @@ pub(super) fn without_effect(setup: &Setup) -> Vec<Finding> {
 /// Files that somebody meant for these tools, and that they do not read, since their names do not end in `.conf` (modprobe.d(5),
 /// dracut.conf(5)).
 pub(super) fn without_ending(setup: &Setup) -> Vec<Finding> {
-    let files = NAMED_FOLDERS.into_iter().flat_map(|folder| setup.files.texts_lossy(folder, ""));
+    let files = ONLY_CONF.into_iter().flat_map(|folder| setup.files.texts_lossy(folder, ""));
     let mut found = Vec::new();
     for (path, text) in files.filter(|(path, _)| !path.rsplit('/').next().unwrap_or_default().contains('.')) {
         let binds = |line: &&str| !line.trim_start().starts_with('#') && (line.contains("vfio") || line.contains("pci-stub"));
@@ -111,7 +109,7 @@ pub(super) fn without_ending(setup: &Setup) -> Vec<Finding> {
         found.push(Finding::warning(
             "not-read",
             format!("{path} says `{}`, which has no effect: of the files there only those are read whose names end in .conf", line.trim()),
-            format!("remove {path}, and run vgapt prepare, which does that"),
+            format!("remove {path}, and bind the card: vgapt prepare"),
         ));
     }
     found
