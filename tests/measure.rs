@@ -15,8 +15,9 @@ use command::{Ran, run, vgapt};
 use serde_json::Value;
 use tempfile::TempDir;
 use vgapt::measure::{Measured, Subject};
-use vgapt::model::{ExitReasons, GuestClock, Reading, Sample, Size, Surroundings};
+use vgapt::model::{CpuSet, ExitReasons, GuestClock, Reading, Sample, Size, Surroundings};
 use vgapt::root::Root;
+use vgapt::topology::{Core, GuestTopology, Pinning};
 use vgapt::{discovery, measure};
 
 const UUID: &str = "6b0a7c8e-93b5-4f3c-8d6e-2f1c55e0a7d1";
@@ -64,6 +65,20 @@ struct Machine {
     woken: u64,
     /// The cores that have several host CPUs.
     cores: &'static [&'static str],
+    /// The efficiency cores, by their host CPUs, and how many virtual CPUs fit on the others where these are used instead.
+    small: &'static [u32],
+    instead_of: Option<u32>,
+    /// The host CPUs of the second L3 cache, how many the guest sees, and how many it would use if it was pinned.
+    second_cache: &'static [u32],
+    caches: usize,
+    pinned_caches: usize,
+    /// What limits both virtual CPUs together, in percent of a host CPU, and for how long it holds each back.
+    quota: Option<(u64, u64)>,
+    /// The same of the first one alone.
+    own_quota: Option<(u64, u64)>,
+    halt_poll_ns: u64,
+    /// How many pages KSM has merged, where it works.
+    merged: Option<u64>,
     /// Of a process on host CPU 0.
     beside: u64,
     /// The interrupts of the card.
@@ -102,6 +117,15 @@ const GOOD: Machine = Machine {
     late: Duration::ZERO,
     woken: 30,
     cores: &[],
+    small: &[],
+    instead_of: None,
+    second_cache: &[],
+    caches: 1,
+    pinned_caches: 1,
+    quota: None,
+    own_quota: None,
+    halt_poll_ns: 200_000,
+    merged: None,
     beside: 0,
     drawn: 200,
     memory_mib: 4200,
@@ -151,6 +175,11 @@ impl Machine {
             put(&format!("{home}/stat"), format!("{tid} ({name}) S {}\n", fields.join(" ")));
             put(&format!("{home}/schedstat"), format!("{} {} 9\n", percent * seconds * 10_000_000, waited * seconds * 10_000_000));
             put(&format!("{home}/status"), format!("Cpus_allowed_list:\t{allowed}\nnonvoluntary_ctxt_switches:\t{}\n", 3 * seconds));
+            let group = name
+                .strip_prefix("CPU ")
+                .and_then(|rest| rest.strip_suffix("/KVM"))
+                .map_or("emulator".to_owned(), |vcpu| format!("vcpu{vcpu}"));
+            put(&format!("{home}/cgroup"), format!("0::/machine.slice/machine-qemu.scope/libvirt/{group}\n"));
         };
         thread(QEMU, QEMU, "qemu-system-x86", 0, 0, 2, 0, 0, "0-1");
         thread(QEMU, 4243, "IO iothread1", 0, 2, self.own_load, 0, 0, "0-3");
@@ -173,6 +202,7 @@ impl Machine {
         for (name, rate) in [("exits", self.exits), ("halt_exits", self.exits / 2), ("io_exits", 5)] {
             put(&format!("{kvm}/{name}"), format!("{}\n", 1000 + rate * seconds));
         }
+        self.write_limits(seconds, &put);
         let card = "sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0";
         for (name, text) in [
             ("vendor", "0x10de".to_owned()),
@@ -203,6 +233,22 @@ impl Machine {
         put("proc/uptime", format!("{}.00 9.00\n", 1000 + seconds));
     }
 
+    fn write_limits(&self, seconds: u64, put: &impl Fn(&str, String)) {
+        let scope = "machine.slice/machine-qemu.scope";
+        for (group, quota) in [(scope.to_owned(), self.quota), (format!("{scope}/libvirt/vcpu0"), self.own_quota)] {
+            let (limit, held) = quota.map_or(("max".to_owned(), 0), |(percent, held)| ((percent * 1000).to_string(), held));
+            let vcpus = if group == scope { 2 } else { 1 };
+            put(&format!("sys/fs/cgroup/{group}/cpu.max"), format!("{limit} 100000\n"));
+            put(
+                &format!("sys/fs/cgroup/{group}/cpu.stat"),
+                format!("nr_periods 9\nthrottled_usec {}\n", 7 + held * vcpus * seconds * 10_000),
+            );
+        }
+        put("sys/module/kvm/parameters/halt_poll_ns", format!("{}\n", self.halt_poll_ns));
+        put("sys/kernel/mm/ksm/run", format!("{}\n", u8::from(self.merged.is_some())));
+        put(&format!("proc/{QEMU}/ksm_merging_pages"), format!("{}\n", self.merged.unwrap_or_default()));
+    }
+
     fn write_cpus(&self, seconds: u64, put: &impl Fn(&str, String)) {
         put("sys/devices/system/cpu/online", "0-3\n".to_owned());
         for cpu in 0..CPUS {
@@ -224,6 +270,40 @@ impl Machine {
             {
                 put(&format!("{home}/{file}"), text + "\n");
             }
+        }
+    }
+
+    fn cores(&self) -> Vec<Core> {
+        let core = |first: u32| {
+            let shared = self.cores.iter().map(|cpus| cpus.parse::<CpuSet>().unwrap()).find(|cpus| cpus.0.contains(&first));
+            let is_efficient = self.small.contains(&first);
+            Core {
+                cpus: shared.map_or(vec![first], |cpus| cpus.0.into_iter().collect()),
+                package: 0,
+                node: 0,
+                l3: usize::from(self.second_cache.contains(&first)),
+                l3_kib: 32_768,
+                is_efficient,
+                is_low_power: false,
+                cluster: 0,
+                max_khz: if is_efficient { 3_000_000 } else { 5_000_000 },
+            }
+        };
+        let all = (0..u32::try_from(CPUS).unwrap()).map(core);
+        all.enumerate().filter(|(cpu, core)| core.cpus[0] as usize == *cpu).map(|(_, core)| core).collect()
+    }
+
+    fn pinning(&self, threads: u32) -> Pinning {
+        let none = CpuSet::default;
+        let guest = GuestTopology { sockets: 1, dies: 1, cores: 2 / threads, threads };
+        Pinning {
+            vcpus: vec![2, 3],
+            taken: none(),
+            emulator: none(),
+            guest,
+            nodes: none(),
+            caches: self.pinned_caches,
+            instead_of: self.instead_of,
         }
     }
 
@@ -306,12 +386,13 @@ impl Place {
             nodes: self.machine.nodes.iter().copied().collect(),
             cells: self.machine.cells,
             threads: self.machine.threads,
-            pinnable: self.machine.pinnable,
+            pinnable: self.machine.pinnable.map(|threads| self.machine.pinning(threads)),
+            caches: self.machine.caches,
             moves_interrupts: self.machine.moves_interrupts,
             fixed: self.machine.fixed.iter().map(|&number| number.to_owned()).collect(),
             left_alone: self.machine.fixed.iter().map(|&number| format!("{number} stays")).collect(),
             functions: vec!["0000:01:00.0".to_owned()],
-            cores: self.machine.cores.iter().map(|cpus| cpus.parse().unwrap()).collect(),
+            cores: self.machine.cores(),
             memory: Some(Size::from_mib(self.machine.memory_mib)),
             virsh: "virsh -c qemu:///system".to_owned(),
         };
@@ -504,6 +585,90 @@ fn cores_that_are_not_as_the_guest_sees_them() {
     for machine in [Machine { threads: 2, ..machine }, Machine { threads: 1, ..split }] {
         assert!(!codes(&Place::new(machine).document(), "costs").contains(&"siblings".to_owned()));
     }
+}
+
+#[test]
+fn a_quota_of_cpu_time() {
+    let said = "2 virtual CPUs together may have 120 % of one host CPU, and each was kept from it for 25 % of the time \
+        (group /machine.slice/machine-qemu.scope)";
+    let lifted = |what: &str| format!("virsh -c qemu:///system schedinfo it --live --config --set {what}=-1");
+    worst(Machine { quota: Some((120, 25)), waited: 20, ..GOOD }, "quota", said, &lifted("global_quota"));
+    let own = Machine { own_quota: Some((50, 40)), ..GOOD };
+    worst(own.clone(), "quota", "virtual CPU 0 may have 50 % of one host CPU, and was kept from it for 40 %", &lifted("vcpu_quota"));
+    // The one that keeps most away.
+    worst(Machine { quota: Some((190, 2)), ..own.clone() }, "quota", "vcpu0)", "vcpu_quota");
+    for harmless in [Machine { quota: Some((200, 0)), ..GOOD }, Machine { own_quota: Some((90, 0)), ..GOOD }] {
+        let document = Place::new(harmless).document();
+        assert!(codes(&document, "good").contains(&"quota".to_owned()), "{document:#}");
+    }
+    // Where it is not said how much it kept from them, it is not good.
+    let place = Place::new(own);
+    let stat = "sys/fs/cgroup/machine.slice/machine-qemu.scope/libvirt/vcpu0/cpu.stat";
+    let document = serde_json::to_value(place.judged(&[stat])).unwrap();
+    let quota = document["judgements"].as_array().unwrap().iter().find(|one| one["code"] == "quota").unwrap();
+    assert!(quota["verdict"] == "costs" && quota["seen"].as_str().unwrap().contains("an unknown part of the time"), "{quota:#}");
+    // Somebody's slice, and a group of the first version that nobody here made.
+    let place = Place::new(GOOD);
+    let root = place.root.path();
+    let put = |path: &str, text: &str| {
+        fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+        fs::write(root.join(path), text).unwrap();
+    };
+    put("sys/fs/cgroup/machine.slice/cpu.max", "50000 100000\n");
+    let document = place.document();
+    let first = &document["judgements"][0];
+    assert_eq!(
+        (first["code"].as_str(), first["command"].as_str()),
+        (Some("quota"), Some("systemctl set-property machine.slice CPUQuota="))
+    );
+    put("proc/4242/task/4250/cgroup", "4:cpu,cpuacct:/jail/it\n0::/\n");
+    put("sys/fs/cgroup/cpu/jail/it/cpu.cfs_quota_us", "30000\n");
+    put("sys/fs/cgroup/cpu/jail/it/cpu.cfs_period_us", "100000\n");
+    put("sys/fs/cgroup/cpu/jail/it/cpu.stat", "nr_throttled 3\nthrottled_time 2500000000\n");
+    let sample = discovery::sample(&Root::open(root).unwrap(), QEMU, None, &[]).unwrap().unwrap();
+    let quotas = sample.quotas.known().unwrap();
+    let of = |group: &str| quotas.iter().find(|quota| quota.group == group).map(|quota| (quota.percent, quota.held));
+    assert_eq!(of("/jail/it"), Some((30, Some(Duration::from_millis(2500)))));
+    assert_eq!(of("/machine.slice"), Some((50, None)));
+}
+
+#[test]
+fn efficiency_cores_and_caches() {
+    let small = Machine { small: &[0, 1, 3], ..GOOD };
+    let seen = "the host CPUs 3 are efficiency cores, and the guest takes all its virtual CPUs for equally fast";
+    worst(small.clone(), "kinds", seen, "vgapt define it --pin && vgapt stop it");
+    let all = Machine { small: &[2, 3], instead_of: Some(1), ..GOOD };
+    worst(all, "kinds", "all virtual CPUs are on efficiency cores (the host CPUs 2-3)", "vgapt define it --cpus 1 --pin");
+    // A processor that has only such cores has no others to choose.
+    let document = Place::new(Machine { small: &[0, 1, 2, 3], ..GOOD }).document();
+    assert!(!["costs", "good"].iter().any(|verdict| codes(&document, verdict).contains(&"kinds".to_owned())), "{document:#}");
+    let two = Machine { second_cache: &[3], ..GOOD };
+    worst(two.clone(), "caches", "on 2 L3 caches of the host, and the guest takes them for 1", "vgapt define it --pin && vgapt stop it");
+    worst(Machine { pinned_caches: 2, ..two.clone() }, "caches", "on 2 L3 caches", "use --cpus with a number that fits into one L3 cache");
+    for known in [Machine { caches: 2, ..two.clone() }, Machine { second_cache: &[0, 1], ..GOOD }] {
+        let document = Place::new(known).document();
+        assert!(codes(&document, "good").contains(&"caches".to_owned()), "{document:#}");
+    }
+    // Who is not pinned may move.
+    let document = Place::new(Machine { pins: None, allowed: ["0-3", "0-3"], ..two }).document();
+    assert!(!codes(&document, "costs").contains(&"caches".to_owned()), "{document:#}");
+}
+
+#[test]
+fn halt_polling_that_is_off_and_memory_that_is_merged() {
+    let off = Machine { halt_poll_ns: 0, exits: 12_000, ..GOOD };
+    let seen = "it is off (halt_poll_ns of kvm is 0), and each virtual CPU went to sleep some 3000 times a second";
+    worst(off.clone(), "halt-polling", seen, "echo 200000 > /sys/module/kvm/parameters/halt_poll_ns; that counts until the host boots");
+    let document = Place::new(Machine { exits: 900, ..off.clone() }).document();
+    assert!(codes(&document, "good").contains(&"halt-polling".to_owned()), "{document:#}");
+    let document = serde_json::to_value(Place::new(off).judged(&["sys/kernel/debug"])).unwrap();
+    assert!(codes(&document, "unknown").contains(&"halt-polling".to_owned()), "{document:#}");
+    let merged = Machine { merged: Some(2560), ..GOOD };
+    worst(merged.clone(), "merged", "KSM has merged 10 MiB of QEMU's memory", "virsh -c qemu:///system edit it; add <nosharepages/>");
+    let document = Place::new(Machine { merged: Some(0), ..GOOD }).document();
+    assert!(codes(&document, "good").contains(&"merged".to_owned()), "{document:#}");
+    let document = serde_json::to_value(Place::new(merged).judged(&["proc/4242/ksm_merging_pages"])).unwrap();
+    assert!(codes(&document, "unknown").contains(&"merged".to_owned()), "{document:#}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("qemu-img", "--backing-chain --object --image-opts --output"),
     ("libguestfs", "--check-tmpdir --compress --convert --machine-readable --tmp"),
     ("qm of Proxmox VE", "--hostpci0"),
-    ("virsh", "--config --domain --edit --inactive --keep-tpm --key --nvram --remove --reset-nvram --security-info --uri"),
+    ("virsh", "--config --domain --edit --inactive --keep-tpm --key --live --nvram --remove --reset-nvram --security-info --uri"),
     ("virt-install", "--boot --osinfo --unattended"),
     ("mdevctl", "--auto --defined --type --uuid"),
     ("journalctl", "--no-pager --output --since"),

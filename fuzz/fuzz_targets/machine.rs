@@ -6,7 +6,7 @@ use vgapt::discovery::{self, Scope};
 use vgapt::failure::{self, Run};
 use vgapt::host::{self, Bind, Hugepages, PackageUse, PageSize, Shares, Wanted};
 use vgapt::measure::{self, Subject};
-use vgapt::model::{CpuSet, ExitReasons, Host, PciAddress, Reading, Setup, Size, SmbShare, Surroundings};
+use vgapt::model::{ExitReasons, Host, PciAddress, Reading, Setup, Size, SmbShare, Surroundings};
 use vgapt::output::{self, Detail, PlanView};
 use vgapt::passthrough;
 use vgapt::readiness::{self, Input};
@@ -120,6 +120,7 @@ pub(crate) fn running(bytes: &[u8]) {
         later.at += std::time::Duration::from_secs(5);
         let samples = [sample, later];
         let pins = host.topology.online.0.iter().map(|cpu| (*cpu, "2".parse().unwrap_or_default())).collect();
+        let request = PinningRequest { count: Count::Exactly(2), kinds: CoreKinds::default(), node: None };
         let subject = Subject {
             name: NAME,
             pins: Ok(pins),
@@ -127,12 +128,13 @@ pub(crate) fn running(bytes: &[u8]) {
             nodes: host.topology.cpus.iter().filter_map(|cpu| Some((cpu.cpu, cpu.node?))).collect(),
             cells: 1,
             threads: 2,
-            pinnable: Ok(2),
+            caches: 2,
+            pinnable: topology::pin(&host.topology, &request).map_err(|_| None),
             moves_interrupts: Some(true),
             fixed: Vec::new(),
             left_alone: Vec::new(),
             functions: functions.iter().map(PciAddress::to_string).collect(),
-            cores: topology::cores(&host.topology).into_iter().map(|core| CpuSet(core.cpus.into_iter().collect())).collect(),
+            cores: topology::cores(&host.topology),
             memory: host.memory.total,
             virsh: String::new(),
         };

@@ -26,6 +26,7 @@ mod observed;
 mod ostree;
 mod platform;
 mod processes;
+mod quotas;
 mod read;
 mod resets;
 mod sample;

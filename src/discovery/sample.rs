@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::quotas::quotas;
 use super::surroundings::link;
 use crate::model::{CpuSet, CpuTimes, IdleState, Interrupts, PciAddress, Reading, Sample, Thread};
 use crate::root::Root;
@@ -34,6 +35,7 @@ pub fn sample(root: &Root, pid: u32, own: Option<u32>, functions: &[PciAddress])
         let are_all = others.iter().any(|thread| thread.is_kernel);
         are_all.then_some(others).ok_or_else(|| "the host's own threads cannot be seen (hidepid, or a container)".to_owned())
     });
+    let vcpus: Vec<u32> = threads.iter().filter(|thread| thread.vcpu().is_some()).map(|thread| thread.tid).collect();
     let cpus = cpu_times(&needed("/proc/stat")?);
     Ok(Some(Sample {
         at,
@@ -44,6 +46,7 @@ pub fn sample(root: &Root, pid: u32, own: Option<u32>, functions: &[PciAddress])
         interrupts: root.reading("/proc/interrupts").and_then(|text| interrupts(&text)),
         softirqs: root.reading("/proc/softirqs").and_then(|text| interrupts(&text)),
         kvm: kvm(root, pid),
+        quotas: quotas(root, pid, &vcpus),
         links: functions.iter().filter_map(|address| link(root, *address)).collect(),
     }))
 }

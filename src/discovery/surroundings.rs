@@ -15,6 +15,8 @@ pub fn surroundings(root: &Root, pid: u32, cpus: &CpuSet) -> Surroundings {
         exit_reasons: Reading::Unknown("they were not counted".to_owned()),
         frequencies: cpus.0.iter().filter_map(|cpu| Some((*cpu, frequency(root, *cpu)?))).collect(),
         versions: Vec::new(),
+        halt_polling: root.attribute_reading("/sys/module/kvm/parameters/halt_poll_ns").and_then(|text| counted(&text)),
+        merged: merged(root, pid),
     }
 }
 
@@ -93,6 +95,24 @@ fn sleeps(root: &Root, home: &str) -> Option<Vec<String>> {
     let known: Vec<(&str, String)> = read.into_iter().flatten().collect();
     let on = known.iter().filter(|(_, value)| value == "1").map(|(state, _)| (*state).to_owned()).collect();
     (!known.is_empty()).then_some(on)
+}
+
+/// `run` is 1 while KSM works (Documentation/admin-guide/mm/ksm.rst).
+fn merged(root: &Root, pid: u32) -> Reading<Size> {
+    let run = root.attribute_reading("/sys/kernel/mm/ksm/run");
+    run.then(|run| if run.trim() == "1" { pages_merged(root, pid) } else { Reading::Absent })
+}
+
+/// In pages of the kernel, since Linux 5.19 (`ksm_merging_pages`).
+fn pages_merged(root: &Root, pid: u32) -> Reading<Size> {
+    match root.attribute_reading(&format!("/proc/{pid}/ksm_merging_pages")) {
+        Reading::Absent => Reading::Unknown("this kernel does not say of a process what KSM merged of it".to_owned()),
+        pages => pages.and_then(|pages| Ok(Size::from_kib(counted(&pages)?.saturating_mul(4)))),
+    }
+}
+
+fn counted(text: &str) -> Result<u64, String> {
+    text.trim().parse().map_err(|_| format!("the kernel says '{}' where a number is expected", text.trim()))
 }
 
 /// `default performance [powersave] powersupersave`.

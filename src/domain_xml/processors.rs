@@ -20,6 +20,14 @@ pub fn threads(domain: Element<'_>) -> u32 {
     domain.at("cpu/topology").and_then(|topology| topology.attribute("threads")?.parse().ok()).unwrap_or(1)
 }
 
+/// How many L3 caches the guest sees: one for each die; without a topology libvirt makes each virtual CPU a socket
+/// (`qemuBuildSmpCommandLine`).
+pub fn caches(domain: Element<'_>) -> usize {
+    let Some(topology) = domain.at("cpu/topology") else { return vcpus(domain).map_or(1, |vcpus| vcpus as usize) };
+    let number = |name: &str| topology.attribute(name).and_then(|number| number.parse::<usize>().ok()).unwrap_or(1);
+    number("sockets").saturating_mul(number("dies"))
+}
+
 /// The limit for the number of CPUs in all pins of a domain together: 1024 vCPUs, each pinned to 1024 host CPUs.
 const MOST_PINNED: usize = 1 << 20;
 

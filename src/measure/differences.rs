@@ -1,9 +1,10 @@
 //! Numbers from the differences between samples.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::measured::{CoreTimes, InterruptRate, Load, Moment, VcpuTimes};
-use crate::model::{CpuSet, CpuTimes, ExitReasons, Interrupts, Link, Reading, Sample, TICKS_PER_SECOND, Thread};
+use crate::model::{CpuQuota, CpuSet, CpuTimes, ExitReasons, Interrupts, Link, Reading, Sample, TICKS_PER_SECOND, Thread};
 
 const NANOSECONDS: f64 = 1e9;
 /// The least share of a host CPU that is listed, in percent.
@@ -31,11 +32,6 @@ fn percent(ticks: f64, seconds: f64) -> f64 {
     rounded(100.0 * ticks / per_second / seconds).min(100.0)
 }
 
-/// The number of a virtual CPU, by the name of its thread: `CPU 0/KVM` (`kvm_start_vcpu_thread` of QEMU).
-pub(super) fn vcpu_of(thread: &Thread) -> Option<u32> {
-    thread.name.strip_prefix("CPU ")?.strip_suffix("/KVM")?.parse().ok()
-}
-
 /// A thread in both samples, not another one that has its number meanwhile.
 fn same<'a>(thread: &Thread, before: &'a [Thread]) -> Option<&'a Thread> {
     before.iter().find(|one| (one.tid, one.started) == (thread.tid, thread.started))
@@ -52,7 +48,7 @@ pub(super) fn vcpus(samples: &[Sample], reasons: Option<&ExitReasons>) -> Vec<Vc
     let [first, .., last] = samples else { return Vec::new() };
     let seconds = seconds(first, last);
     let times = |after: &Thread| {
-        let (vcpu, before) = (vcpu_of(after)?, same(after, &first.threads)?);
+        let (vcpu, before) = (after.vcpu()?, same(after, &first.threads)?);
         let guest = grown(before.guest, after.guest);
         let ran = grown(before.user, after.user) + grown(before.system, after.system);
         let both = |of: fn(&Thread) -> Option<u64>| Some(grown(of(before)?, of(after)?));
@@ -87,7 +83,7 @@ pub(super) fn loads(samples: &[Sample], cpus: &CpuSet) -> Reading<Vec<Load>> {
         };
         let known: BTreeMap<(u32, u64), &Thread> =
             others_before.iter().chain(&before.threads).map(|thread| ((thread.tid, thread.started), thread)).collect();
-        let own = after.threads.iter().filter(|thread| vcpu_of(thread).is_none()).map(|thread| (thread, true));
+        let own = after.threads.iter().filter(|thread| thread.vcpu().is_none()).map(|thread| (thread, true));
         for (thread, is_own) in others.iter().map(|thread| (thread, false)).chain(own) {
             if cpus.0.contains(&thread.cpu) {
                 // One that is new has run since its beginning.
@@ -183,6 +179,31 @@ pub(super) fn links(samples: &[Sample]) -> Vec<Link> {
         }
     }
     best
+}
+
+/// What a quota kept from the virtual CPUs in its group.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Held<'a> {
+    pub(super) quota: &'a CpuQuota,
+    /// Of the time of each, in percent; `None` where it is unknown.
+    pub(super) percent: Option<f64>,
+}
+
+/// Only of groups that were there the whole time.
+pub(super) fn held<'a>(before: &Sample, after: &'a Sample) -> Reading<Vec<Held<'a>>> {
+    let seconds = seconds(before, after);
+    let known = before.quotas.as_ref().known().into_iter().flatten();
+    let since: BTreeMap<&str, Duration> = known.filter_map(|quota| Some((quota.group.as_str(), quota.held?))).collect();
+    after.quotas.as_ref().map(|quotas| {
+        let percent = |quota: &CpuQuota| {
+            let held = quota.held?.checked_sub(*since.get(quota.group.as_str())?)?.as_secs_f64();
+            // The kernel adds up the time on each host CPU.
+            #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
+            let each = 100.0 * held / seconds / quota.threads.len().max(1) as f64;
+            Some(rounded(each.min(100.0)))
+        };
+        quotas.iter().map(|quota| Held { quota, percent: percent(quota) }).collect()
+    })
 }
 
 /// All interrupts that came on these host CPUs; `None` where they are unknown. `functions` are the domain's own.

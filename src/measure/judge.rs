@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::differences::{self, vcpu_of};
+use super::differences;
 use super::judgements::{Seen, all};
 use super::measured::{Measured, Subject};
 use crate::model::{CpuSet, Sample, Surroundings};
@@ -23,9 +23,10 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
     let exits = differences::exits(first, last);
     let interrupts = differences::interrupts(first, last, &cpus, &subject.functions);
     let cores = differences::cores(first, last, &cpus);
-    let siblings = subject.cores.iter().filter(|core| !core.0.is_disjoint(&cpus.0));
-    let siblings = CpuSet(siblings.flat_map(|core| core.0.difference(&cpus.0).copied()).collect());
+    let shared = subject.cores.iter().filter(|core| core.cpus.iter().any(|cpu| cpus.0.contains(cpu)));
+    let siblings = CpuSet(shared.flat_map(|core| &core.cpus).filter(|cpu| !cpus.0.contains(cpu)).copied().collect());
     let links = differences::links(samples);
+    let held = differences::held(first, last);
     let seen = Seen {
         subject,
         cpus: &cpus,
@@ -35,6 +36,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         loads: &loads,
         beside: &differences::loads(samples, &siblings),
         siblings: &siblings,
+        held: &held,
         links: &links,
         own_interrupts: differences::own_interrupts(first, last, &subject.functions),
         exits: &exits,
@@ -67,5 +69,5 @@ pub fn host_cpus(subject: &Subject<'_>, samples: &[Sample]) -> CpuSet {
         return CpuSet(pinned.into_iter().collect());
     }
     let threads = samples.iter().flat_map(|sample| &sample.threads);
-    CpuSet(threads.filter(|thread| vcpu_of(thread).is_some()).map(|thread| thread.cpu).collect())
+    CpuSet(threads.filter(|thread| thread.vcpu().is_some()).map(|thread| thread.cpu).collect())
 }

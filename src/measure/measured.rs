@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{CpuSet, GuestMemory, Link, Size};
+use crate::topology::{Core, Pinning};
 
 /// What is known of the domain and its host before anything is measured.
 #[derive(Debug, Clone)]
@@ -19,10 +20,12 @@ pub struct Subject<'a> {
     pub nodes: BTreeMap<u32, u32>,
     /// How many NUMA nodes the guest sees.
     pub cells: usize,
+    /// How many L3 caches it sees.
+    pub caches: usize,
     /// How many threads of a core the guest sees.
     pub threads: u32,
-    /// How many it would see if it was pinned; else for how many virtual CPUs the host has cores, where that is known.
-    pub pinnable: Result<u32, Option<u32>>,
+    /// How it would be pinned; else for how many virtual CPUs the host has cores, where that is known.
+    pub pinnable: Result<Pinning, Option<u32>>,
     /// Whether vgapt's hook moves the host's interrupts off these; `None` where vgapt does not manage the domain, or that is unknown.
     pub moves_interrupts: Option<bool>,
     /// The numbers of those that the kernel did not let it move.
@@ -31,8 +34,8 @@ pub struct Subject<'a> {
     pub left_alone: Vec<String>,
     /// The functions that are passed through to it, as `0000:01:00.0`.
     pub functions: Vec<String>,
-    /// The host CPUs of each core that has several.
-    pub cores: Vec<CpuSet>,
+    /// The host's.
+    pub cores: Vec<Core>,
     /// How much memory the guest has, where that is known.
     pub memory: Option<Size>,
     /// The command that runs virsh with this libvirt.

@@ -61,7 +61,8 @@ pub use recorded_group::{GroupMember, RecordedGroup};
 pub use reset::{Ladder, ResetFunction, ResetWay, Rung, Tried};
 pub use rom::{Rom, RomCode, RomImage};
 pub use sample::{
-    CpuTimes, ExitReasons, Frequency, GuestClock, GuestMemory, IdleState, Interrupts, Link, Sample, Surroundings, TICKS_PER_SECOND, Thread,
+    CpuQuota, CpuTimes, ExitReasons, Frequency, GuestClock, GuestMemory, IdleState, Interrupts, Link, Sample, Surroundings,
+    TICKS_PER_SECOND, Thread,
 };
 pub(crate) use text::{serde_as_text, serialize_as_text};
 

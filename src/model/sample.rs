@@ -1,7 +1,7 @@
 //! What one moment shows of a running domain's QEMU and of its host. Counters count since their own beginning, so only
 //! the difference between two samples means something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -31,6 +31,8 @@ pub struct Sample {
     pub idle: BTreeMap<u32, Vec<IdleState>>,
     /// KVM's counters of the virtual machine by their names in debugfs.
     pub kvm: Reading<BTreeMap<String, u64>>,
+    /// What limits the time of the virtual CPUs, the innermost control group first.
+    pub quotas: Reading<Vec<CpuQuota>>,
     /// Those of the passed functions.
     pub links: Vec<Link>,
 }
@@ -58,6 +60,26 @@ pub struct Thread {
     pub preempted: Option<u64>,
     /// The host CPUs that it may use; only of QEMU's threads.
     pub allowed: Option<CpuSet>,
+}
+
+impl Thread {
+    /// The number of a virtual CPU, by the name of its thread: `CPU 0/KVM` (`kvm_start_vcpu_thread` of QEMU).
+    pub fn vcpu(&self) -> Option<u32> {
+        self.name.strip_prefix("CPU ")?.strip_suffix("/KVM")?.parse().ok()
+    }
+}
+
+/// How much time on host CPUs a control group lets its threads have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CpuQuota {
+    /// Its path below that of all groups.
+    pub group: String,
+    /// The virtual CPUs in it, by their threads.
+    pub threads: BTreeSet<u32>,
+    /// Of one host CPU.
+    pub percent: u64,
+    /// How long it held them back until now, each host CPU by itself; `None` where the kernel does not say.
+    pub held: Option<Duration>,
 }
 
 /// The times of a host CPU, in ticks (proc(5), `/proc/stat`). User time contains the guest's.
@@ -107,6 +129,11 @@ pub struct Surroundings {
     /// Why the virtual CPUs left the guest.
     pub exit_reasons: Reading<ExitReasons>,
     pub frequencies: BTreeMap<u32, Frequency>,
+    /// How long a host CPU waits at most for a virtual CPU to have something to do again before it sleeps
+    /// (`halt_poll_ns` of kvm), in nanoseconds.
+    pub halt_polling: Reading<u64>,
+    /// What KSM merged of QEMU's memory; absent where KSM is off.
+    pub merged: Reading<Size>,
     /// QEMU's and libvirt's, where they are known.
     pub versions: Vec<(String, String)>,
 }

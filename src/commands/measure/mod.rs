@@ -321,9 +321,10 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         online: host.topology.online.clone(),
         nodes: if has_several { nodes } else { BTreeMap::new() },
         cells: domain_xml::cells(domain).count().max(1),
+        caches: domain_xml::caches(domain),
         threads: domain_xml::threads(domain),
         pinnable: vcpus.map_or(Err(None), |vcpus| match topology::pin(&host.topology, &demand(vcpus)) {
-            Ok(pinning) => Ok(pinning.guest.threads),
+            Ok(pinning) => Ok(pinning),
             Err(PinningError::TooFew(most)) => Err(Some(most)),
             Err(PinningError::Unknown | PinningError::OneCore) => Err(None),
         }),
@@ -331,11 +332,7 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         fixed: Vec::new(),
         left_alone: Vec::new(),
         functions: functions.iter().map(PciAddress::to_string).collect(),
-        cores: topology::cores(&host.topology)
-            .into_iter()
-            .filter(|core| core.cpus.len() > 1)
-            .map(|core| CpuSet(core.cpus.into_iter().collect()))
-            .collect(),
+        cores: topology::cores(&host.topology),
         memory: domain_xml::memory(domain),
         virsh: String::new(),
     }

@@ -114,7 +114,7 @@ pub(super) fn conflict(setup: &Setup, wanted: Hugepages) -> Option<Finding> {
             text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("vm.nr_hugepages")?.trim().strip_prefix('='));
         lines.next_back()?.trim().parse().ok()
     };
-    let name = |path: &&str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let name = |path: &&str| path.rsplit_once('/').map_or(*path, |(_, name)| name).to_owned();
     let last = others.filter_map(|(path, text)| Some((path, number(text)?))).max_by_key(|(path, _)| name(path));
     let (path, there) = last.filter(|_| wanted.page == PageSize::Mib2)?;
     let order = if name(&path) > name(&SYSCTL) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::quota::quota;
 use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
 use crate::measure::differences::rounded;
 use crate::measure::measured::{CoreTimes, Judgement, Load, Verdict};
@@ -195,8 +196,10 @@ pub(super) fn waiting(seen: &Seen<'_>) -> Option<Judgement> {
     let text = format!("a virtual CPU waited {waited} % of the time for its host CPU");
     let judgement = Judgement::good(code, subject, text).percent(waited);
     // It follows from these, which are what can be mended.
-    let is_explained =
-        [pinning(seen), load(seen), own_threads(seen)].iter().any(|one| one.verdict == Verdict::Costs && one.weight >= LITTLE);
+    let is_explained = [Some(pinning(seen)), Some(load(seen)), Some(own_threads(seen)), quota(seen)]
+        .iter()
+        .flatten()
+        .any(|one| one.verdict == Verdict::Costs && one.weight >= LITTLE);
     Some(judgement.costs(if is_explained { 0.0 } else { waited }))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::seen::{LITTLE, Seen, listed};
+use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
 use crate::measure::differences::rounded;
 use crate::measure::measured::Judgement;
 use crate::model::Reading;
@@ -78,6 +78,35 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
     let each = total / (seen.vcpus.len().max(1) as f64);
     if each >= MANY_EXITS && share >= MUCH_HOST { judgement.costs(share).percent(share) } else { judgement }
+}
+
+/// The longest halt polling of KVM on x86 by default, in nanoseconds (`KVM_HALT_POLL_NS_DEFAULT`).
+const HALT_POLLING: u64 = 200_000;
+/// About how long it takes to put a virtual CPU to sleep and to wake it, in microseconds.
+const SLEEP: f64 = 10.0;
+
+/// Whether the host waits a little before it lets a virtual CPU without work sleep; only where KVM says it.
+pub(super) fn halt_polling(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("halt-polling", "halt polling");
+    let longest = match &seen.surroundings.halt_polling {
+        Reading::Known(longest) => *longest,
+        Reading::Absent => return None,
+        Reading::Unknown(because) => return Some(Judgement::unknown(code, subject, because)),
+    };
+    if longest > 0 {
+        let text = format!("a virtual CPU without work sleeps only after up to {} µs, in which it would go on at once", longest / 1000);
+        return Some(Judgement::good(code, subject, text));
+    }
+    let Reading::Known(exits) = seen.exits else {
+        let because = "it is off (halt_poll_ns of kvm is 0), and how often the virtual CPUs had nothing to do could not be read";
+        return Some(Judgement::unknown(code, subject, because));
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
+    let each = rounded(exits.get("halt_exits").copied().unwrap_or_default() / (seen.vcpus.len().max(1) as f64));
+    let text = format!("it is off (halt_poll_ns of kvm is 0), and each virtual CPU went to sleep some {each} times a second");
+    let judgement = Judgement::good(code, subject, text);
+    let command = format!("echo {HALT_POLLING} > /sys/module/kvm/parameters/halt_poll_ns");
+    Some(if each < MANY_EXITS { judgement } else { judgement.costs(each * SLEEP / 10_000.0).by_command(command).by(UNTIL_BOOT) })
 }
 
 /// Why that virtual CPU left the guest that did so most often. What exits cost, the judgement about all of them says.

@@ -46,6 +46,25 @@ pub(super) fn pages(seen: &Seen<'_>) -> Judgement {
     }
 }
 
+/// How much it weighs that memory is merged: the first write to each page that is costs an exit and a copy.
+const MERGED: f64 = 1.0;
+
+/// What KSM does with the guest's memory; only where it works.
+pub(super) fn merged(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("merged", "merging of memory");
+    let merged = match &seen.surroundings.merged {
+        Reading::Known(merged) => *merged,
+        Reading::Absent => return None,
+        Reading::Unknown(because) => return Some(Judgement::unknown(code, subject, &format!("{because}, and KSM works"))),
+    };
+    if merged == Size::default() {
+        return Some(Judgement::good(code, subject, "KSM works, and has merged nothing of QEMU's memory"));
+    }
+    let text = format!("KSM has merged {merged} of QEMU's memory with equal pages: the first write to each is an exit and copies it");
+    let edit = "add <nosharepages/> to <memoryBacking>, and start it anew";
+    Some(Judgement::good(code, subject, text).costs(MERGED).by_command(seen.virsh("edit", "").trim_end().to_owned()).by(edit))
+}
+
 /// Memory on other NUMA nodes than the virtual CPUs.
 pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
     let Reading::Known(memory) = &seen.surroundings.memory else { return None };

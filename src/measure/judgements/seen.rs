@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::measure::differences::Held;
 use crate::measure::measured::{CoreTimes, InterruptRate, Load, Subject, VcpuTimes};
 use crate::model::{CpuSet, Link, Reading, Surroundings, shell_word};
 
@@ -24,6 +25,8 @@ pub(in crate::measure) struct Seen<'a> {
     pub(in crate::measure) beside: &'a Reading<Vec<Load>>,
     /// These.
     pub(in crate::measure) siblings: &'a CpuSet,
+    /// What quotas kept from the virtual CPUs.
+    pub(in crate::measure) held: &'a Reading<Vec<Held<'a>>>,
     pub(in crate::measure) links: &'a [Link],
     pub(in crate::measure) exits: &'a Reading<BTreeMap<String, f64>>,
     /// Those of the passed functions a second, on all host CPUs; `None` where they are unknown.
@@ -65,7 +68,7 @@ impl Seen<'_> {
 
     /// What gives each virtual CPU host CPUs of its own.
     pub(super) fn pinned_or_fewer(&self) -> Option<String> {
-        match self.subject.pinnable {
+        match &self.subject.pinnable {
             Ok(_) => Some(self.pin()),
             Err(Some(most @ 1..)) => Some(self.restarted(&format!("vgapt define {} --cpus {most} --pin", self.name()))),
             Err(_) => None,

@@ -15,7 +15,7 @@ pub(super) fn siblings(seen: &Seen<'_>) -> Option<Judgement> {
     let threads = seen.subject.threads.max(1);
     let core_of = |vcpu: &VcpuTimes| {
         let pin = pins.get(&vcpu.vcpu)?;
-        seen.subject.cores.iter().position(|core| pin.0.is_subset(&core.0))
+        seen.subject.cores.iter().position(|core| core.cpus.len() > 1 && pin.0.iter().all(|cpu| core.cpus.contains(cpu)))
     };
     let mut of_cores: BTreeMap<usize, Vec<&VcpuTimes>> = BTreeMap::new();
     for vcpu in seen.vcpus {
@@ -46,8 +46,8 @@ pub(super) fn siblings(seen: &Seen<'_>) -> Option<Judgement> {
     };
     let both = unseen.iter().map(second).fold(0.0, f64::max);
     let judged = judgement(text).costs((both * SHARED).max(WRONG));
-    Some(match seen.subject.pinnable {
-        Ok(pinned) if pinned > 1 || threads > 1 => judged.by_command(seen.pin()),
+    Some(match &seen.subject.pinnable {
+        Ok(pinning) if pinning.guest.threads > 1 || threads > 1 => judged.by_command(seen.pin()),
         Ok(_) => judged.by("use --cpus with a number that fills whole cores of the host: then the guest sees which virtual CPUs share one"),
         Err(_) => judged,
     })
