@@ -1,5 +1,6 @@
 //! The names of PCI functions: of the host's `pci.ids`, then of the pci-ids crate.
 
+use std::io::BufRead as _;
 use std::ops::ControlFlow;
 
 use super::scope::Scope;
@@ -84,7 +85,7 @@ impl Search {
                 start += to_vendor(&lines[start..]);
                 continue;
             }
-            let end = memchr::memchr(b'\n', &lines[start..]).map_or(lines.len(), |length| start + length + 1);
+            let end = start + line_length(&lines[start..]);
             match (&lines[start..end], self.vendor) {
                 // Subsystems and comments.
                 ([b'\t', b'\t', ..] | [b'#', ..], _) => {}
@@ -110,20 +111,26 @@ impl Search {
     }
 }
 
+/// With its end, for which the standard library asks the C library, which knows the processor's means already.
+fn line_length(mut lines: &[u8]) -> usize {
+    let whole = lines.len();
+    lines.skip_until(b'\n').unwrap_or(whole)
+}
+
 /// Where the line of the next vendor begins, from the beginning of another line on.
 fn to_vendor(lines: &[u8]) -> usize {
-    // Of so many bytes, the compiler compares several at once.
+    // Of so many bytes, the compiler compares several at once, where nothing depends on the comparison before (no `&&`).
     const CHUNK: usize = 64;
-    let begins = |(before, at): (&u8, &u8)| *before == b'\n' && *at != b'\t' && *at != b'#';
+    let begins = |(before, at): (&u8, &u8)| u8::from(*before == b'\n') & u8::from(*at != b'\t') & u8::from(*at != b'#');
     let mut start = 0;
     while let Some(chunk) = lines.get(start..=start + CHUNK) {
-        if chunk[..CHUNK].iter().zip(&chunk[1..]).fold(false, |any, pair| any | begins(pair)) {
+        if chunk[..CHUNK].iter().zip(&chunk[1..]).fold(0, |any, pair| any | begins(pair)) != 0 {
             break;
         }
         start += CHUNK;
     }
     let rest = &lines[start..];
-    rest.iter().zip(&rest[1..]).position(begins).map_or(lines.len(), |before| start + before + 1)
+    rest.iter().zip(&rest[1..]).position(|pair| begins(pair) != 0).map_or(lines.len(), |before| start + before + 1)
 }
 
 /// The id with which a line begins.

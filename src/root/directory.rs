@@ -83,7 +83,7 @@ impl Directory {
                 }
                 read => kept + read?,
             };
-            let whole = memchr::memrchr(b'\n', &piece[..length]).map_or(0, |end| end + 1);
+            let whole = piece[..length].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             if whole > 0 && look(&piece[..whole]).is_break() {
                 return Ok(());
             }

@@ -33,6 +33,10 @@ pub(in crate::host) struct Assignment {
 /// All assignments of a variable, in order.
 pub(in crate::host) fn assignments(text: &str, name: &str) -> Vec<Assignment> {
     let mut found = Vec::new();
+    // Most texts do not name it, which is seen sooner than how a shell reads them.
+    if !text.contains(name) {
+        return found;
+    }
     let mut depth = 0_usize;
     let mut at = 0;
     while at < text.len() {

@@ -8,9 +8,11 @@ finish() {
   useradd --create-home --shell /bin/bash dev
 }
 
-# What the users of one system share: a plain clone with fixed times, Rust's downloads, what was compiled.
+# What the tests of one system share: a plain clone with fixed times, Rust's downloads, and what was compiled by
+# each user: cargo compiles all anew where its home is another one.
 ready() { # USER
   local home=/root shared=$work/bare-$release name
+  local target=$shared/target-$1
   [ "$1" = root ] || home=/home/$1
   if [ ! -e "$shared/clone" ]; then
     mkdir -p "$shared/cargo/bin"
@@ -18,15 +20,15 @@ ready() { # USER
     cp -a "${CARGO_HOME:-$HOME/.cargo}/registry" "$shared/cargo/"
     for name in cargo rustc rustdoc; do ln -s "/opt/rust/bin/$name" "$shared/cargo/bin/$name"; done
   fi
-  mkdir -p "$shared/target" "$root$clone" "$root$home/.cargo" "$root/opt/rust"
+  mkdir -p "$target" "$root$clone" "$root$home/.cargo" "$root/opt/rust"
   cp -a "$shared/clone/." "$root$clone"
   mkdir -p "$root$clone/target"
   mount --bind "$(rustc --print sysroot)" "$root/opt/rust"
-  mount --bind "$shared/target" "$root$clone/target"
+  mount --bind "$target" "$root$clone/target"
   mount --bind "$shared/cargo" "$root$home/.cargo"
   # What the tests before unpacked or noted down belongs to their system.
   rm -rf "$root$clone"/target/setup-*
-  chown -R --no-dereference "$(inside id -u "$1"):$(inside id -g "$1")" "$root$clone" "$shared/target" "$shared/cargo"
+  chown -R --no-dereference "$(inside id -u "$1"):$(inside id -g "$1")" "$root$clone" "$target" "$shared/cargo"
   cat /etc/resolv.conf >"$root/etc/resolv.conf"
 }
 
