@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::QEMU;
+use super::DAEMON;
 use super::libvirt::{Libvirt, have};
 use super::lines::changes;
 
@@ -14,10 +14,10 @@ const OWN: &str = "<domain type='KIND'><name>own</name><memory unit='GiB'>4</mem
 
 #[test]
 fn attach_and_detach() {
-    if !have("attach on the embedded QEMU driver", &QEMU) {
+    if !have("attach on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     let file = libvirt.path("own.xml");
     fs::write(&file, OWN.replace("KIND", if libvirt.kvm { "kvm" } else { "qemu" })).unwrap();
     libvirt.virsh(&["define", &file]);
@@ -83,10 +83,10 @@ fn attach_and_detach() {
 /// What a domain gives to QEMU by options of QEMU's own is as much its device as a hostdev.
 #[test]
 fn a_card_in_the_command_line_is_shown() {
-    if !have("attach on the embedded QEMU driver", &QEMU) {
+    if !have("attach on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     let file = libvirt.path("own.xml");
     let option = "<q:commandline><q:arg value='-device'/><q:arg value='vfio-pci,host=01:00.0'/></q:commandline></domain>";
     let own = OWN.replace("KIND", if libvirt.kvm { "kvm" } else { "qemu" }).replace("</domain>", option);

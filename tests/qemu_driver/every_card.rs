@@ -12,7 +12,7 @@ use super::guide_flags::options;
 use super::libvirt::{Libvirt, have, skip};
 use super::lines::{changes, elements, without};
 use super::profiles::{Told, promised};
-use super::{EVERYTHING, QEMU, with_firmware, words};
+use super::{DAEMON, EVERYTHING, QEMU, with_firmware, words};
 
 /// A domain as `--dry-run` prints it.
 struct Dry {
@@ -37,7 +37,7 @@ const SETS: [(&str, &str); 3] = [
 
 #[test]
 fn every_card_of_every_recorded_machine_makes_a_domain_that_libvirt_takes() {
-    if !have("law 2 on the QEMU driver", &[&QEMU[..], &["virt-xml-validate"]].concat()) {
+    if !have("law 2 on the embedded QEMU driver", &[&QEMU[..], &["virt-xml-validate"]].concat()) {
         return;
     }
     let libvirt = Libvirt::embedded();
@@ -169,10 +169,10 @@ fn travel_together(name: &str, xml: &str, functions: &[String]) {
 
 #[test]
 fn define_and_read_back() {
-    if !have("define on the embedded QEMU driver", &QEMU) {
+    if !have("define on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     let defined = libvirt
         .define_new(&words(&format!("win10 {EVERYTHING}"), &["--disk", "/vm/win10.qcow2", "--print-xml"]))
         .with(0)

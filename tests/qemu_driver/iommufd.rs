@@ -1,7 +1,7 @@
 //! iommufd: a libvirt that knows the element takes it and tells QEMU, an older one is not given it. No system of these
 //! tests has such a libvirt yet; its schema, in `fixtures/schemas`, judges the element in `tests/iommufd.rs`.
 
-use super::QEMU;
+use super::DAEMON;
 use super::guide_flags::native;
 use super::libvirt::{Libvirt, have};
 
@@ -10,10 +10,10 @@ const ELEMENT: &str = "<iommufd enabled='yes'/>";
 
 #[test]
 fn iommufd_as_this_libvirt_has_it() {
-    if !have("iommufd on the embedded QEMU driver", &QEMU) {
+    if !have("iommufd on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     let (version, _) = libvirt.versions();
     let asked = |mode| DOMAIN.into_iter().chain([mode]).collect::<Vec<_>>();
     if version < (12, 2) {

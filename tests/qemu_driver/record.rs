@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::QEMU;
+use super::DAEMON;
 use super::command::{command, run};
 use super::libvirt::{Libvirt, have};
 
@@ -28,10 +28,10 @@ fn has(xml: &str, lines: &[&str]) {
 
 #[test]
 fn memory_of_cells_and_devices() {
-    if !have("NUMA cells on the embedded QEMU driver", &QEMU) {
+    if !have("NUMA cells on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     define(&libvirt, CELLS);
     let before = libvirt.xml("cells");
     libvirt.vgapt(&["define", "cells", "--memory", "6G", "--force"]).with(0).saying(&["'cells' was not defined by vgapt"]);
@@ -57,10 +57,10 @@ fn memory_of_cells_and_devices() {
 
 #[test]
 fn a_damaged_record_is_corrected_as_the_remedy_says() {
-    if !have("virsh metadata on the embedded QEMU driver", &QEMU) {
+    if !have("virsh metadata on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     let metadata = "<metadata><vgapt:domain xmlns:vgapt='urn:vgapt:domain:1'>{damaged</vgapt:domain></metadata>";
     define(&libvirt, &CELLS.replace("</name>", &format!("</name>{metadata}")));
     let said = libvirt.vgapt(&["show", "cells"]).with(3).stderr;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::QEMU;
+use super::DAEMON;
 use super::command::{Z170, run, vgapt};
 use super::guide_flags::native;
 use super::libvirt::{Libvirt, have};
@@ -22,10 +22,10 @@ fn seen(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn a_window_on_this_host_comes_and_goes() {
-    if !have("a window on the embedded QEMU driver", &QEMU) {
+    if !have("a window on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     libvirt.define_new(&["win10", "--gpu", "01:00.0", "--memory", "2G", "--cpus", "4", "--disk", "/vm/a.qcow2", "--force"]).with(0);
     let without = libvirt.xml("win10");
     // libvirt writes the port of VNC that is chosen at the start.
@@ -50,10 +50,10 @@ fn a_window_on_this_host_comes_and_goes() {
 /// To a domain that is new with SPICE, libvirt adds SPICE's sound.
 #[test]
 fn a_new_domain_can_lose_its_window() {
-    if !have("a window on the embedded QEMU driver", &QEMU) {
+    if !have("a window on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     let new = ["--gpu", "01:00.0", "--memory", "2G", "--cpus", "4", "--disk", "/vm/a.qcow2", "--force"];
     for (name, with, without) in [
         ("a", ["--display", "spice"], &["--display", "none"][..]),
@@ -69,10 +69,10 @@ fn a_new_domain_can_lose_its_window() {
 
 #[test]
 fn looking_glass_brings_the_input_that_it_needs() {
-    if !have("Looking Glass on the embedded QEMU driver", &QEMU) {
+    if !have("Looking Glass on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     let card = ["win10", "--gpu", "01:00.0", "--memory", "2G", "--cpus", "4", "--disk", "/vm/a.qcow2", "--force"];
     libvirt.define_new(&card).with(0);
     let without = libvirt.xml("win10");
@@ -99,10 +99,10 @@ fn looking_glass_brings_the_input_that_it_needs() {
 /// libvirt keeps the options and their namespace, and would hand them to QEMU.
 #[test]
 fn looking_glass_in_its_kernel_module() {
-    if !have("Looking Glass's module on the embedded QEMU driver", &QEMU) {
+    if !have("Looking Glass's module on the QEMU driver", &DAEMON) {
         return;
     }
-    let libvirt = Libvirt::embedded();
+    let libvirt = Libvirt::daemon();
     libvirt.define_new(&["win10", "--memory", "2G", "--cpus", "4", "--disk", "/vm/a.qcow2", "--display", "spice", "--force"]).with(0);
     let without = libvirt.xml("win10");
     let machine = libvirt.path("machine.host");
