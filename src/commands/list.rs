@@ -72,7 +72,7 @@ impl Arguments {
         let cards = context.repeated(cards);
         let domains = root.as_ref().map(discovery::functions_of_domains).unwrap_or_default();
         let shared_out = passthrough::shared_out(&host, &domains);
-        let has_details = context.global.verbose || self.gpu.is_some();
+        let has_details = self.has_details(context);
         // The details of a card end with its next step.
         let is_said = matches!(&cards[..], [card] if has_details && card.next == next);
         let end = next.as_ref().filter(|_| !is_said).map(output::next).unwrap_or_default();
@@ -87,13 +87,13 @@ impl Arguments {
             () if self.env => Scope::Cards,
             () if context.global.json => Scope::All,
             // Details name functions.
-            () if self.shows_next() && (context.global.verbose || self.gpu.is_some()) => Scope::All,
+            () if self.shows_next() && self.has_details(context) => Scope::All,
             () if self.shows_next() => Scope::NextStep,
             () => Scope::Devices,
         }
     }
 
-    /// The next step for each card, and for the host, as `vgapt check` says it.
+    /// The next step for the host, as `vgapt check` says it, and for each card where that is shown.
     fn next_steps(&self, context: &Context, root: Option<&Root>, host: &Host, cards: &mut [Assessment]) -> Option<Next> {
         let Some(root) = root else {
             for card in &mut *cards {
@@ -105,11 +105,18 @@ impl Arguments {
             Ok(seen) => seen,
             Err(error) => return Some(Next::sentence(format!("unknown: {}", context.described(&error)))),
         };
-        for card in &mut *cards {
-            card.next = Some(seen.in_short(slice::from_ref(card), None).next);
+        if context.global.json || self.has_details(context) {
+            for card in &mut *cards {
+                card.next = Some(seen.in_short(slice::from_ref(card), None).next);
+            }
         }
         let meant = if self.gpu.is_some() { cards.to_vec() } else { seen.meant() };
         Some(seen.in_short(&meant, None).next)
+    }
+
+    /// Whether each card is shown by itself.
+    fn has_details(&self, context: &Context) -> bool {
+        context.global.verbose || self.gpu.is_some()
     }
 
     fn shows_next(&self) -> bool {
