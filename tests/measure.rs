@@ -15,7 +15,7 @@ use command::{Ran, run, vgapt};
 use serde_json::Value;
 use tempfile::TempDir;
 use vgapt::measure::{Measured, Subject};
-use vgapt::model::{CpuSet, ExitReasons, GuestClock, Reading, Sample, Size, Surroundings};
+use vgapt::model::{CpuQuota, CpuSet, ExitReasons, GuestClock, Reading, Sample, Size, Surroundings};
 use vgapt::root::Root;
 use vgapt::topology::{Core, GuestTopology, Pinning};
 use vgapt::{discovery, measure};
@@ -68,9 +68,9 @@ struct Machine {
     /// The efficiency cores, by their host CPUs, and how many virtual CPUs fit on the others where these are used instead.
     small: &'static [u32],
     instead_of: Option<u32>,
-    /// The host CPUs of the second L3 cache, how many the guest sees, and how many it would use if it was pinned.
+    /// The host CPUs of the second L3 cache, how many virtual CPUs share one for the guest, and how many it would use if it was pinned.
     second_cache: &'static [u32],
-    caches: usize,
+    of_a_cache: Option<u32>,
     pinned_caches: usize,
     /// What limits both virtual CPUs together, in percent of a host CPU, and for how long it holds each back.
     quota: Option<(u64, u64)>,
@@ -120,7 +120,7 @@ const GOOD: Machine = Machine {
     small: &[],
     instead_of: None,
     second_cache: &[],
-    caches: 1,
+    of_a_cache: Some(2),
     pinned_caches: 1,
     quota: None,
     own_quota: None,
@@ -234,14 +234,13 @@ impl Machine {
     }
 
     fn write_limits(&self, seconds: u64, put: &impl Fn(&str, String)) {
-        let scope = "machine.slice/machine-qemu.scope";
-        for (group, quota) in [(scope.to_owned(), self.quota), (format!("{scope}/libvirt/vcpu0"), self.own_quota)] {
+        let domain = "machine.slice/machine-qemu.scope/libvirt";
+        for (group, quota) in [("", self.quota), ("/vcpu0", self.own_quota), ("/vcpu1", None)] {
             let (limit, held) = quota.map_or(("max".to_owned(), 0), |(percent, held)| ((percent * 1000).to_string(), held));
-            let vcpus = if group == scope { 2 } else { 1 };
-            put(&format!("sys/fs/cgroup/{group}/cpu.max"), format!("{limit} 100000\n"));
+            put(&format!("sys/fs/cgroup/{domain}{group}/cpu.max"), format!("{limit} 100000\n"));
             put(
-                &format!("sys/fs/cgroup/{group}/cpu.stat"),
-                format!("nr_periods 9\nthrottled_usec {}\n", 7 + held * vcpus * seconds * 10_000),
+                &format!("sys/fs/cgroup/{domain}{group}/cpu.stat"),
+                format!("nr_periods 9\nthrottled_usec {}\n", 7 + held * seconds * 10_000),
             );
         }
         put("sys/module/kvm/parameters/halt_poll_ns", format!("{}\n", self.halt_poll_ns));
@@ -387,7 +386,7 @@ impl Place {
             cells: self.machine.cells,
             threads: self.machine.threads,
             pinnable: self.machine.pinnable.map(|threads| self.machine.pinning(threads)),
-            caches: self.machine.caches,
+            of_a_cache: self.machine.of_a_cache,
             moves_interrupts: self.machine.moves_interrupts,
             fixed: self.machine.fixed.iter().map(|&number| number.to_owned()).collect(),
             left_alone: self.machine.fixed.iter().map(|&number| format!("{number} stays")).collect(),
@@ -589,12 +588,13 @@ fn cores_that_are_not_as_the_guest_sees_them() {
 
 #[test]
 fn a_quota_of_cpu_time() {
-    let said = "2 virtual CPUs together may have 120 % of one host CPU, and each was kept from it for 25 % of the time \
-        (group /machine.slice/machine-qemu.scope)";
-    let lifted = |what: &str| format!("virsh -c qemu:///system schedinfo it --live --config --set {what}=-1");
+    let said = "2 virtual CPUs, with what else is in the group, may have 120 % of one host CPU, and had to wait for up to 25 % of the time \
+        (group /machine.slice/machine-qemu.scope/libvirt)";
+    let lifted = |what: &str| format!("virsh -c qemu:///system schedinfo it --live --set {what}=-1; that counts until it stops");
     worst(Machine { quota: Some((120, 25)), waited: 20, ..GOOD }, "quota", said, &lifted("global_quota"));
     let own = Machine { own_quota: Some((50, 40)), ..GOOD };
-    worst(own.clone(), "quota", "virtual CPU 0 may have 50 % of one host CPU, and was kept from it for 40 %", &lifted("vcpu_quota"));
+    let said = "virtual CPU 0 may have 50 % of one host CPU, and had to wait for 40 % of the time";
+    worst(own.clone(), "quota", said, &lifted("vcpu_quota"));
     // The one that keeps most away.
     worst(Machine { quota: Some((190, 2)), ..own.clone() }, "quota", "vcpu0)", "vcpu_quota");
     for harmless in [Machine { quota: Some((200, 0)), ..GOOD }, Machine { own_quota: Some((90, 0)), ..GOOD }] {
@@ -602,18 +602,25 @@ fn a_quota_of_cpu_time() {
         assert!(codes(&document, "good").contains(&"quota".to_owned()), "{document:#}");
     }
     // Where it is not said how much it kept from them, it is not good.
-    let place = Place::new(own);
-    let stat = "sys/fs/cgroup/machine.slice/machine-qemu.scope/libvirt/vcpu0/cpu.stat";
-    let document = serde_json::to_value(place.judged(&[stat])).unwrap();
+    let document = serde_json::to_value(Place::new(own).judged(&["sys/fs/cgroup/machine.slice/machine-qemu.scope/libvirt/vcpu0/cpu.stat"]));
+    let document = document.unwrap();
     let quota = document["judgements"].as_array().unwrap().iter().find(|one| one["code"] == "quota").unwrap();
-    assert!(quota["verdict"] == "costs" && quota["seen"].as_str().unwrap().contains("an unknown part of the time"), "{quota:#}");
-    // Somebody's slice, and a group of the first version that nobody here made.
+    assert!(quota["verdict"] == "costs" && quota["seen"].as_str().unwrap().contains("for an unknown part of the time"), "{quota:#}");
+    // Nor where the groups are elsewhere.
+    let document = serde_json::to_value(Place::new(GOOD).judged(&["sys/fs/cgroup/machine.slice"])).unwrap();
+    assert!(codes(&document, "unknown").contains(&"quota".to_owned()), "{document:#}");
+}
+
+/// A limit on what systemd made is systemd's, of the machine or of a user; what others made is theirs.
+#[test]
+fn a_quota_of_somebody_elses() {
     let place = Place::new(GOOD);
     let root = place.root.path();
     let put = |path: &str, text: &str| {
         fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
         fs::write(root.join(path), text).unwrap();
     };
+    let sample = || discovery::sample(&Root::open(root).unwrap(), QEMU, None, &[]).unwrap().unwrap();
     put("sys/fs/cgroup/machine.slice/cpu.max", "50000 100000\n");
     let document = place.document();
     let first = &document["judgements"][0];
@@ -621,15 +628,36 @@ fn a_quota_of_cpu_time() {
         (first["code"].as_str(), first["command"].as_str()),
         (Some("quota"), Some("systemctl set-property machine.slice CPUQuota="))
     );
+    let remedies = [
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice", "systemctl --user set-property app.slice CPUQuota="),
+        ("/user.slice/user-1000.slice", "systemctl set-property user-1000.slice CPUQuota="),
+        ("/machine.slice/machine-qemu\\x2d1.scope", "systemctl set-property 'machine-qemu\\x2d1.scope' CPUQuota="),
+        ("/jail/it", ""),
+    ];
+    let mut samples = [0, WINDOW].map(|second| {
+        GOOD.write(root, second);
+        sample()
+    });
+    for (group, remedy) in remedies {
+        for sample in &mut samples {
+            let quota = CpuQuota { group: group.to_owned(), threads: [4250].into(), percent: 30, held: Some(sample.at / 2) };
+            sample.quotas = Reading::Known(vec![quota]);
+        }
+        let measured = place.judged_by(&Root::open(root).unwrap(), &samples);
+        let quota = &measured.judgements[0];
+        assert_eq!((quota.code.as_str(), quota.command.as_deref().unwrap_or_default()), ("quota", remedy), "{quota:?}");
+    }
+    // The first version of control groups.
     put("proc/4242/task/4250/cgroup", "4:cpu,cpuacct:/jail/it\n0::/\n");
     put("sys/fs/cgroup/cpu/jail/it/cpu.cfs_quota_us", "30000\n");
     put("sys/fs/cgroup/cpu/jail/it/cpu.cfs_period_us", "100000\n");
     put("sys/fs/cgroup/cpu/jail/it/cpu.stat", "nr_throttled 3\nthrottled_time 2500000000\n");
-    let sample = discovery::sample(&Root::open(root).unwrap(), QEMU, None, &[]).unwrap().unwrap();
-    let quotas = sample.quotas.known().unwrap();
+    let quotas = sample().quotas.known().unwrap();
     let of = |group: &str| quotas.iter().find(|quota| quota.group == group).map(|quota| (quota.percent, quota.held));
     assert_eq!(of("/jail/it"), Some((30, Some(Duration::from_millis(2500)))));
     assert_eq!(of("/machine.slice"), Some((50, None)));
+    put("proc/4242/task/4250/cgroup", "0::/../../it\n");
+    assert!(sample().quotas.unknown().is_some_and(|because| because.contains("out of sight")), "{:?}", sample().quotas);
 }
 
 #[test]
@@ -643,12 +671,18 @@ fn efficiency_cores_and_caches() {
     let document = Place::new(Machine { small: &[0, 1, 2, 3], ..GOOD }).document();
     assert!(!["costs", "good"].iter().any(|verdict| codes(&document, verdict).contains(&"kinds".to_owned())), "{document:#}");
     let two = Machine { second_cache: &[3], ..GOOD };
-    worst(two.clone(), "caches", "on 2 L3 caches of the host, and the guest takes them for 1", "vgapt define it --pin && vgapt stop it");
-    worst(Machine { pinned_caches: 2, ..two.clone() }, "caches", "on 2 L3 caches", "use --cpus with a number that fits into one L3 cache");
-    for known in [Machine { caches: 2, ..two.clone() }, Machine { second_cache: &[0, 1], ..GOOD }] {
+    let seen = "on 2 L3 caches of the host, and the guest does not know which share one";
+    worst(two.clone(), "caches", seen, "vgapt define it --pin && vgapt stop it");
+    worst(Machine { pinned_caches: 2, ..two.clone() }, "caches", seen, "use --cpus with a number that fits into one L3 cache");
+    for known in [Machine { of_a_cache: Some(1), ..two.clone() }, Machine { second_cache: &[0, 1], ..GOOD }] {
         let document = Place::new(known).document();
         assert!(codes(&document, "good").contains(&"caches".to_owned()), "{document:#}");
     }
+    let several = Machine { second_cache: &[0, 1], of_a_cache: Some(1), ..GOOD };
+    worst(several, "caches", "all virtual CPUs share one L3 cache, which the guest takes for 2", "vgapt define it --pin");
+    // Caches that the domain shows by itself.
+    let document = Place::new(Machine { of_a_cache: None, ..two.clone() }).document();
+    assert!(codes(&document, "unknown").contains(&"caches".to_owned()), "{document:#}");
     // Who is not pinned may move.
     let document = Place::new(Machine { pins: None, allowed: ["0-3", "0-3"], ..two }).document();
     assert!(!codes(&document, "costs").contains(&"caches".to_owned()), "{document:#}");
@@ -663,10 +697,12 @@ fn halt_polling_that_is_off_and_memory_that_is_merged() {
     assert!(codes(&document, "good").contains(&"halt-polling".to_owned()), "{document:#}");
     let document = serde_json::to_value(Place::new(off).judged(&["sys/kernel/debug"])).unwrap();
     assert!(codes(&document, "unknown").contains(&"halt-polling".to_owned()), "{document:#}");
-    let merged = Machine { merged: Some(2560), ..GOOD };
-    worst(merged.clone(), "merged", "KSM has merged 10 MiB of QEMU's memory", "virsh -c qemu:///system edit it; add <nosharepages/>");
-    let document = Place::new(Machine { merged: Some(0), ..GOOD }).document();
-    assert!(codes(&document, "good").contains(&"merged".to_owned()), "{document:#}");
+    let merged = Machine { merged: Some(25_600), ..GOOD };
+    worst(merged.clone(), "merged", "KSM has merged 100 MiB of QEMU's memory", "virsh -c qemu:///system edit it; add <nosharepages/>");
+    for few in [0, 256] {
+        let document = Place::new(Machine { merged: Some(few), ..GOOD }).document();
+        assert!(codes(&document, "good").contains(&"merged".to_owned()), "{document:#}");
+    }
     let document = serde_json::to_value(Place::new(merged).judged(&["proc/4242/ksm_merging_pages"])).unwrap();
     assert!(codes(&document, "unknown").contains(&"merged".to_owned()), "{document:#}");
 }
@@ -830,7 +866,7 @@ fn what_is_not_readable_is_unknown() {
     // Threads without the names of virtual CPUs.
     let place = Place::new(GOOD);
     let document = serde_json::to_value(place.judged(&["proc/4242/task/4250", "proc/4242/task/4251"])).unwrap();
-    assert_eq!(codes(&document, "unknown"), ["pinning", "exit-reasons"], "{document:#}");
+    assert_eq!(codes(&document, "unknown"), ["pinning", "quota", "exit-reasons"], "{document:#}");
 }
 
 #[test]

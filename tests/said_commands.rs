@@ -25,7 +25,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("rpm-ostree kargs, rpm-ostree initramfs", "--append-if-missing --delete-if-present --enable --disable --arg --reproducible"),
     ("dracut", "--regenerate-all"),
     ("dnf, pacman, zypper", "--oldinstallonly --needed --noconfirm --non-interactive"),
-    ("systemctl, systemd-tmpfiles, sysctl", "--now --property --runtime --timestamp --value --create --system --load"),
+    ("systemctl, systemd-tmpfiles, sysctl", "--now --property --runtime --timestamp --user --value --create --system --load"),
     ("qemu-img", "--backing-chain --object --image-opts --output"),
     ("libguestfs", "--check-tmpdir --compress --convert --machine-readable --tmp"),
     ("qm of Proxmox VE", "--hostpci0"),

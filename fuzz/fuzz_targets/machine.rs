@@ -128,7 +128,7 @@ pub(crate) fn running(bytes: &[u8]) {
             nodes: host.topology.cpus.iter().filter_map(|cpu| Some((cpu.cpu, cpu.node?))).collect(),
             cells: 1,
             threads: 2,
-            caches: 2,
+            of_a_cache: Some(2),
             pinnable: topology::pin(&host.topology, &request).map_err(|_| None),
             moves_interrupts: Some(true),
             fixed: Vec::new(),

@@ -9,6 +9,9 @@ use crate::root::Root;
 
 /// The quotas of these threads, the innermost group first: those of their own groups and of all above.
 pub(super) fn quotas(root: &Root, pid: u32, threads: &[u32]) -> Reading<Vec<CpuQuota>> {
+    if threads.is_empty() {
+        return Reading::Unknown("none of QEMU's threads is named as that of a virtual CPU".to_owned());
+    }
     let mut quotas: BTreeMap<String, Option<CpuQuota>> = BTreeMap::new();
     for tid in threads {
         let text = match root.reading(&format!("/proc/{pid}/task/{tid}/cgroup")) {
@@ -18,6 +21,9 @@ pub(super) fn quotas(root: &Root, pid: u32, threads: &[u32]) -> Reading<Vec<CpuQ
             Reading::Unknown(because) => return Reading::Unknown(because),
         };
         let Some((version, path)) = group(&text) else { continue };
+        if path.split('/').any(|name| name == "..") {
+            return Reading::Unknown("the control groups of QEMU are out of sight from here (a container)".to_owned());
+        }
         for path in above(path) {
             let known = match quotas.entry(path.to_owned()) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -54,7 +60,7 @@ fn group(text: &str) -> Option<(Version, &str)> {
 /// A group and those above it, without the root, which has no quota.
 fn above(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path.trim_end_matches('/')), |path| path.rsplit_once('/').map(|(above, _)| above))
-        .filter(|path| !path.is_empty() && !path.split('/').any(|name| name == ".."))
+        .filter(|path| !path.is_empty())
 }
 
 impl Version {
@@ -70,7 +76,10 @@ impl Version {
         };
         let percent = match limit.and_then(|limit| percent(&limit)) {
             Reading::Known(Some(percent)) => percent,
-            Reading::Known(None) | Reading::Absent => return Reading::Absent,
+            Reading::Known(None) => return Reading::Absent,
+            // A group whose controller is off has no such file.
+            Reading::Absent if root.exists(&home) => return Reading::Absent,
+            Reading::Absent => return Reading::Unknown(format!("{home} is not there: control groups are elsewhere, or it has ended")),
             Reading::Unknown(because) => return Reading::Unknown(because),
         };
         let stat = root.reading(&format!("{home}/cpu.stat")).known();
@@ -108,7 +117,7 @@ mod tests {
         // Both versions are mounted, and the first one has the processor.
         assert_eq!(group("9:cpuset:/a\n4:cpu,cpuacct:/m/vcpu0\n0::/m\n"), Some((Version::One, "/m/vcpu0")));
         assert_eq!(above("/m/libvirt/vcpu0").collect::<Vec<_>>(), ["/m/libvirt/vcpu0", "/m/libvirt", "/m"]);
-        assert_eq!((above("/").count(), above("/../m").count(), group("x\n")), (0, 0, None));
+        assert_eq!((above("/").count(), group("x\n")), (0, None));
     }
 
     #[test]

@@ -97,10 +97,14 @@ fn sleeps(root: &Root, home: &str) -> Option<Vec<String>> {
     (!known.is_empty()).then_some(on)
 }
 
-/// `run` is 1 while KSM works (Documentation/admin-guide/mm/ksm.rst).
+/// `run` is 1 while KSM works, and 0 keeps what was merged (Documentation/admin-guide/mm/ksm.rst).
 fn merged(root: &Root, pid: u32) -> Reading<Size> {
     let run = root.attribute_reading("/sys/kernel/mm/ksm/run");
-    run.then(|run| if run.trim() == "1" { pages_merged(root, pid) } else { Reading::Absent })
+    run.then(|run| match (run.trim(), pages_merged(root, pid)) {
+        ("1", merged) => merged,
+        ("0", Reading::Known(merged)) if merged > Size::default() => Reading::Known(merged),
+        _ => Reading::Absent,
+    })
 }
 
 /// In pages of the kernel, since Linux 5.19 (`ksm_merging_pages`).

@@ -20,12 +20,15 @@ pub fn threads(domain: Element<'_>) -> u32 {
     domain.at("cpu/topology").and_then(|topology| topology.attribute("threads")?.parse().ok()).unwrap_or(1)
 }
 
-/// How many L3 caches the guest sees: one for each die; without a topology libvirt makes each virtual CPU a socket
-/// (`qemuBuildSmpCommandLine`).
-pub fn caches(domain: Element<'_>) -> usize {
-    let Some(topology) = domain.at("cpu/topology") else { return vcpus(domain).map_or(1, |vcpus| vcpus as usize) };
-    let number = |name: &str| topology.attribute(name).and_then(|number| number.parse::<usize>().ok()).unwrap_or(1);
-    number("sockets").saturating_mul(number("dies"))
+/// How many virtual CPUs share an L3 cache, as the guest sees it: those of a die (`legacy_l3_cache` of QEMU); without a
+/// topology libvirt makes each a socket (`qemuBuildSmpCommandLine`). `None` where the domain shows the guest other caches.
+pub fn of_a_cache(domain: Element<'_>) -> Option<u32> {
+    if domain.at("cpu/cache").is_some_and(|cache| cache.attribute("mode").as_deref() != Some("emulate")) {
+        return None;
+    }
+    let Some(topology) = domain.at("cpu/topology") else { return Some(1) };
+    let number = |name: &str| topology.attribute(name).map_or(Some(1), |number| number.parse::<u32>().ok());
+    Some(["clusters", "cores", "threads"].iter().try_fold(1_u32, |all, name| Some(all.saturating_mul(number(name)?)))?.max(1))
 }
 
 /// The limit for the number of CPUs in all pins of a domain together: 1024 vCPUs, each pinned to 1024 host CPUs.

@@ -185,7 +185,7 @@ pub(super) fn links(samples: &[Sample]) -> Vec<Link> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Held<'a> {
     pub(super) quota: &'a CpuQuota,
-    /// Of the time of each, in percent; `None` where it is unknown.
+    /// Of the time, on all host CPUs together, in percent; `None` where it is unknown.
     pub(super) percent: Option<f64>,
 }
 
@@ -197,10 +197,7 @@ pub(super) fn held<'a>(before: &Sample, after: &'a Sample) -> Reading<Vec<Held<'
     after.quotas.as_ref().map(|quotas| {
         let percent = |quota: &CpuQuota| {
             let held = quota.held?.checked_sub(*since.get(quota.group.as_str())?)?.as_secs_f64();
-            // The kernel adds up the time on each host CPU.
-            #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
-            let each = 100.0 * held / seconds / quota.threads.len().max(1) as f64;
-            Some(rounded(each.min(100.0)))
+            Some(rounded((100.0 * held / seconds).min(100.0)))
         };
         quotas.iter().map(|quota| Held { quota, percent: percent(quota) }).collect()
     })

@@ -20,8 +20,8 @@ pub struct Subject<'a> {
     pub nodes: BTreeMap<u32, u32>,
     /// How many NUMA nodes the guest sees.
     pub cells: usize,
-    /// How many L3 caches it sees.
-    pub caches: usize,
+    /// How many virtual CPUs share an L3 cache, as it sees them; `None` where that is unknown.
+    pub of_a_cache: Option<u32>,
     /// How many threads of a core the guest sees.
     pub threads: u32,
     /// How it would be pinned; else for how many virtual CPUs the host has cores, where that is known.

@@ -132,7 +132,7 @@ pub struct Surroundings {
     /// How long a host CPU waits at most for a virtual CPU to have something to do again before it sleeps
     /// (`halt_poll_ns` of kvm), in nanoseconds.
     pub halt_polling: Reading<u64>,
-    /// What KSM merged of QEMU's memory; absent where KSM is off.
+    /// What KSM merged of QEMU's memory; absent where KSM is off and has left nothing merged.
     pub merged: Reading<Size>,
     /// QEMU's and libvirt's, where they are known.
     pub versions: Vec<(String, String)>,

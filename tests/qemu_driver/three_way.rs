@@ -7,7 +7,7 @@ use std::thread;
 use super::command::{command, run};
 use super::libvirt::{Libvirt, have};
 use super::lines::{changes, elements, flat};
-use super::{DAEMON, EVERYTHING, words};
+use super::{DAEMON, EVERYTHING, QEMU, words};
 
 const VIRTINST: [&str; 3] = ["virt-xml", "virt-clone", "qemu-img"];
 const VCPU: [&str; 2] = ["<vcpu placement='static'>4</vcpu>", "<vcpu placement='static'>6</vcpu>"];
@@ -144,10 +144,10 @@ fn a_clone_keeps_its_own_disk() {
 
 #[test]
 fn taking_out() {
-    if !have("taking out", &DAEMON) {
+    if !have("taking out", &QEMU) {
         return;
     }
-    let libvirt = Libvirt::daemon();
+    let libvirt = Libvirt::embedded();
     libvirt.define_new(&words("win10 --hugepages --usb 046d:c52b --disk /vm/win10.qcow2", &words(EVERYTHING, &[]))).with(0);
     // Somebody's own USB device, PCI function and disk are nobody else's to take out.
     let foreign = [

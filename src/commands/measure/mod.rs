@@ -321,7 +321,7 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         online: host.topology.online.clone(),
         nodes: if has_several { nodes } else { BTreeMap::new() },
         cells: domain_xml::cells(domain).count().max(1),
-        caches: domain_xml::caches(domain),
+        of_a_cache: domain_xml::of_a_cache(domain),
         threads: domain_xml::threads(domain),
         pinnable: vcpus.map_or(Err(None), |vcpus| match topology::pin(&host.topology, &demand(vcpus)) {
             Ok(pinning) => Ok(pinning),

@@ -93,6 +93,16 @@ pub(super) fn halt_polling(seen: &Seen<'_>) -> Option<Judgement> {
         Reading::Absent => return None,
         Reading::Unknown(because) => return Some(Judgement::unknown(code, subject, because)),
     };
+    // Documentation/virt/kvm/halt-polling.rst: the host waits a little before it sleeps.
+    let of = |exits: &BTreeMap<String, f64>, name: &str| exits.get(name).copied().unwrap_or_default();
+    #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
+    let halts = |exits: &BTreeMap<String, f64>| rounded(of(exits, "halt_exits") / (seen.vcpus.len().max(1) as f64));
+    let polls = |exits: &BTreeMap<String, f64>| of(exits, "halt_poll_success_ns") + of(exits, "halt_poll_fail_ns") > 0.0;
+    if longest > 0 && seen.exits.as_ref().known().is_some_and(|exits| halts(exits) >= MANY_EXITS && !polls(exits)) {
+        let because =
+            "KVM may (halt_poll_ns), and does not for this guest: the guest polls by itself, or it was off when the guest started";
+        return Some(Judgement::unknown(code, subject, because));
+    }
     if longest > 0 {
         let text = format!("a virtual CPU without work sleeps only after up to {} µs, in which it would go on at once", longest / 1000);
         return Some(Judgement::good(code, subject, text));
@@ -101,12 +111,18 @@ pub(super) fn halt_polling(seen: &Seen<'_>) -> Option<Judgement> {
         let because = "it is off (halt_poll_ns of kvm is 0), and how often the virtual CPUs had nothing to do could not be read";
         return Some(Judgement::unknown(code, subject, because));
     };
-    #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
-    let each = rounded(exits.get("halt_exits").copied().unwrap_or_default() / (seen.vcpus.len().max(1) as f64));
+    let each = halts(exits);
     let text = format!("it is off (halt_poll_ns of kvm is 0), and each virtual CPU went to sleep some {each} times a second");
     let judgement = Judgement::good(code, subject, text);
     let command = format!("echo {HALT_POLLING} > /sys/module/kvm/parameters/halt_poll_ns");
-    Some(if each < MANY_EXITS { judgement } else { judgement.costs(each * SLEEP / 10_000.0).by_command(command).by(UNTIL_BOOT) })
+    Some(if each < MANY_EXITS {
+        judgement
+    } else {
+        judgement
+            .costs(each * SLEEP / 10_000.0)
+            .by_command(command)
+            .by(format!("{UNTIL_BOOT}; before Linux 6.2 perhaps only for domains that start after it"))
+    })
 }
 
 /// Why that virtual CPU left the guest that did so most often. What exits cost, the judgement about all of them says.

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::seen::{Seen, UNTIL_BOOT, listed};
+use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
 use crate::measure::differences::rounded;
 use crate::measure::measured::Judgement;
 use crate::model::{Link, Reading, Size};
 
 /// Percent of the memory that has to be in huge pages, or on the node.
 const MOST: f64 = 90.0;
+
+/// About what merged memory costs, beside its share: it is copied once, when the guest writes to it.
+const COPY: f64 = 0.05;
 
 /// What memory on two nodes costs a guest that takes both for one: half of what all of it on another node would.
 const FAR: f64 = 7.5;
@@ -46,10 +49,7 @@ pub(super) fn pages(seen: &Seen<'_>) -> Judgement {
     }
 }
 
-/// How much it weighs that memory is merged: the first write to each page that is costs an exit and a copy.
-const MERGED: f64 = 1.0;
-
-/// What KSM does with the guest's memory; only where it works.
+/// What KSM does with the guest's memory; only where it works, or has left something merged.
 pub(super) fn merged(seen: &Seen<'_>) -> Option<Judgement> {
     let (code, subject) = ("merged", "merging of memory");
     let merged = match &seen.surroundings.merged {
@@ -57,12 +57,14 @@ pub(super) fn merged(seen: &Seen<'_>) -> Option<Judgement> {
         Reading::Absent => return None,
         Reading::Unknown(because) => return Some(Judgement::unknown(code, subject, &format!("{because}, and KSM works"))),
     };
-    if merged == Size::default() {
-        return Some(Judgement::good(code, subject, "KSM works, and has merged nothing of QEMU's memory"));
+    let share = seen.subject.memory.map_or(100.0, |memory| share(merged.bytes(), memory.bytes()));
+    let text = format!("KSM has merged {merged} of QEMU's memory with equal pages");
+    if share < LITTLE {
+        return Some(Judgement::good(code, subject, text));
     }
-    let text = format!("KSM has merged {merged} of QEMU's memory with equal pages: the first write to each is an exit and copies it");
     let edit = "add <nosharepages/> to <memoryBacking>, and start it anew";
-    Some(Judgement::good(code, subject, text).costs(MERGED).by_command(seen.virsh("edit", "").trim_end().to_owned()).by(edit))
+    let judged = Judgement::good(code, subject, text + ": the first write to each is an exit and copies it").costs(share * COPY);
+    Some(judged.by_command(seen.virsh("edit", "").trim_end().to_owned()).by(edit))
 }
 
 /// Memory on other NUMA nodes than the virtual CPUs.

@@ -19,38 +19,69 @@ pub(super) fn quota(seen: &Seen<'_>) -> Option<Judgement> {
         return Some(Judgement::good(code, subject, "no quota keeps host CPUs from the virtual ones"));
     };
     let of: Vec<&VcpuTimes> = seen.vcpus.iter().filter(|vcpu| worst.quota.threads.contains(&vcpu.thread)).collect();
-    let (whose, each) = match of[..] {
-        [vcpu] => (format!("virtual CPU {}", vcpu.vcpu), ""),
-        _ => (format!("{} virtual CPUs together", worst.quota.threads.len()), "each "),
-    };
     let CpuQuota { group, percent, .. } = worst.quota;
-    let kept = worst.percent.map_or_else(|| "an unknown part".to_owned(), |percent| format!("{percent} %"));
-    let text = format!("{whose} may have {percent} % of one host CPU, and {each}was kept from it for {kept} of the time (group {group})");
+    // The kernel adds up the time on each host CPU, also that of others in the group: of several threads, that is the most
+    // that one of them can have lost.
+    let (others, most) = if Kind::of(group) == Kind::Vcpu { ("", "") } else { (", with what else is in the group,", "up to ") };
+    let whose = match of[..] {
+        [vcpu] => format!("virtual CPU {}", vcpu.vcpu),
+        _ => format!("{} virtual CPUs", worst.quota.threads.len()),
+    };
+    let kept = worst.percent.map_or_else(|| "an unknown part".to_owned(), |percent| format!("{most}{percent} %"));
+    let text = format!("{whose}{others} may have {percent} % of one host CPU, and had to wait for {kept} of the time (group {group})");
     let judged = Judgement::good(code, subject, text);
     if worst.percent.is_some_and(|percent| percent < LITTLE) {
         return Some(judged);
     }
-    let judged = Judgement { costs_percent: worst.percent, ..judged.costs(cost(worst)) };
-    Some(match lifted(group, seen) {
-        Some(command) => judged.by_command(command),
-        None => judged.by("it is not libvirt's: whoever made the group can lift its quota"),
-    })
+    let judged = Judgement { costs_percent: worst.percent.filter(|_| most.is_empty()), ..judged.costs(cost(worst)) };
+    Some(lifted(judged, group, seen))
 }
 
 fn cost(held: &Held<'_>) -> f64 {
     held.percent.unwrap_or(LITTLE)
 }
 
-/// libvirt makes a group for each virtual CPU and one for the domain, in one of systemd's
-/// (virDomainCgroupSetupGlobalCpuCgroup, virDomainCgroupSetupVcpuBW; virsh(1), schedinfo).
-fn lifted(group: &str, seen: &Seen<'_>) -> Option<String> {
-    let name = group.rsplit('/').next()?;
-    let of_libvirt = |what: &str| Some(seen.virsh("schedinfo", &format!("--live --config --set {what}=-1")));
-    match name {
-        _ if name.starts_with("vcpu") => of_libvirt("vcpu_quota"),
-        "libvirt" => of_libvirt("global_quota"),
-        _ if name.starts_with("machine-qemu") || name.ends_with(".libvirt-qemu") => of_libvirt("global_quota"),
-        _ if name.ends_with(".slice") => Some(format!("systemctl set-property {} CPUQuota=", shell_word(name))),
-        _ => None,
+/// Whose a control group is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// libvirt's, of a virtual CPU.
+    Vcpu,
+    /// libvirt's, of the domain: `libvirt` in a scope of systemd's, or where there is no systemd, `NAME.libvirt-qemu`
+    /// (`virCgroupGetNested`, `virCgroupNewPartition` of libvirt).
+    Domain,
+    /// systemd's; a limit on it is not of libvirt's.
+    Unit,
+    Other,
+}
+
+impl Kind {
+    fn of(group: &str) -> Self {
+        match group.rsplit('/').next().unwrap_or(group) {
+            name if name.starts_with("vcpu") => Self::Vcpu,
+            name if name == "libvirt" || name.ends_with(".libvirt-qemu") => Self::Domain,
+            name if [".slice", ".scope", ".service"].iter().any(|ending| name.ends_with(ending)) => Self::Unit,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// With what lifts the quota (virsh(1), schedinfo; systemctl(1), set-property).
+fn lifted(judged: Judgement, group: &str, seen: &Seen<'_>) -> Judgement {
+    let of_libvirt = |what: &str| seen.virsh("schedinfo", &format!("--live --set {what}=-1"));
+    let until_stop = "that counts until it stops; the same with --config in place of --live counts from its next start on";
+    match Kind::of(group) {
+        Kind::Vcpu => judged.by_command(of_libvirt("vcpu_quota")).by(until_stop),
+        Kind::Domain => judged.by_command(of_libvirt("global_quota")).by(until_stop),
+        Kind::Unit => {
+            let unit = shell_word(group.rsplit('/').next().unwrap_or(group));
+            // What is below a user's service is of that user's systemd.
+            let is_users = group.rsplit('/').skip(1).any(|name| name.starts_with("user@"));
+            if is_users {
+                judged.by_command(format!("systemctl --user set-property {unit} CPUQuota=")).by("as the user whose session it is")
+            } else {
+                judged.by_command(format!("systemctl set-property {unit} CPUQuota="))
+            }
+        }
+        Kind::Other => judged.by("neither libvirt nor systemd made this group: whoever did can lift its quota"),
     }
 }
