@@ -631,7 +631,7 @@ fn a_quota_of_somebody_elses() {
     let remedies = [
         ("/user.slice/user-1000.slice/user@1000.service/app.slice", "systemctl --user set-property app.slice CPUQuota="),
         ("/user.slice/user-1000.slice", "systemctl set-property user-1000.slice CPUQuota="),
-        ("/machine.slice/machine-qemu\\x2d1.scope", "systemctl set-property 'machine-qemu\\x2d1.scope' CPUQuota="),
+        ("/machine.slice/machine-qemu\\x2d1.scope", "systemctl set-property --runtime 'machine-qemu\\x2d1.scope' CPUQuota="),
         ("/jail/it", ""),
     ];
     let mut samples = [0, WINDOW].map(|second| {

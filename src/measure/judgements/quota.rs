@@ -73,7 +73,10 @@ fn lifted(judged: Judgement, group: &str, seen: &Seen<'_>) -> Judgement {
         Kind::Vcpu => judged.by_command(of_libvirt("vcpu_quota")).by(until_stop),
         Kind::Domain => judged.by_command(of_libvirt("global_quota")).by(until_stop),
         Kind::Unit => {
-            let unit = shell_word(group.rsplit('/').next().unwrap_or(group));
+            let name = group.rsplit('/').next().unwrap_or(group);
+            // A scope ends with the domain.
+            let until = if name.ends_with(".scope") { "--runtime " } else { "" };
+            let unit = format!("{until}{}", shell_word(name));
             // What is below a user's service is of that user's systemd.
             let is_users = group.rsplit('/').skip(1).any(|name| name.starts_with("user@"));
             if is_users {
