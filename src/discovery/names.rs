@@ -111,7 +111,8 @@ impl Search {
     }
 }
 
-/// With its end, for which the standard library asks the C library, which knows the processor's means already.
+/// The length of the first line, with its line break. The standard library asks the C library, which has looked for the
+/// processor's vector instructions already; the memchr crate would look again.
 fn line_length(mut lines: &[u8]) -> usize {
     let whole = lines.len();
     lines.skip_until(b'\n').unwrap_or(whole)

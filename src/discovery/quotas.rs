@@ -79,7 +79,9 @@ impl Version {
             Reading::Known(None) => return Reading::Absent,
             // A group whose controller is off has no such file.
             Reading::Absent if root.exists(&home) => return Reading::Absent,
-            Reading::Absent => return Reading::Unknown(format!("{home} is not there: control groups are elsewhere, or it has ended")),
+            Reading::Absent => {
+                return Reading::Unknown(format!("{home} is not there: control groups are mounted elsewhere, or QEMU has ended"));
+            }
             Reading::Unknown(because) => return Reading::Unknown(because),
         };
         let stat = root.reading(&format!("{home}/cpu.stat")).known();

@@ -23,7 +23,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
     let exits = differences::exits(first, last);
     let interrupts = differences::interrupts(first, last, &cpus, &subject.functions);
     let cores = differences::cores(first, last, &cpus);
-    let shared = subject.cores.iter().filter(|core| core.cpus.iter().any(|cpu| cpus.0.contains(cpu)));
+    let shared = subject.cores.iter().filter(|core| core.is_among(&cpus));
     let siblings = CpuSet(shared.flat_map(|core| &core.cpus).filter(|cpu| !cpus.0.contains(cpu)).copied().collect());
     let links = differences::links(samples);
     let held = differences::held(first, last);

@@ -29,6 +29,11 @@ pub struct Core {
 }
 
 impl Core {
+    /// Whether one of its logical CPUs is among these.
+    pub fn is_among(&self, cpus: &CpuSet) -> bool {
+        self.cpus.iter().any(|cpu| cpus.0.contains(cpu))
+    }
+
     /// Its number among all logical CPUs: that of its first one.
     pub fn first(&self) -> u32 {
         self.cpus.first().copied().unwrap_or_default()

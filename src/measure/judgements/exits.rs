@@ -60,7 +60,6 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
             );
         }
     };
-    let rate = |name: &str| exits.get(name).copied().unwrap_or_default();
     let Some(total) = exits.get("exits") else {
         return Judgement::unknown(code, subject, "KVM does not count its exits here");
     };
@@ -70,14 +69,23 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let of = if reasons.is_empty() { String::new() } else { format!(", of these {}", listed(&reasons)) };
     let (guest, host) = seen.vcpus.iter().fold((0.0, 0.0), |(guest, host), vcpu| (guest + vcpu.guest, host + vcpu.host));
     let share = if guest + host > 0.0 { rounded(100.0 * host / (guest + host)) } else { 0.0 };
-    // Documentation/virt/kvm/halt-polling.rst: the host waits a little before it sleeps.
-    let polled = rounded((rate("halt_poll_success_ns") + rate("halt_poll_fail_ns")) / 1e7);
+    let polled = rounded(polled(exits) / 1e7);
     let polled = if polled >= LITTLE { format!("; halt polling took {polled} % of a host CPU") } else { String::new() };
     let text = format!("{total} a second{of}; {share} % of the virtual CPUs' time was in the host{polled}");
     let judgement = Judgement::good(code, subject, text);
     #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
     let each = total / (seen.vcpus.len().max(1) as f64);
     if each >= MANY_EXITS && share >= MUCH_HOST { judgement.costs(share).percent(share) } else { judgement }
+}
+
+/// Those of one kind a second; one that did not grow is not among them.
+fn rate(exits: &BTreeMap<String, f64>, name: &str) -> f64 {
+    exits.get(name).copied().unwrap_or_default()
+}
+
+/// How long the host waited before it let virtual CPUs sleep, in nanoseconds a second (Documentation/virt/kvm/halt-polling.rst).
+fn polled(exits: &BTreeMap<String, f64>) -> f64 {
+    rate(exits, "halt_poll_success_ns") + rate(exits, "halt_poll_fail_ns")
 }
 
 /// The longest halt polling of KVM on x86 by default, in nanoseconds (`KVM_HALT_POLL_NS_DEFAULT`).
@@ -93,14 +101,10 @@ pub(super) fn halt_polling(seen: &Seen<'_>) -> Option<Judgement> {
         Reading::Absent => return None,
         Reading::Unknown(because) => return Some(Judgement::unknown(code, subject, because)),
     };
-    // Documentation/virt/kvm/halt-polling.rst: the host waits a little before it sleeps.
-    let of = |exits: &BTreeMap<String, f64>, name: &str| exits.get(name).copied().unwrap_or_default();
     #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
-    let halts = |exits: &BTreeMap<String, f64>| rounded(of(exits, "halt_exits") / (seen.vcpus.len().max(1) as f64));
-    let polls = |exits: &BTreeMap<String, f64>| of(exits, "halt_poll_success_ns") + of(exits, "halt_poll_fail_ns") > 0.0;
-    if longest > 0 && seen.exits.as_ref().known().is_some_and(|exits| halts(exits) >= MANY_EXITS && !polls(exits)) {
-        let because =
-            "KVM may (halt_poll_ns), and does not for this guest: the guest polls by itself, or it was off when the guest started";
+    let halts = |exits: &BTreeMap<String, f64>| rounded(rate(exits, "halt_exits") / (seen.vcpus.len().max(1) as f64));
+    if longest > 0 && seen.exits.as_ref().known().is_some_and(|exits| halts(exits) >= MANY_EXITS && polled(exits) == 0.0) {
+        let because = "KVM may (halt_poll_ns), and counts none for this guest: the guest polls by itself, it was off when the guest started, or this kernel does not count it";
         return Some(Judgement::unknown(code, subject, because));
     }
     if longest > 0 {

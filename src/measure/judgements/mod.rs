@@ -1,5 +1,6 @@
 //! One function for each judgement.
 
+mod caches;
 mod cores;
 mod exits;
 mod interrupts;
@@ -11,10 +12,11 @@ mod siblings;
 
 pub(super) use seen::Seen;
 
+use caches::caches;
 use cores::{beside, frequency, idle, load, own_threads, pinning, steal, waiting, work};
 use exits::{exits, halt_polling, reasons};
 use interrupts::{card_interrupts, interrupts, timer};
-use kinds::{caches, kinds};
+use kinds::kinds;
 use machine::{agent, aspm, link, merged, node, pages};
 use quota::quota;
 use siblings::siblings;

@@ -22,7 +22,8 @@ pub(super) fn quota(seen: &Seen<'_>) -> Option<Judgement> {
     let CpuQuota { group, percent, .. } = worst.quota;
     // The kernel adds up the time on each host CPU, also that of others in the group: of several threads, that is the most
     // that one of them can have lost.
-    let (others, most) = if Kind::of(group) == Kind::Vcpu { ("", "") } else { (", with what else is in the group,", "up to ") };
+    let is_alone = Kind::of(group) == Kind::Vcpu;
+    let (others, most) = if is_alone { ("", "") } else { (", with what else is in the group,", "up to ") };
     let whose = match of[..] {
         [vcpu] => format!("virtual CPU {}", vcpu.vcpu),
         _ => format!("{} virtual CPUs", worst.quota.threads.len()),
@@ -33,12 +34,17 @@ pub(super) fn quota(seen: &Seen<'_>) -> Option<Judgement> {
     if worst.percent.is_some_and(|percent| percent < LITTLE) {
         return Some(judged);
     }
-    let judged = Judgement { costs_percent: worst.percent.filter(|_| most.is_empty()), ..judged.costs(cost(worst)) };
+    let judged = Judgement { costs_percent: worst.percent.filter(|_| is_alone), ..judged.costs(cost(worst)) };
     Some(lifted(judged, group, seen))
 }
 
 fn cost(held: &Held<'_>) -> f64 {
     held.percent.unwrap_or(LITTLE)
+}
+
+/// The last component of a group's path.
+fn name(group: &str) -> &str {
+    group.rsplit_once('/').map_or(group, |(_, name)| name)
 }
 
 /// Whose a control group is.
@@ -56,7 +62,7 @@ enum Kind {
 
 impl Kind {
     fn of(group: &str) -> Self {
-        match group.rsplit('/').next().unwrap_or(group) {
+        match name(group) {
             name if name.starts_with("vcpu") => Self::Vcpu,
             name if name == "libvirt" || name.ends_with(".libvirt-qemu") => Self::Domain,
             name if [".slice", ".scope", ".service"].iter().any(|ending| name.ends_with(ending)) => Self::Unit,
@@ -73,7 +79,7 @@ fn lifted(judged: Judgement, group: &str, seen: &Seen<'_>) -> Judgement {
         Kind::Vcpu => judged.by_command(of_libvirt("vcpu_quota")).by(until_stop),
         Kind::Domain => judged.by_command(of_libvirt("global_quota")).by(until_stop),
         Kind::Unit => {
-            let name = group.rsplit('/').next().unwrap_or(group);
+            let name = name(group);
             // A scope ends with the domain.
             let until = if name.ends_with(".scope") { "--runtime " } else { "" };
             let unit = format!("{until}{}", shell_word(name));
