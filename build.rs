@@ -1,4 +1,4 @@
-//! Writes the table of the pci-ids crate as text in the format of `pci.ids`, so that one parser
+//! Writes the table of the pci-ids crate as text in the format and order of `pci.ids`, so that one parser
 //! serves for both and a start pays nothing for the table; and the lists of the templates and of the
 //! guest profiles, so that a new one is a new file and nothing else. And the version with its commit.
 
@@ -58,9 +58,13 @@ fn git(arguments: &[&str]) -> Option<String> {
 
 fn pci_ids() -> String {
     let mut table = String::new();
-    for vendor in Vendors::iter() {
+    let mut vendors: Vec<_> = Vendors::iter().collect();
+    vendors.sort_by_key(|vendor| vendor.id());
+    for vendor in vendors {
         let _ = writeln!(table, "{:04x}  {}", vendor.id(), vendor.name());
-        for device in vendor.devices() {
+        let mut devices: Vec<_> = vendor.devices().collect();
+        devices.sort_by_key(|device| device.id());
+        for device in devices {
             let _ = writeln!(table, "\t{:04x}  {}", device.id(), device.name());
         }
     }

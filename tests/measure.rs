@@ -67,6 +67,8 @@ struct Machine {
     cores: &'static [&'static str],
     /// The efficiency cores, by their host CPUs, and how many virtual CPUs fit on the others where these are used instead.
     small: &'static [u32],
+    /// The cores of a lower frequency of which the kernel names no kind.
+    slow: &'static [u32],
     instead_of: Option<u32>,
     /// The host CPUs of the second L3 cache, how many virtual CPUs share one for the guest, and how many it would use if it was pinned.
     second_cache: &'static [u32],
@@ -118,6 +120,7 @@ const GOOD: Machine = Machine {
     woken: 30,
     cores: &[],
     small: &[],
+    slow: &[],
     instead_of: None,
     second_cache: &[],
     of_a_cache: Some(2),
@@ -285,7 +288,7 @@ impl Machine {
                 is_efficient,
                 is_low_power: false,
                 cluster: 0,
-                max_khz: if is_efficient { 3_000_000 } else { 5_000_000 },
+                max_khz: if is_efficient || self.slow.contains(&first) { 3_300_000 } else { 5_000_000 },
             }
         };
         let all = (0..u32::try_from(CPUS).unwrap()).map(core);
@@ -296,7 +299,7 @@ impl Machine {
         let none = CpuSet::default;
         let guest = GuestTopology { sockets: 1, dies: 1, cores: 2 / threads, threads };
         Pinning {
-            vcpus: vec![2, 3],
+            vcpus: if self.slow.contains(&0) { vec![2, 3] } else { vec![0, 1] },
             taken: none(),
             emulator: none(),
             guest,
@@ -662,7 +665,7 @@ fn a_quota_of_somebody_elses() {
 
 #[test]
 fn efficiency_cores_and_caches() {
-    let small = Machine { small: &[0, 1, 3], ..GOOD };
+    let small = Machine { small: &[3], ..GOOD };
     let seen = "the host CPUs 3 are efficiency cores, and the guest takes all its virtual CPUs for equally fast";
     worst(small.clone(), "kinds", seen, "vgapt define it --pin && vgapt stop it");
     let all = Machine { small: &[2, 3], instead_of: Some(1), ..GOOD };
@@ -670,6 +673,15 @@ fn efficiency_cores_and_caches() {
     // A processor that has only such cores has no others to choose.
     let document = Place::new(Machine { small: &[0, 1, 2, 3], ..GOOD }).document();
     assert!(!["costs", "good"].iter().any(|verdict| codes(&document, verdict).contains(&"kinds".to_owned())), "{document:#}");
+    // AMD's kernel names none, and their clocks tell. Those that lie nearest may all be slow.
+    let slow = Machine { slow: &[3], ..GOOD };
+    let seen = "the host CPUs 3 are slower cores, of at most 3.3 instead of 5.0 GHz, and the guest takes all";
+    worst(slow, "kinds", seen, "vgapt define it --pin && vgapt stop it");
+    let all = Machine { slow: &[0, 2, 3], ..GOOD };
+    let seen = "all virtual CPUs are on slower cores, of at most 3.3 instead of 5.0 GHz (the host CPUs 2-3)";
+    worst(all, "kinds", seen, "fewer virtual CPUs (--cpus) have room on the fast cores");
+    let document = Place::new(Machine { slow: &[0, 1], ..GOOD }).document();
+    assert!(codes(&document, "good").contains(&"kinds".to_owned()), "{document:#}");
     let two = Machine { second_cache: &[3], ..GOOD };
     let seen = "on 2 L3 caches of the host, and the guest does not know which share one";
     worst(two.clone(), "caches", seen, "vgapt define it --pin && vgapt stop it");

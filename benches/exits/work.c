@@ -7,12 +7,15 @@
 #include <limits.h>
 #include <net/if.h>
 #include <netinet/ip_icmp.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -215,6 +218,66 @@ static long packets(long count) {
     return done;
 }
 
+/* --- with two virtual CPUs --- */
+
+static volatile int is_over;
+static int there[2], back[2];
+
+static void stay_on(int cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+static void *spin(void *unused) {
+    stay_on(1);
+    while (!is_over) ;
+    return unused;
+}
+
+/* Pages are given back while another thread of the process runs on another CPU, which must forget them too. */
+static long shootdowns(long count) {
+    pthread_t other;
+    char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long done = 0;
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2) return -1;
+    stay_on(0);
+    is_over = 0;
+    pthread_create(&other, NULL, spin, NULL);
+    for (; done < count && !is_late; done++) {
+        *page = 1;
+        madvise(page, 4096, MADV_DONTNEED);
+    }
+    is_over = 1;
+    pthread_join(other, NULL);
+    munmap(page, 4096);
+    return done;
+}
+
+static void *answer(void *unused) {
+    char letter;
+    stay_on(1);
+    while (read(there[0], &letter, 1) == 1 && write(back[1], &letter, 1) == 1) ;
+    return unused;
+}
+
+/* Each wakes the other, on another CPU, and sleeps. */
+static long handoffs(long count) {
+    pthread_t other;
+    char letter = 0;
+    long done = 0;
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2 || pipe(there) || pipe(back)) return -1;
+    stay_on(0);
+    pthread_create(&other, NULL, answer, NULL);
+    for (; done < count && !is_late; done++)
+        if (write(there[1], &letter, 1) != 1 || read(back[0], &letter, 1) != 1) break;
+    close(there[1]);
+    pthread_join(other, NULL);
+    close(there[0]), close(back[0]), close(back[1]);
+    return done;
+}
+
 static int by_size(const void *one, const void *other) {
     long a = *(const long *)one, b = *(const long *)other;
     return (a > b) - (a < b);
@@ -240,7 +303,8 @@ static long wakeups(long count) {
 static const struct { const char *name; long count; long (*work)(long); } pieces[] = {
     { "nothing", 1, nothing }, { "idle", 10, idle }, { "clock", 1000000, clock_reads }, { "sleeps", 1000, sleeps },
     { "writes", 64, writes }, { "reads", 2000, disk_reads }, { "interrupts", 2000, interrupts },
-    { "pings", 2000, pings }, { "packets", 2000, packets }, { "wakeups", 5000, wakeups },
+    { "pings", 2000, pings }, { "packets", 2000, packets },
+    { "shootdowns", 2000, shootdowns }, { "handoffs", 2000, handoffs }, { "wakeups", 5000, wakeups },
 };
 
 int main(void) {

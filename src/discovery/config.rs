@@ -145,6 +145,7 @@ fn directories() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The files, and which of them are out of reach.
 pub fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
     let mut files = ConfigFiles::default();
+    FILES.iter().for_each(|path| root.look(path, LONGEST));
     // Most of these files are on other distributions only.
     let there: Vec<&str> = FILES.iter().copied().filter(|path| root.is_named(path) != Some(false)).collect();
     let mut add = |path: String| {
@@ -280,6 +281,7 @@ pub(super) fn unread(root: &Root, files: &ConfigFiles) -> Vec<String> {
 }
 
 fn file(root: &Root, path: &str) -> Option<ConfigFile> {
+    root.look(path, LONGEST);
     let place = || root.real_path(path).unwrap_or_else(|| path.to_owned());
     let Some(status) = root.status(path) else {
         let target = root.link(path)?;

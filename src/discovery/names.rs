@@ -64,7 +64,8 @@ fn names_in(list: &str, ids: &[PciId]) -> String {
     String::from_utf8_lossy(&found).into_owned()
 }
 
-/// A search for the names of devices: a list has more than a megabyte, and is gone over once, up to the last name.
+/// A search for the names of devices in a list, which is sorted ("Please keep sorted", it says itself) and has more than a
+/// megabyte. It is read up to the last name that is wanted, in pieces; in a piece, lines are found by halving.
 struct Search {
     /// Sorted.
     unnamed: Vec<PciId>,
@@ -79,59 +80,109 @@ impl Search {
 
     /// Adds the lines that name devices, which are among these.
     fn pick(&mut self, lines: &[u8], found: &mut Vec<u8>) -> ControlFlow<()> {
-        let mut start = 0;
-        while start < lines.len() && !self.unnamed.is_empty() {
-            if self.vendor.is_none() && matches!(lines[start], b'\t' | b'#') {
-                start += to_vendor(&lines[start..]);
-                continue;
-            }
-            let end = start + line_length(&lines[start..]);
-            match (&lines[start..end], self.vendor) {
-                // Subsystems and comments.
-                ([b'\t', b'\t', ..] | [b'#', ..], _) => {}
-                ([b'\t', line @ ..], Some(vendor)) => {
-                    let at = number(line).and_then(|device| self.unnamed.binary_search(&PciId { vendor, device }).ok());
-                    if let Some(at) = at {
-                        self.unnamed.remove(at);
-                        found.extend_from_slice(&lines[start..end]);
-                    }
+        let mut rest = lines;
+        loop {
+            if let Some(vendor) = self.vendor {
+                let (of_vendor, others) = rest.split_at(vendor_line(rest, 0).unwrap_or(rest.len()));
+                self.pick_devices(vendor, of_vendor, found);
+                if others.is_empty() {
+                    return ControlFlow::Continue(());
                 }
-                (line, last) => {
-                    // What its vendor's lines do not name, no later line does.
-                    self.unnamed.retain(|id| Some(id.vendor) != last);
-                    self.vendor = number(line).filter(|vendor| self.unnamed.iter().any(|id| id.vendor == *vendor));
-                    if self.vendor.is_some() {
-                        found.extend_from_slice(line);
-                    }
-                }
+                rest = others;
+                // What its vendor's lines do not name, no later line does.
+                self.unnamed.retain(|id| id.vendor != vendor);
+                self.vendor = None;
             }
-            start = end;
+            let Some(next) = self.unnamed.first().map(|id| id.vendor) else { return ControlFlow::Break(()) };
+            let Some(at) = first(rest, next, vendor_line, number) else { return ControlFlow::Continue(()) };
+            let (line, others) = rest[at..].split_at(line_length(&rest[at..]));
+            if number(line) == Some(next) {
+                found.extend_from_slice(line);
+                self.vendor = Some(next);
+                rest = others;
+            } else {
+                self.unnamed.retain(|id| id.vendor != next);
+                rest = &rest[at..];
+            }
         }
-        if self.unnamed.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn pick_devices(&mut self, vendor: u16, lines: &[u8], found: &mut Vec<u8>) {
+        self.unnamed.retain(|id| {
+            if id.vendor != vendor {
+                return true;
+            }
+            let at = first(lines, id.device, device_line, of_device);
+            let line = at.map(|at| &lines[at..at + line_length(&lines[at..])]).filter(|line| of_device(line) == Some(id.device));
+            found.extend_from_slice(line.unwrap_or_default());
+            line.is_none()
+        });
     }
 }
 
-/// The length of the first line, with its line break. The standard library asks the C library, which has looked for the
-/// processor's vector instructions already; the memchr crate would look again.
+/// Where the first line of a kind is that has at least this number; the lines of that kind are sorted by it.
+fn first(
+    lines: &[u8],
+    wanted: u16,
+    next_line: impl Fn(&[u8], usize) -> Option<usize>,
+    number: impl Fn(&[u8]) -> Option<u16>,
+) -> Option<usize> {
+    let (mut low, mut high, mut found) = (0, lines.len(), None);
+    while low < high {
+        let middle = low.midpoint(high);
+        match next_line(lines, middle).filter(|at| *at < high) {
+            None => high = middle,
+            Some(at) if number(&lines[at..]).is_some_and(|number| number < wanted) => low = at + 1,
+            // Classes come last, and have letters.
+            Some(at) => (high, found) = (middle, Some(at)),
+        }
+    }
+    found
+}
+
+/// The length of the first line, with its line break.
 fn line_length(mut lines: &[u8]) -> usize {
     let whole = lines.len();
     lines.skip_until(b'\n').unwrap_or(whole)
 }
 
-/// Where the line of the next vendor begins, from the beginning of another line on.
-fn to_vendor(lines: &[u8]) -> usize {
+/// Where the next vendor's line begins, from a place on.
+fn vendor_line(lines: &[u8], from: usize) -> Option<usize> {
     // Of so many bytes, the compiler compares several at once, where nothing depends on the comparison before (no `&&`).
     const CHUNK: usize = 64;
-    let begins = |(before, at): (&u8, &u8)| u8::from(*before == b'\n') & u8::from(*at != b'\t') & u8::from(*at != b'#');
-    let mut start = 0;
+    let is_vendor = |at: u8| u8::from(at != b'\t') & u8::from(at != b'#') & u8::from(at != b'\n');
+    let begins = |(before, at): (&u8, &u8)| u8::from(*before == b'\n') & is_vendor(*at);
+    if from == 0 && lines.first().is_some_and(|at| is_vendor(*at) != 0) {
+        return Some(0);
+    }
+    let mut start = from.saturating_sub(1);
     while let Some(chunk) = lines.get(start..=start + CHUNK) {
         if chunk[..CHUNK].iter().zip(&chunk[1..]).fold(0, |any, pair| any | begins(pair)) != 0 {
             break;
         }
         start += CHUNK;
     }
-    let rest = &lines[start..];
-    rest.iter().zip(&rest[1..]).position(|pair| begins(pair) != 0).map_or(lines.len(), |before| start + before + 1)
+    let rest = lines.get(start..)?;
+    rest.iter().zip(rest.get(1..)?).position(|pair| begins(pair) != 0).map(|before| start + before + 1)
+}
+
+/// Where the next device's line begins, from a place on: subsystems have one more tab.
+fn device_line(lines: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    if from > 0 {
+        at += line_length(&lines[from - 1..]) - 1;
+    }
+    while let [first, second, ..] = lines.get(at..)? {
+        if *first == b'\t' && *second != b'\t' {
+            return Some(at);
+        }
+        at += line_length(&lines[at..]);
+    }
+    None
+}
+
+fn of_device(line: &[u8]) -> Option<u16> {
+    number(line.strip_prefix(b"\t")?)
 }
 
 /// The id with which a line begins.
@@ -160,12 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_is_what_is_asked_for_in_any_order_and_in_any_pieces() {
+    fn an_excerpt_is_what_is_asked_for_in_any_pieces() {
         let ids = ["10de:1401", "10de:1402", "8086:1401"].map(|id| id.parse().unwrap());
         let [nvidia, intel] = ["10de  NVIDIA Corporation\n\t1401  GM206 [GeForce GTX 960]\n", "8086  Intel Corporation\n\t1401  decoy\n"];
         assert_eq!(names_in(LIST, &ids), format!("{nvidia}{intel}"));
-        let (first, second) = LIST.split_at(LIST.find("8086").unwrap());
-        assert_eq!(names_in(&format!("{second}{first}"), &ids), format!("{intel}{nvidia}"));
         for (at, _) in LIST.match_indices('\n') {
             let (mut search, mut found) = (Search::new(&ids), Vec::new());
             let (first, second) = LIST.split_at(at + 1);
@@ -181,6 +230,49 @@ mod tests {
         let (mut search, mut found) = (Search::new(&ids), Vec::new());
         assert!(search.pick(&LIST.as_bytes()[..10], &mut found).is_continue());
         assert!(search.pick(&LIST.as_bytes()[10..], &mut found).is_break());
+    }
+
+    #[test]
+    fn each_device_of_a_long_list_is_found_and_no_other() {
+        let mut of_vendor = 0;
+        let vendor = |line: &str| line.get(..4).and_then(|id| u16::from_str_radix(id, 16).ok());
+        let all: Vec<(PciId, &str)> = BUILT_IN
+            .lines()
+            .filter_map(|line| match line.strip_prefix('\t') {
+                None => {
+                    of_vendor = vendor(line).unwrap();
+                    None
+                }
+                Some(device) => Some((PciId { vendor: of_vendor, device: vendor(device).unwrap() }, &device[6..])),
+            })
+            .collect();
+        // With subsystems, comments and classes, as the list of a host has them, in pieces of whole lines.
+        let subsystem =
+            |line: &str| if line.starts_with('\t') { format!("{line}\n\t\t1043 0001  {line}\n") } else { format!("{line}\n# {line}\n") };
+        let list: String = "# Please keep sorted.\n\n".to_owned()
+            + &BUILT_IN.lines().map(subsystem).collect::<String>()
+            + "\nC 00  Unclassified\n\t00  old\n";
+        let some: Vec<&(PciId, &str)> = all.iter().step_by(37).collect();
+        let ids: Vec<PciId> = some.iter().map(|(id, _)| *id).collect();
+        for length in [4_000, 64 << 10, list.len()] {
+            let (mut search, mut found, mut rest) = (Search::new(&ids), Vec::new(), list.as_bytes());
+            while !rest.is_empty() {
+                let end = rest[..length.min(rest.len())].iter().rposition(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1);
+                let (piece, others) = rest.split_at(end);
+                let _ = search.pick(piece, &mut found);
+                rest = others;
+            }
+            assert_eq!(search.unnamed, []);
+            let found = String::from_utf8(found).unwrap();
+            let names: Vec<&str> = found.lines().filter_map(|line| line.strip_prefix('\t')).map(|line| &line[6..]).collect();
+            assert_eq!(names, some.iter().map(|(_, name)| *name).collect::<Vec<_>>(), "{length}");
+        }
+        let others: Vec<PciId> = ids
+            .iter()
+            .map(|id| PciId { device: id.device ^ 1, ..*id })
+            .filter(|id| all.binary_search_by_key(id, |(id, _)| *id).is_err())
+            .collect();
+        assert!(names_in(&list, &others).lines().all(|line| !line.starts_with('\t')));
     }
 
     #[test]

@@ -55,6 +55,34 @@ impl Directory {
         if bytes.len() <= limit { Ok(bytes) } else { Ok(Rc::new(bytes[..limit].to_vec())) }
     }
 
+    /// Opens a path once for what would be three opens: whether it is a link, its status, its text up to `limit`. Where each
+    /// read is a new one, and where it is a link or closed, nothing is kept, and each is asked for by itself.
+    pub(super) fn look(&self, path: &str, limit: usize) {
+        let Some(once) = self.once.as_ref().filter(|once| !once.statuses.has(path)) else { return };
+        let file = match self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW) {
+            Ok(file) => file,
+            Err(error) => {
+                if let Some(missing) = error.raw_os_error().filter(|number| *number == Errno::NOENT.raw_os_error()) {
+                    once.links.keep(path, Err(missing));
+                    once.statuses.keep(path, Err(missing));
+                    once.files.keep(path, Err(missing));
+                }
+                return;
+            }
+        };
+        let Ok(status) = status_of(&file) else { return };
+        once.links.keep(path, Err(Errno::INVAL.raw_os_error()));
+        once.statuses.keep(path, Ok(status));
+        if status.is_dir || status.is_stream || status.size > limit as u64 {
+            return;
+        }
+        // Files of /proc have no length.
+        let length = usize::try_from(status.size).ok().filter(|length| *length > 0).unwrap_or(limit);
+        if let Ok(bytes) = beginning(&file, length) {
+            once.files.keep(path, Ok((Rc::new(bytes), limit)));
+        }
+    }
+
     fn read_now(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         // O_NONBLOCK: do not block on a named pipe in a tree.
         beginning(&self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?, limit)
@@ -128,7 +156,8 @@ impl Directory {
 
     fn link_now(&self, path: &str) -> io::Result<String> {
         let link = self.at(path, OFlags::PATH | OFlags::NOFOLLOW)?;
-        let target = fs::readlinkat(&link, "", Vec::new())?;
+        // ENOENT: it is there, and no link.
+        let target = fs::readlinkat(&link, "", Vec::new()).map_err(|error| if error == Errno::NOENT { Errno::INVAL } else { error })?;
         Ok(target.to_string_lossy().into_owned())
     }
 
@@ -177,7 +206,10 @@ impl Directory {
     }
 
     pub(super) fn is_named(&self, path: &str) -> io::Result<()> {
-        self.at(path, OFlags::PATH | OFlags::NOFOLLOW).map(drop)
+        match self.link(path) {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(()),
+            link => link.map(drop),
+        }
     }
 
     pub(super) fn status(&self, path: &str) -> io::Result<Status> {
@@ -188,18 +220,7 @@ impl Directory {
     }
 
     fn status_now(&self, path: &str) -> io::Result<Status> {
-        let file = self.at(path, OFlags::PATH)?;
-        let stat = fs::statat(&file, "", AtFlags::EMPTY_PATH)?;
-        let kind = fs::FileType::from_raw_mode(stat.st_mode);
-        Ok(Status {
-            is_dir: kind.is_dir(),
-            is_character_device: kind.is_char_device(),
-            is_stream: kind.is_fifo() || kind.is_socket() || kind.is_char_device(),
-            mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-        })
+        status_of(&self.at(path, OFlags::PATH)?)
     }
 
     pub(super) fn identity(&self, path: &str) -> io::Result<Identity> {
@@ -243,6 +264,20 @@ impl Directory {
             result => Ok(result?),
         }
     }
+}
+
+fn status_of(file: &OwnedFd) -> io::Result<Status> {
+    let stat = fs::statat(file, "", AtFlags::EMPTY_PATH)?;
+    let kind = fs::FileType::from_raw_mode(stat.st_mode);
+    Ok(Status {
+        is_dir: kind.is_dir(),
+        is_character_device: kind.is_char_device(),
+        is_stream: kind.is_fifo() || kind.is_socket() || kind.is_char_device(),
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+    })
 }
 
 /// The bytes of a file, at most `limit`.
@@ -299,6 +334,35 @@ mod tests {
         assert_eq!(moment.names("/folder").unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(*now.read("/file", 100).unwrap(), b"second");
         assert!(now.names("/folder").is_ok());
+    }
+
+    #[test]
+    fn a_look_tells_what_each_question_would_have_been_told() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        std::fs::create_dir(at("folder")).unwrap();
+        for (name, length) in [("file", 5), ("empty", 0), ("long", 9000), ("longer", 10_001)] {
+            std::fs::write(at(name), "x".repeat(length)).unwrap();
+        }
+        for (name, target) in [("link", "file"), ("dangling", "nowhere"), ("circle", "circle"), ("way", "folder")] {
+            std::os::unix::fs::symlink(target, at(name)).unwrap();
+        }
+        fs::mknodat(fs::CWD, at("pipe"), fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        let text = |error: io::Error| error.to_string();
+        let names =
+            ["file", "empty", "long", "longer", "link", "dangling", "circle", "way", "way/file", "pipe", "folder", "missing", "file/below"];
+        for name in names {
+            let path = format!("/{name}");
+            let (now, looked) = (Directory::open(place.path()).unwrap(), Directory::open(place.path()).unwrap().at_one_moment());
+            looked.look(&path, 10_000);
+            looked.look(&path, 10_000);
+            assert_eq!(looked.is_named(&path).map_err(text), now.is_named(&path).map_err(text), "{name}");
+            assert_eq!(looked.status(&path).map_err(text), now.status(&path).map_err(text), "{name}");
+            assert_eq!(looked.link(&path).map_err(text), now.link(&path).map_err(text), "{name}");
+            for limit in [3, 10_000, 20_000] {
+                assert_eq!(looked.read(&path, limit).map_err(text), now.read(&path, limit).map_err(text), "{name} {limit}");
+            }
+        }
     }
 
     #[test]

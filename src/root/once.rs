@@ -35,13 +35,18 @@ impl<T: Clone> Answers<T> {
             _ => {}
         }
         let answer = ask();
-        let kept = match &answer {
-            Ok(answer) => Some(Ok(answer.clone())),
-            Err(error) => error.raw_os_error().map(Err),
-        };
-        if let Some(kept) = kept {
-            self.0.borrow_mut().insert(path.to_owned(), kept);
+        match &answer {
+            Ok(answer) => self.keep(path, Ok(answer.clone())),
+            Err(error) => error.raw_os_error().into_iter().for_each(|number| self.keep(path, Err(number))),
         }
         answer
+    }
+
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.0.borrow().contains_key(path)
+    }
+
+    pub(super) fn keep(&self, path: &str, answer: Result<T, i32>) {
+        self.0.borrow_mut().insert(path.to_owned(), answer);
     }
 }

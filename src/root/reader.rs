@@ -287,6 +287,14 @@ impl Root {
         }
     }
 
+    /// Announces that a path's status, link and text up to `limit` will be asked for: [at one moment](Root::at_one_moment), one
+    /// open serves for all.
+    pub fn look(&self, path: &str, limit: usize) {
+        if let Some(directory) = self.directory() {
+            directory.look(path, limit);
+        }
+    }
+
     /// The POSIX access control list of a path, in the kernel's encoding; `None` if it has none.
     pub fn access_list(&self, path: &str) -> Option<Vec<u8>> {
         self.directory()?.access_list(path)

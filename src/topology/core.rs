@@ -34,6 +34,13 @@ impl Core {
         self.cpus.iter().any(|cpu| cpus.0.contains(cpu))
     }
 
+    /// Whether it is of a slower kind than the host's fastest core, which has this frequency. Of AMD's compact cores the kernel
+    /// names no kind, but they have at most three quarters of it (Ryzen AI 9 HX 370: 3.3 of 5.1 GHz, Ryzen 5 8500G: 3.7 of 5.0);
+    /// of cores of one kind, the slowest have nine tenths (Ryzen 9 7950X3D: 5.25 of 5.7 GHz).
+    pub fn is_slower(&self, fastest_khz: u64) -> bool {
+        self.is_efficient || (self.max_khz > 0 && self.max_khz * 5 < fastest_khz * 4)
+    }
+
     /// Its number among all logical CPUs: that of its first one.
     pub fn first(&self) -> u32 {
         self.cpus.first().copied().unwrap_or_default()
