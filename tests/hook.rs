@@ -326,12 +326,17 @@ fn the_guests_cpus_run_at_full_speed_meanwhile() {
         set(root.path(), &format!("sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_available_governors"), "performance schedutil\n");
     }
     let xml = domain("10de:1401", "<cputune><vcpupin vcpu='0' cpuset='2'/></cputune>");
+    let preference = "sys/devices/system/cpu/cpu2/cpufreq/energy_performance_preference";
+    set(root.path(), preference, "balance_performance\n");
     let governor = |cpu: u32| get(root.path(), &format!("sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"));
     assert_eq!(hook(root.path(), &["prepare", "begin"], &xml).0, Some(0));
     assert_eq!(hook(root.path(), &["started", "begin"], &xml).0, Some(0));
     assert_eq!((governor(2).as_str(), governor(3).as_str()), ("performance", "schedutil"));
+    // amd-pstate sets it with the governor, and leaves it there.
+    set(root.path(), preference, "performance\n");
     assert_eq!(hook(root.path(), &["stopped", "end"], &xml).0, Some(0));
     assert_eq!(governor(2), "schedutil");
+    assert_eq!(get(root.path(), preference), "balance_performance");
 }
 
 /// A machine with a desktop on its card, systemd's stand-in, and the text console on the card's framebuffer.
@@ -381,6 +386,7 @@ impl Desktop {
         let place = desktop.root.path();
         fs::create_dir_all(place.join(format!("sys/bus/pci/devices/{GTX960}/drm/card0"))).unwrap();
         fs::create_dir_all(place.join("run/systemd/system")).unwrap();
+        set(place, "sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n");
         fs::create_dir_all(place.join("proc/77/fd")).unwrap();
         set(place, "proc/77/comm", "Xorg\n");
         set(place, &format!("{CONSOLE}/name"), "(M) frame buffer device\n");
@@ -589,10 +595,11 @@ fn units_whose_cpus_cannot_be_read_keep_them() {
     assert!(said.contains("the processes of user.slice stay on the guest's CPUs: systemctl show failed"), "{said}");
     assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
     assert_eq!(desktop.done(), Vec::<String>::new());
-    // Those of the administrator come back.
+    // Those of the administrator come back, and meanwhile no other ones are added.
     desktop.note("allowed", "0-3 6");
     assert_eq!(desktop.hook(&["started", "begin"]), (Some(0), String::new()));
-    assert_eq!(desktop.done().len(), 3);
+    let done = desktop.done();
+    assert!(done.len() == 3 && done.iter().all(|line| line.ends_with("AllowedCPUs=0-1 3 6")), "{done:?}");
     assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
     let done = desktop.done();
     assert!(
@@ -600,6 +607,43 @@ fn units_whose_cpus_cannot_be_read_keep_them() {
             && done[3..].iter().all(|line| line.starts_with("set-property --runtime -- ") && line.ends_with("AllowedCPUs=0-3 6")),
         "{done:?}"
     );
+}
+
+/// The words are recorded too: libvirt drops what the hook says.
+#[test]
+fn processes_that_stay_on_the_guests_cpus_are_told() {
+    if !has_own_mounts("processes that stay on the guest's CPUs") {
+        return;
+    }
+    let mut desktop = Desktop::new("inactive");
+    desktop.note("allowed", "");
+    desktop.more = "<cputune><vcpupin vcpu='0' cpuset='2'/></cputune>".to_owned();
+    let root = desktop.root.path().to_owned();
+    set(&root, "sys/devices/system/cpu/online", "0-7\n");
+    // Those that were isolated at boot are for nobody.
+    set(&root, "sys/devices/system/cpu/isolated", "2-5\n");
+    for (group, populated) in [("kubepods.slice", 1), ("machine.slice", 1), ("system.slice", 1), ("dev-hugepages.mount", 0)] {
+        set(&root, &format!("sys/fs/cgroup/{group}/cgroup.events"), &format!("populated {populated}\nfrozen 0\n"));
+    }
+    let told = |desktop: &Desktop, words: &str| {
+        let (code, said) = desktop.hook(&["started", "begin"]);
+        assert!(code == Some(0) && said.contains(words), "{code:?} {said}");
+        let record = get(desktop.root.path(), "run/vgapt/it.json");
+        assert!(record.contains(words), "{record}");
+        assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
+        assert!(!desktop.has_ledger());
+    };
+    told(&desktop, "the processes of kubepods.slice may use the guest's CPUs: only those of user.slice");
+    let done = desktop.done();
+    assert!(done.len() == 6 && done[..3].iter().all(|line| line.ends_with("AllowedCPUs=0-1 6-7")), "{done:?}");
+    for controllers in ["cpu io memory pids\n", ""] {
+        set(&root, "sys/fs/cgroup/cgroup.controllers", controllers);
+        told(&desktop, "the host's processes stay on the guest's CPUs: /sys/fs/cgroup has no cpuset controller of version 2");
+    }
+    set(&root, "sys/fs/cgroup/cgroup.controllers", "cpuset\n");
+    set(&root, "sys/devices/system/cpu/online", "2\n");
+    told(&desktop, "the host's processes stay on the guest's CPUs: no other CPUs are left");
+    assert_eq!(desktop.done().len(), 6);
 }
 
 /// The XML of a domain in huge pages, by its name.
@@ -1028,6 +1072,31 @@ fn the_hosts_interrupts_leave_the_guests_cpus_and_come_back() {
     assert!(!root.join("run/vgapt/one.json").exists() && !root.join("run/vgapt/two.json").exists());
 }
 
+/// The kernel gives these what is left of the default; others were never moved.
+#[test]
+fn interrupts_that_are_requested_while_the_guest_runs_follow_the_default() {
+    let root = machine();
+    let root = root.path();
+    let shared = "i801_smbus,vfio-intx(0000:01:00.0)";
+    interrupts(root, &[(5, "eth0", "0-7"), (6, shared, "0-7"), (7, "ahci", "0-1,4-7"), (8, "", "0-7")]);
+    let (one, two) = (pinned("one", "2-3", ""), pinned("two", "6-7", ""));
+    assert_eq!(hook(root, &["started", "begin"], &one), (Some(0), String::new()));
+    assert_eq!(hook(root, &["started", "begin"], &two), (Some(0), String::new()));
+    assert_eq!(now(root, &[5, 6, 7]), ["0-1,4-5", "0-1,4-5", "0-1,4-5", "00000033"]);
+    set(root, "sys/kernel/irq/6/actions", "i801_smbus\n");
+    interrupts(root, &[(8, "wlan0", "0-1,4-5"), (9, "eth1", "4-5"), (10, "eth2", "0-1")]);
+    set(root, "proc/irq/default_smp_affinity", "00000033\n");
+    set(root, "proc/irq/9/node", "1\n");
+    set(root, "sys/devices/system/node/node1/cpulist", "4-7\n");
+    set(root, "proc/irq/10/node", "-1\n");
+    let all = [5, 6, 7, 8, 9, 10];
+    assert_eq!(hook(root, &["stopped", "end"], &two), (Some(0), String::new()));
+    assert_eq!(now(root, &all), ["0-1,4-7", "0-1,4-7", "0-1,4-7", "0-1,4-7", "4-7", "0-1", "000000f3"]);
+    assert_eq!(hook(root, &["stopped", "end"], &one), (Some(0), String::new()));
+    // Interrupt 7 was there before, and was never among the guest's; interrupt 10 was placed by somebody.
+    assert_eq!(now(root, &all), ["0-7", "0-7", "0-1,4-7", "0-7", "4-7", "0-1", "ff"]);
+}
+
 /// Killed between the record and the last write: the next start of the domain brings back what was moved.
 #[test]
 fn interrupts_that_a_killed_hook_moved_come_back() {
@@ -1045,7 +1114,8 @@ fn interrupts_that_a_killed_hook_moved_come_back() {
 fn interrupts_stay_where_no_other_cpus_are_left() {
     let root = machine();
     interrupts(root.path(), &[(5, "eth0", "0-7")]);
-    let (code, said) = hook(root.path(), &["started", "begin"], &pinned("it", "0-7", ""));
+    set(root.path(), "sys/devices/system/cpu/online", "0-1\n");
+    let (code, said) = hook(root.path(), &["started", "begin"], &pinned("it", "0-1", ""));
     assert_eq!((code, now(root.path(), &[5])), (Some(0), vec!["0-7".to_owned(), "ff".to_owned()]));
     assert!(said.contains("the host's interrupts stay on the guest's CPUs: no other CPUs are left"), "{said}");
 }
@@ -1066,7 +1136,11 @@ fn irqbalance_is_told_and_untold() {
     set(root, "proc/uptime", "100.5 7.0\n");
     let (code, said) = desktop.hook(&["started", "begin"]);
     assert_eq!((code, now(root, &[5])[0].as_str()), (Some(0), "0-1,4-7"), "without a socket");
-    assert!(said.contains("irqbalance could not be told") && said.contains("IRQBALANCE_BANNED_CPULIST=2-3"), "{said}");
+    assert!(
+        said.contains("irqbalance could not be told")
+            && said.contains("Environment=IRQBALANCE_BANNED_CPULIST=2-3\\n' >/etc/systemd/system/irqbalance.service.d/guest.conf"),
+        "{said}"
+    );
     assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
 
     fs::create_dir_all(root.join("run/irqbalance")).unwrap();
@@ -1085,18 +1159,39 @@ fn irqbalance_is_told_and_untold() {
         }
     });
     assert_eq!(desktop.hook(&["started", "begin"]), (Some(0), String::new()));
-    assert_eq!(told.try_recv().unwrap(), "settings cpus 2-3,7");
+    assert_eq!(told.try_recv().unwrap(), "settings cpus 2-3,7 ");
     assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
-    assert_eq!(told.try_recv().unwrap(), "settings cpus 7");
+    assert_eq!(told.try_recv().unwrap(), "settings cpus 7 ");
     // It still answers with what it left out for the guest, and the guest starts again.
     *mask.lock().unwrap() = "0000000c";
-    for (uptime, at_the_end) in [("104.0", "settings cpus NULL"), ("200.0", "settings cpus 2-3")] {
+    for (uptime, at_the_end) in [("104.0", "settings cpus NULL"), ("200.0", "settings cpus 2-3 ")] {
         set(root, "proc/uptime", &format!("{uptime} 7.0\n"));
         assert_eq!(desktop.hook(&["started", "begin"]), (Some(0), String::new()));
-        assert_eq!(told.try_recv().unwrap(), "settings cpus 2-3");
+        assert_eq!(told.try_recv().unwrap(), "settings cpus 2-3 ");
         assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
         assert_eq!(told.try_recv().unwrap(), at_the_end, "{uptime}");
     }
+}
+
+/// Another irqbalance knows nothing of what the first was told.
+#[test]
+fn an_irqbalance_that_was_restarted_keeps_its_configuration() {
+    if !has_own_mounts("irqbalance's socket") {
+        return;
+    }
+    let mut desktop = Desktop::new("inactive");
+    desktop.note("allowed", "");
+    desktop.more = "<cputune><vcpupin vcpu='0' cpuset='2-3'/></cputune>".to_owned();
+    let root = desktop.root.path();
+    interrupts(root, &[(5, "eth0", "0-7")]);
+    set(root, "proc/4322/comm", "irqbalance\n");
+    set(root, "proc/uptime", "100.5 7.0\n");
+    set(root, "run/vgapt/it.json", r#"[{"balancer":{"cpus":"2-3","before":"6","pid":4321}}]"#);
+    fs::create_dir_all(root.join("run/irqbalance")).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(root.join("run/irqbalance/irqbalance4322.sock")).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
+    assert!(listener.accept().is_err() && !desktop.has_ledger());
 }
 
 /// Two start at the same moment: what one takes, the other neither asks for again nor returns.

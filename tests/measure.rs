@@ -92,6 +92,8 @@ struct Machine {
     threads: u32,
     /// Those that it would see if it was pinned, or how many virtual CPUs would fit.
     pinnable: Result<u32, Option<u32>>,
+    /// The processes that the hook left on the guest's host CPUs.
+    left: &'static [&'static str],
     /// Of the host CPUs now, where they say it; they could have 5 GHz.
     mhz: Option<u64>,
 }
@@ -135,6 +137,7 @@ const GOOD: Machine = Machine {
     guest: 50,
     threads: 1,
     pinnable: Ok(1),
+    left: &[],
     mhz: None,
 };
 
@@ -392,7 +395,8 @@ impl Place {
             of_a_cache: self.machine.of_a_cache,
             moves_interrupts: self.machine.moves_interrupts,
             fixed: self.machine.fixed.iter().map(|&number| number.to_owned()).collect(),
-            left_alone: self.machine.fixed.iter().map(|&number| format!("{number} stays")).collect(),
+            left_processes: self.machine.left.iter().map(|&left| left.to_owned()).collect(),
+            left_interrupts: self.machine.fixed.iter().map(|&number| format!("{number} stays")).collect(),
             functions: vec!["0000:01:00.0".to_owned()],
             cores: self.machine.cores(),
             memory: Some(Size::from_mib(self.machine.memory_mib)),

@@ -5,8 +5,11 @@
 //! (`kvm_vcpu_trigger_posted_interrupt` of arch/x86/kvm/vmx); on the guest's own CPU each is an exit first. Where the IOMMU
 //! posts them itself, their CPU does not matter.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 
+use super::isolation::within;
 use super::taken::{self, Interrupt, Ledger, Taken};
 use super::{irqbalance, isolation};
 use crate::model::{CpuSet, Reading};
@@ -33,7 +36,7 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
     }
     // First, because it would move them back.
     let mut left_alone: Vec<String> = irqbalance::take(cpus, ledger, root, target)?.into_iter().collect();
-    let mut interrupts = Vec::new();
+    let (mut interrupts, mut requested) = (Vec::new(), CpuSet::default());
     let mut moves = Vec::new();
     for number in numbers {
         let (now, of) = match (affinity(root, number), of(root, number)) {
@@ -44,11 +47,12 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
             }
             _ => continue,
         };
+        requested.0.insert(number);
         if now.0.is_disjoint(&cpus.0) {
             continue;
         }
         moves.push((number, of.clone(), within(&now, &rest)));
-        let before = moved_by(&others).find(|one| one.number == number && one.of == of).map(|one| one.before.clone());
+        let before = moved_by(&others).find(|one| one.number == number && is_same(&one.of, &of)).map(|one| one.before.clone());
         interrupts.push(Interrupt { number, of, before: before.unwrap_or_else(|| now.to_string()) });
     }
     let default = root.reading(DEFAULT).into_result().map_err(anyhow::Error::msg)?.map(|text| text.trim().to_owned());
@@ -61,6 +65,7 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
         interrupts,
         default: default.clone(),
         fixed,
+        requested: requested.to_string(),
         said,
     };
     ledger.note(record(interrupts.clone(), Vec::new(), Vec::new()))?;
@@ -101,24 +106,34 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
 pub struct LeftAlone {
     /// The numbers of the interrupts that could not be moved.
     pub fixed: Vec<String>,
-    /// What is left, and why.
-    pub said: Vec<String>,
+    /// Which interrupts are left, and why.
+    pub interrupts: Vec<String>,
+    /// Which processes are left, and why.
+    pub processes: Vec<String>,
 }
 
 /// What the start of this domain left where it was.
 ///
 /// # Errors
 /// Where the record cannot be read.
-pub fn interrupts_left(name: &str, target: &Target) -> Result<LeftAlone> {
-    let found = Ledger::of(target, name).all()?.into_iter().find_map(|taken| match taken {
-        Taken::Interrupts { fixed, said, .. } => Some(LeftAlone { fixed, said }),
-        _ => None,
-    });
-    Ok(found.unwrap_or_default())
+pub fn left_alone(name: &str, root: &Root, target: &Target) -> Result<LeftAlone> {
+    let mut left = LeftAlone::default();
+    for taken in Ledger::of(target, name).all()? {
+        left.interrupts.extend(irqbalance::restarted(&taken, root));
+        match taken {
+            Taken::Interrupts { fixed, said, .. } => {
+                left.fixed.extend(fixed);
+                left.interrupts.extend(said);
+            }
+            Taken::Slices { said, .. } => left.processes.extend(said),
+            _ => {}
+        }
+    }
+    Ok(left)
 }
 
 pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
-    let Taken::Interrupts { interrupts, default, .. } = taken else { return Ok(()) };
+    let Taken::Interrupts { interrupts, default, requested, .. } = taken else { return Ok(()) };
     let others = ledger.of_others()?;
     let others_run = others.iter().any(|taken| matches!(taken, Taken::Interrupts { .. }));
     let rest = isolation::left(root, &CpuSet::default(), &others)?;
@@ -126,15 +141,17 @@ pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Ta
     let mut failed = None;
     if let Some(default) = default {
         let before = CpuSet::of_mask(default).map_err(anyhow::Error::msg)?;
-        let text = if others_run { then(before).to_mask() } else { default.clone() };
+        let text = if others_run { then(before.clone()).to_mask() } else { default.clone() };
+        let requested: CpuSet = requested.parse().map_err(anyhow::Error::msg)?;
+        failed = later(&requested, &then(before), root, target).err();
         if root.attribute(DEFAULT).is_none_or(|now| now != text) {
-            failed = target.set_attribute(DEFAULT, &text).err();
+            failed = failed.or(target.set_attribute(DEFAULT, &text).err());
         }
     }
     for one in interrupts {
         // What its device no longer has is not given to another one.
         let is_same = match of(root, one.number) {
-            Reading::Known(of) => of == one.of,
+            Reading::Known(of) => is_same(&one.of, &of),
             Reading::Absent => false,
             Reading::Unknown(because) => {
                 failed.get_or_insert(anyhow::Error::msg(because));
@@ -150,10 +167,41 @@ pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Ta
     failed.map_or(Ok(()), Err).context("not all interrupts went back to the CPUs that they had before")
 }
 
-/// What of these CPUs no guest has; all that none has if it is none of them.
-fn within(cpus: &CpuSet, rest: &CpuSet) -> CpuSet {
-    let own = CpuSet(cpus.0.intersection(&rest.0).copied().collect());
-    if own.0.is_empty() { rest.clone() } else { own }
+/// Those that were requested while the guest ran went to what was left of the default; they follow it when it comes back.
+fn later(requested: &CpuSet, then: &CpuSet, root: &Root, target: &Target) -> Result<()> {
+    // A record of an earlier version has no numbers, so that all would be later ones.
+    let Some(now) = root.attribute(DEFAULT).filter(|_| !requested.0.is_empty()) else { return Ok(()) };
+    let now = CpuSet::of_mask(&now).map_err(anyhow::Error::msg)?;
+    for number in root.names(INTERRUPTS).iter().filter_map(|name| name.parse::<u32>().ok()) {
+        if requested.0.contains(&number) || now == *then || !matches!(of(root, number), Reading::Known(_)) {
+            continue;
+        }
+        // The kernel takes those of the device's node, if there are some (`irq_setup_affinity` of kernel/irq/manage.c).
+        let node = root.attribute(&format!("{INTERRUPTS}/{number}/node")).filter(|node| node != "-1");
+        let of_node = node.and_then(|node| root.attribute(&format!("/sys/devices/system/node/node{node}/cpulist")));
+        let of_node = of_node.map(|list| list.parse::<CpuSet>()).transpose().map_err(anyhow::Error::msg)?;
+        let placed = |cpus: &CpuSet| {
+            of_node.as_ref().map_or_else(
+                || cpus.clone(),
+                |of_node| {
+                    let near = CpuSet(cpus.0.intersection(&of_node.0).copied().collect());
+                    if near.0.is_empty() { cpus.clone() } else { near }
+                },
+            )
+        };
+        if affinity(root, number) == Reading::Known(placed(&now)) {
+            target.set_attribute(&path(number), &placed(then).to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of those that requested it is the same, but for the guest: a line can be shared with a passed device.
+fn is_same(before: &str, now: &str) -> bool {
+    let of_host = |names: &str| -> BTreeSet<String> {
+        names.split(',').map(str::trim).filter(|name| !name.starts_with("vfio-")).map(str::to_owned).collect()
+    };
+    before == now || !of_host(before).is_disjoint(&of_host(now))
 }
 
 fn moved_by(others: &[Taken]) -> impl Iterator<Item = &Interrupt> {

@@ -12,6 +12,7 @@ use crate::target::files::{LostAttributes, State};
 
 /// Where its socket is since 1.5.
 const SOCKETS: &str = "/run/irqbalance";
+const UNIT: &str = "/etc/systemd/system/irqbalance.service";
 /// What it was told last. It answers with that only after its next round.
 const TOLD: &str = "/run/vgapt/irqbalance";
 
@@ -30,7 +31,9 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
     let Some(pid) = running(root).filter(|_| target.is_live()) else { return Ok(None) };
     let unreached = |error: anyhow::Error| {
         Some(format!(
-            "irqbalance could not be told, and may move interrupts onto the guest's CPUs: {error:#}; set IRQBALANCE_BANNED_CPULIST={cpus} for it"
+            "irqbalance could not be told, and may move interrupts onto the guest's CPUs: {error:#}; irqbalance 1.8 and newer leaves \
+             them out with: mkdir -p {UNIT}.d && printf '[Service]\\nEnvironment=IRQBALANCE_BANNED_CPULIST={cpus}\\n' \
+             >{UNIT}.d/guest.conf && systemctl daemon-reload && systemctl restart irqbalance"
         ))
     };
     let others = ledger.of_others()?;
@@ -42,14 +45,14 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
             Err(error) => return Ok(unreached(error)),
         },
     };
-    ledger.note(Taken::Balancer { cpus: cpus.to_string(), before: before.to_string() })?;
+    ledger.note(Taken::Balancer { cpus: cpus.to_string(), before: before.to_string(), pid: Some(pid) })?;
     Ok(tell(pid, &before, &of_guests(cpus, &others)?, root, target).err().and_then(unreached))
 }
 
 pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
-    let Taken::Balancer { before, .. } = taken else { return Ok(()) };
+    let Taken::Balancer { before, pid: told, .. } = taken else { return Ok(()) };
     // One that ended was told nothing that the next one knows.
-    let Some(pid) = running(root).filter(|_| target.is_live()) else { return Ok(()) };
+    let Some(pid) = running(root).filter(|pid| target.is_live() && told.is_none_or(|told| told == *pid)) else { return Ok(()) };
     let before: CpuSet = before.parse().map_err(anyhow::Error::msg)?;
     tell(pid, &before, &of_guests(&CpuSet::default(), &ledger.of_others()?)?, root, target)
 }
@@ -63,6 +66,13 @@ fn of_guests(own: &CpuSet, others: &[Taken]) -> Result<CpuSet> {
         }
     }
     Ok(all)
+}
+
+/// What is said where the process that was told has ended while another one runs.
+pub(super) fn restarted(taken: &Taken, root: &Root) -> Option<String> {
+    let Taken::Balancer { pid: Some(told), .. } = taken else { return None };
+    running(root).filter(|pid| pid != told)?;
+    Some("irqbalance was restarted since, and no longer leaves the guest's CPUs out until the next start".to_owned())
 }
 
 /// Its process: that of its socket; without one, another of its name, which then cannot be asked.
@@ -94,7 +104,8 @@ fn left_out(pid: u32, root: &Root, target: &Target) -> Result<CpuSet> {
 /// Tells it to leave out these CPUs and those of guests; `NULL` is what its own configuration says.
 fn tell(pid: u32, before: &CpuSet, guests: &CpuSet, root: &Root, target: &Target) -> Result<()> {
     let all = CpuSet(before.0.union(&guests.0).copied().collect());
-    let list = if all.0.is_empty() { "NULL".to_owned() } else { all.to_string() };
+    // Before 1.9 it did not end the list itself, and read on behind it unless a space did.
+    let list = if all.0.is_empty() { "NULL".to_owned() } else { format!("{all} ") };
     ask(pid, &format!("settings cpus {list}"), target)?;
     // Until its next round it answers with what it was told before.
     let mut added = told(root)?.map_or(Ok(CpuSet::default()), |told| told.added.parse()).map_err(anyhow::Error::msg)?;

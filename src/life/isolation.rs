@@ -1,4 +1,4 @@
-//! Keeps the host's own processes off the guest's CPUs: with systemd, in all slices but machine.slice.
+//! Keeps the host's own processes off the guest's CPUs: with systemd, those of its slices but machine.slice.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,10 @@ use crate::model::{CpuSet, SYSTEMD};
 use crate::root::Root;
 use crate::target::Target;
 
-/// Everything but machine.slice, where the guests are.
+/// Systemd's own units but for machine.slice, where the guests are.
 const UNITS: [&str; 3] = ["user.slice", "system.slice", "init.scope"];
+const MACHINES: &str = "machine.slice";
+const GROUPS: &str = "/sys/fs/cgroup";
 /// libvirt waits for a hook, so nothing in it may take long.
 const SECONDS: &str = "5";
 
@@ -22,8 +24,11 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
     }
     let _turn = taken::turn(target)?;
     let others = ledger.of_others()?;
-    let of_first = others.iter().find_map(|taken| if let Taken::Slices { before, .. } = taken { Some(before.clone()) } else { None });
-    let mut left_alone = Vec::new();
+    let of_first = others.iter().find_map(|taken| match taken {
+        Taken::Slices { before, .. } if !before.is_empty() => Some(before.clone()),
+        _ => None,
+    });
+    let mut said = Vec::new();
     let before = match of_first {
         // Another guest has moved them already: use what they had before that.
         Some(first) => first,
@@ -35,48 +40,87 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
                     // In a tree nothing is moved.
                     Ok(None) => return Ok(Vec::new()),
                     // What cannot be read could not be restored.
-                    Err(error) => left_alone.push(format!("the processes of {unit} stay on the guest's CPUs: {error:#}")),
+                    Err(error) => said.push(format!("the processes of {unit} stay on the guest's CPUs: {error:#}")),
                 }
             }
             before
         }
     };
     let rest = left(root, cpus, &others)?;
-    if before.is_empty() || rest.0.is_empty() {
-        return Ok(left_alone);
+    // systemd.resource-control(5), AllowedCPUs=: "supported only with the unified control group hierarchy".
+    let controllers = root.attribute(&format!("{GROUPS}/cgroup.controllers")).unwrap_or_default();
+    if !controllers.split_whitespace().any(|controller| controller == "cpuset") {
+        said.push(format!("the host's processes stay on the guest's CPUs: {GROUPS} has no cpuset controller of version 2"));
+    } else if rest.0.is_empty() {
+        said.push("the host's processes stay on the guest's CPUs: no other CPUs are left".to_owned());
+    } else {
+        said.extend(other_groups(root));
+        ledger.note(Taken::Slices { cpus: cpus.to_string(), before: before.clone(), said: Vec::new() })?;
+        for (unit, before) in &before {
+            let set = within_allowed(before, &rest).and_then(|cpus| set(unit, &cpus.to_string(), target));
+            said.extend(set.err().map(|error| format!("{error:#}")));
+        }
+        ledger.correct(Taken::Slices { cpus: cpus.to_string(), before, said: said.clone() })?;
+        return Ok(said);
     }
-    ledger.note(Taken::Slices { cpus: cpus.to_string(), before: before.clone() })?;
-    for (unit, _) in &before {
-        left_alone.extend(set(unit, &rest.to_string(), target).err().map(|error| format!("{error:#}")));
-    }
-    Ok(left_alone)
+    // Nothing is to be returned; the words are for `vgapt measure`.
+    ledger.note(Taken::Slices { cpus: String::new(), before: Vec::new(), said: said.clone() })?;
+    Ok(said)
 }
 
 pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
     let Taken::Slices { before, .. } = taken else { return Ok(()) };
     let others = ledger.of_others()?;
-    let others_run = others.iter().any(|taken| matches!(taken, Taken::Slices { .. }));
-    let rest = if others_run { left(root, &CpuSet::default(), &others)?.to_string() } else { String::new() };
+    let others_run = others.iter().any(|taken| matches!(taken, Taken::Slices { before, .. } if !before.is_empty()));
+    let rest = left(root, &CpuSet::default(), &others)?;
     let mut failed = None;
     for (unit, before) in before {
-        if let Err(error) = set(unit, if others_run { &rest } else { before }, target) {
+        let then = if others_run { within_allowed(before, &rest).map(|cpus| cpus.to_string()) } else { Ok(before.clone()) };
+        if let Err(error) = then.and_then(|cpus| set(unit, &cpus, target)) {
             failed.get_or_insert(error);
         }
     }
     failed.map_or(Ok(()), Err)
 }
 
-/// The CPUs that no guest uses.
+/// The CPUs that no guest uses, without those that were isolated at boot, which are nobody's, as far as there are others.
 pub(super) fn left(root: &Root, cpus: &CpuSet, others: &[Taken]) -> Result<CpuSet> {
-    let text = root.attribute("/sys/devices/system/cpu/online").context("the host's CPUs cannot be read")?;
-    let online: CpuSet = text.parse().map_err(anyhow::Error::msg)?;
+    let set = |name: &str| root.attribute(&format!("/sys/devices/system/cpu/{name}")).map(|text| text.parse::<CpuSet>());
+    let online = set("online").context("the host's CPUs cannot be read")?.map_err(anyhow::Error::msg)?;
+    let isolated = set("isolated").transpose().map_err(anyhow::Error::msg)?.unwrap_or_default();
     let mut taken: BTreeSet<u32> = cpus.0.clone();
     for other in others {
         if let Taken::Slices { cpus, .. } | Taken::Interrupts { cpus, .. } = other {
             taken.extend(cpus.parse::<CpuSet>().map_err(anyhow::Error::msg)?.0);
         }
     }
-    Ok(CpuSet(online.0.difference(&taken).copied().collect()))
+    let free = CpuSet(online.0.difference(&taken).copied().collect());
+    let shared = CpuSet(free.0.difference(&isolated.0).copied().collect());
+    Ok(if shared.0.is_empty() { free } else { shared })
+}
+
+/// What of these CPUs no guest has; all that none has if it is none of them.
+pub(super) fn within(cpus: &CpuSet, rest: &CpuSet) -> CpuSet {
+    let own = CpuSet(cpus.0.intersection(&rest.0).copied().collect());
+    if own.0.is_empty() { rest.clone() } else { own }
+}
+
+/// The same of what a unit was allowed, in systemd's words: nothing is all.
+fn within_allowed(before: &str, rest: &CpuSet) -> Result<CpuSet> {
+    let before = CpuSet::of_all(before.split_whitespace()).map_err(anyhow::Error::msg)?;
+    Ok(within(&before, rest))
+}
+
+/// What is said of processes in control groups beside systemd's own: other programs may rely on the CPUs of these.
+fn other_groups(root: &Root) -> Option<String> {
+    let is_populated = |name: &String| {
+        let events = root.text(&format!("{GROUPS}/{name}/cgroup.events"));
+        events.is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+    };
+    let is_other = |name: &String| name != MACHINES && !UNITS.contains(&name.as_str());
+    let others: Vec<String> = root.names(GROUPS).into_iter().filter(is_other).filter(is_populated).collect();
+    (!others.is_empty())
+        .then(|| format!("the processes of {} may use the guest's CPUs: only those of {} are moved", others.join(", "), UNITS.join(", ")))
 }
 
 /// What a unit may use now, empty for all; `None` in a tree.

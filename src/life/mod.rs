@@ -19,7 +19,7 @@ mod units;
 
 pub use display::Holders;
 pub use functions::{Watch, hanging};
-pub use interrupts::{LeftAlone, interrupts_left};
+pub use interrupts::{LeftAlone, left_alone};
 pub use pages::PagesWanted;
 pub use reset::{Climb, climb, last_end, record_end};
 pub use stages::{Caller, End, Share, before_start, called, ended, started, unreturned};

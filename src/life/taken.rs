@@ -40,7 +40,13 @@ pub(super) enum Taken {
         promised: u64,
     },
     /// CPUs that the host's own processes may not use: what each unit was allowed before.
-    Slices { cpus: String, before: Vec<(String, String)> },
+    Slices {
+        cpus: String,
+        before: Vec<(String, String)>,
+        /// What was left unchanged, in words: libvirt drops what a hook says that does not fail.
+        #[serde(default)]
+        said: Vec<String>,
+    },
     /// Interrupts that went to these CPUs, the mask of those that are requested later, and those that the kernel does not move.
     Interrupts {
         cpus: String,
@@ -48,13 +54,22 @@ pub(super) enum Taken {
         default: Option<String>,
         #[serde(default)]
         fixed: Vec<String>,
-        /// What was left unchanged, in words: libvirt drops what a hook says that does not fail.
+        /// The numbers of all that were requested then.
+        #[serde(default)]
+        requested: String,
+        /// What was left unchanged, in words.
         #[serde(default)]
         said: Vec<String>,
     },
     /// irqbalance leaves out these CPUs: which it left out before that of all guests.
-    Balancer { cpus: String, before: String },
-    /// The governor of a CPU.
+    Balancer {
+        cpus: String,
+        before: String,
+        /// Its process: another one knows nothing of it.
+        #[serde(default)]
+        pid: Option<u32>,
+    },
+    /// The governor of a CPU, or its preference between energy and speed, which the governor changes too.
     Governor { attribute: String, before: String },
     /// The display manager, which was running.
     DisplayManager { unit: String },

@@ -30,8 +30,10 @@ pub struct Subject<'a> {
     pub moves_interrupts: Option<bool>,
     /// The numbers of those that the kernel did not let it move.
     pub fixed: Vec<String>,
-    /// What it left where it was, and why.
-    pub left_alone: Vec<String>,
+    /// Which interrupts it left where they were, and why.
+    pub left_interrupts: Vec<String>,
+    /// The same of processes.
+    pub left_processes: Vec<String>,
     /// The functions that are passed through to it, as `0000:01:00.0`.
     pub functions: Vec<String>,
     /// The host's.

@@ -128,9 +128,11 @@ impl Arguments {
         let mut subject = subject(name, running.root(), &host, &functions);
         subject.virsh = context.virsh();
         subject.moves_interrupts = domain::needs(&running).known().map(|needs| needs.moves_interrupts);
-        match context.target(root).and_then(|target| life::interrupts_left(name, &target)) {
-            Ok(left) => (subject.fixed, subject.left_alone) = (left.fixed, left.said),
-            Err(error) => subject.left_alone = vec![format!("what the hook could not move is unknown: {error:#}")],
+        match context.target(root).and_then(|target| life::left_alone(name, root, &target)) {
+            Ok(left) => {
+                (subject.fixed, subject.left_interrupts, subject.left_processes) = (left.fixed, left.interrupts, left.processes);
+            }
+            Err(error) => subject.left_interrupts = vec![format!("what the hook could not move is unknown: {error:#}")],
         }
         let clock = Clock::begin(*connection, name, running.root())?;
         let tracing = Tracing::begin(root, &context.target(root)?);
@@ -330,7 +332,8 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         }),
         moves_interrupts: None,
         fixed: Vec::new(),
-        left_alone: Vec::new(),
+        left_interrupts: Vec::new(),
+        left_processes: Vec::new(),
         functions: functions.iter().map(PciAddress::to_string).collect(),
         cores: topology::cores(&host.topology),
         memory: domain_xml::memory(domain),

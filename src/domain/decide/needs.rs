@@ -5,6 +5,9 @@ use crate::domain_xml::{Pages, functions, managed_functions, pages, pins};
 use crate::model::{CpuSet, PciAddress, Reading, RecordedGroup};
 use crate::xml::{Document, Element};
 
+/// How many host CPUs a vCPU can have for itself: those of a core.
+const THREADS_OF_A_CORE: usize = 2;
+
 /// The host resources that a domain uses while it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostResources {
@@ -54,12 +57,18 @@ fn of(domain: &Document, record: &Record) -> Result<HostResources, String> {
 }
 
 /// The recorded host CPUs: whole cores, so that an odd number of vCPUs leaves a thread unused. If the pinning was changed
-/// manually since, only the CPUs in the pinning.
+/// manually since, only the CPUs in the pinning; none where these are more than the threads of a core for each vCPU, which
+/// then may run there among others, but do not own them.
 fn taken(root: Element<'_>, record: &Record) -> Result<CpuSet, String> {
     let (pins, _) = pins(root)?;
+    let most = pins.len() * THREADS_OF_A_CORE;
     let pinned = CpuSet(pins.into_iter().flat_map(|(_, cpus)| cpus.0).collect());
     let recorded = record.guest_cpus.clone().unwrap_or_default();
-    Ok(if !pinned.0.is_empty() && pinned.0.is_subset(&recorded.0) { recorded } else { pinned })
+    Ok(match pinned.0.len() {
+        1.. if pinned.0.is_subset(&recorded.0) => recorded,
+        many if many > most => CpuSet::default(),
+        _ => pinned,
+    })
 }
 
 #[cfg(test)]
@@ -100,5 +109,7 @@ mod tests {
         }
         let common = text.replace("<cputune>", "<vcpu cpuset='4-5,^5'>3</vcpu><cputune>");
         assert_eq!(read(&common).known().unwrap().cpus.to_string(), "2,4,6-7", "the third has no pin of its own");
+        let floating = text.replace("<cputune>", "<vcpu cpuset='1-11'>4</vcpu><cputune>");
+        assert_eq!(read(&floating).known().unwrap().cpus, CpuSet::default(), "four may run on eleven");
     }
 }

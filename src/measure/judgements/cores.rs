@@ -99,7 +99,8 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
     if !seen.is_pinned() && seen.waited().is_some_and(|waited| waited < LITTLE) {
         return good(format!("other threads took up to {} % of a host CPU, and no virtual CPU had to wait for one", rounded(most)));
     }
-    let judgement = good(format!("on the guest's host CPUs {} there ran {}", seen.cpus, worst(&others)));
+    let left: String = seen.subject.left_processes.iter().map(|said| format!("; {said}")).collect();
+    let judgement = good(format!("on the guest's host CPUs {} there ran {}{left}", seen.cpus, worst(&others)));
     // A guest that may move elsewhere loses no more than it waits.
     let cost = seen.waited().filter(|_| !seen.is_pinned()).unwrap_or(most);
     let judgement = judgement.costs(cost).percent(rounded(cost));
@@ -121,9 +122,11 @@ fn moved(judgement: Judgement, seen: &Seen<'_>, others: &[&Load]) -> Judgement {
     let rest = if apart.0.is_empty() { seen.rest() } else { apart };
     match others.iter().find(|load| !load.is_kernel && load.ran >= LITTLE) {
         Some(load) if is_of_guest(load) => judgement.by("it is another guest: let each have host CPUs of its own (virsh vcpupin)"),
-        Some(load) if !rest.0.is_empty() => judgement
-            .by_command(format!("taskset -apc {rest} {}", load.pid))
-            .by("from the next start vgapt's hook does that for all: vgapt prepare"),
+        Some(load) if !rest.0.is_empty() => {
+            let judgement = judgement.by_command(format!("taskset -apc {rest} {}", load.pid));
+            let is_done = !seen.subject.left_processes.is_empty();
+            if is_done { judgement } else { judgement.by("from the next start vgapt's hook does that for all: vgapt prepare") }
+        }
         _ => judgement,
     }
 }

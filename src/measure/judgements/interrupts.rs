@@ -20,7 +20,7 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     let Some(interrupts) = seen.interrupts else {
         return Some(Judgement::unknown(code, subject, "/proc/interrupts could not be read"));
     };
-    let left: String = seen.subject.left_alone.iter().map(|said| format!("; {said}")).collect();
+    let left: String = seen.subject.left_interrupts.iter().map(|said| format!("; {said}")).collect();
     let is_device = |one: &&InterruptRate| !one.is_own && one.name.bytes().all(|byte| byte.is_ascii_digit());
     let devices: Vec<&InterruptRate> = interrupts.iter().filter(is_device).collect();
     let Some(worst) = devices.first().filter(|worst| worst.per_second >= FEW) else {
