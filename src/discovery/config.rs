@@ -145,7 +145,9 @@ fn directories() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The files, and which of them are out of reach.
 pub fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
     let mut files = ConfigFiles::default();
-    FILES.iter().for_each(|path| root.look(path, LONGEST));
+    for path in FILES {
+        root.look(path, LONGEST);
+    }
     // Most of these files are on other distributions only.
     let there: Vec<&str> = FILES.iter().copied().filter(|path| root.is_named(path) != Some(false)).collect();
     let mut add = |path: String| {
