@@ -47,25 +47,30 @@ pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target)
         }
     };
     let rest = left(root, cpus, &others)?;
+    if let Some(because) = impossible(&rest, root) {
+        said.push(format!("the host's processes stay on the guest's CPUs: {because}"));
+        // Nothing is to be returned; the words are for `vgapt measure`.
+        ledger.note(Taken::Slices { cpus: String::new(), before: Vec::new(), said: said.clone() })?;
+        return Ok(said);
+    }
+    said.extend(other_groups(root));
+    ledger.note(Taken::Slices { cpus: cpus.to_string(), before: before.clone(), said: Vec::new() })?;
+    for (unit, before) in &before {
+        let set = within_allowed(before, &rest).and_then(|cpus| set(unit, &cpus.to_string(), target));
+        said.extend(set.err().map(|error| format!("{error:#}")));
+    }
+    ledger.correct(Taken::Slices { cpus: cpus.to_string(), before, said: said.clone() })?;
+    Ok(said)
+}
+
+/// Why no processes can be moved to the rest.
+fn impossible(rest: &CpuSet, root: &Root) -> Option<String> {
     // systemd.resource-control(5), AllowedCPUs=: "supported only with the unified control group hierarchy".
     let controllers = root.attribute(&format!("{GROUPS}/cgroup.controllers")).unwrap_or_default();
     if !controllers.split_whitespace().any(|controller| controller == "cpuset") {
-        said.push(format!("the host's processes stay on the guest's CPUs: {GROUPS} has no cpuset controller of version 2"));
-    } else if rest.0.is_empty() {
-        said.push("the host's processes stay on the guest's CPUs: no other CPUs are left".to_owned());
-    } else {
-        said.extend(other_groups(root));
-        ledger.note(Taken::Slices { cpus: cpus.to_string(), before: before.clone(), said: Vec::new() })?;
-        for (unit, before) in &before {
-            let set = within_allowed(before, &rest).and_then(|cpus| set(unit, &cpus.to_string(), target));
-            said.extend(set.err().map(|error| format!("{error:#}")));
-        }
-        ledger.correct(Taken::Slices { cpus: cpus.to_string(), before, said: said.clone() })?;
-        return Ok(said);
+        return Some(format!("{GROUPS} has no cpuset controller of version 2"));
     }
-    // Nothing is to be returned; the words are for `vgapt measure`.
-    ledger.note(Taken::Slices { cpus: String::new(), before: Vec::new(), said: said.clone() })?;
-    Ok(said)
+    rest.0.is_empty().then(|| "no other CPUs are left".to_owned())
 }
 
 pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
