@@ -187,6 +187,9 @@ fn huge_pages_that_were_not_to_be_had() {
     let more = "[/etc/sysctl.d]\n60-vgapt-hugepages.conf = vm.nr_hugepages = 8192\n[/proc]\nbuddyinfo = Node 0, zone Normal 0 0 0 0 0 0 0 0 0 0 3\n[/sys/kernel/mm/hugepages/hugepages-2048kB]\nnr_hugepages = 100\nfree_hugepages = 100\n";
     let (_, report) = check(machine("z170-gtx960", more).path(), &[]);
     says(one(&report, "hugepages"), "missing", &["8192 pages of 2 MiB are configured, but only 100 exist", "12 MiB of the free memory"]);
+    let later = format!("{more}[/usr/local/lib/sysctl.d]\n99-x.conf = -vm/nr_hugepages = 101\n");
+    let (_, report) = check(machine("z170-gtx960", &later).path(), &[]);
+    says(one(&report, "hugepages"), "missing", &["101 pages of 2 MiB are configured, but only 100 exist"]);
 }
 
 #[test]

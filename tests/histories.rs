@@ -179,6 +179,19 @@ fn huge_pages_that_somebody_set_up() {
     // A package's file comes earlier, whatever its folder.
     put(root, "usr/lib/sysctl.d/50-package.conf", "vm.nr_hugepages=1\n");
     on(root, &pages).with(0).saying(&["/etc/sysctl.d/90-database.conf also sets", "it counts instead of vgapt's number"]);
+    // Every folder and spelling of sysctl.d(5) counts.
+    for (path, text) in [
+        ("etc/sysctl.d/99-x.conf", "vm/nr_hugepages = 64\n"),
+        ("run/sysctl.d/99-y.conf", "vm.nr_hugepages = 64\n"),
+        ("usr/local/lib/sysctl.d/99-z.conf", "-vm.nr_hugepages = 64\n"),
+    ] {
+        put(root, path, text);
+        on(root, &pages).with(0).saying(&[&format!("/{path} also sets vm.nr_hugepages, to 64, and is read later")]);
+    }
+    // A package's file is masked by the one of the same name in /etc.
+    put(root, "usr/local/lib/sysctl.d/99-zz.conf", "vm.nr_hugepages = 65\n");
+    put(root, "etc/sysctl.d/99-zz.conf", "");
+    on(root, &pages).with(0).saying(&["/usr/local/lib/sysctl.d/99-z.conf also sets"]);
     edit(root, "proc/meminfo", |text| text.replace("Hugepagesize:       2048 kB", "Hugepagesize:    1048576 kB"));
     on(root, &pages).with(1).saying(&["error: this host's huge pages are of 1 GiB", "use --page-size 1G"]);
     on(root, &["prepare", "--hugepages", "8G", "--page-size", "1G", "--dry-run"]).with(0);

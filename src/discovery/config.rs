@@ -3,7 +3,7 @@
 use std::io;
 
 use super::uses;
-use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, ONLY_CONF, OSTREE_BOOTED, Reading};
+use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, ONLY_CONF, OSTREE_BOOTED, Reading, SYSCTL_FOLDERS};
 use crate::root::Root;
 
 /// The longest configuration file that is read, ten times the largest known one (a `grub.cfg` with many kernels).
@@ -122,7 +122,6 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("/etc/modules-load.d", ".conf"),
     ("/etc/qemu/firmware", ".json"),
     ("/etc/security/limits.d", ".conf"),
-    ("/etc/sysctl.d", ".conf"),
     ("/etc/sysfs.d", ".conf"),
     ("/etc/systemd/system", ".mount"),
     ("/etc/tmpfiles.d", ".conf"),
@@ -131,15 +130,14 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("/usr/lib/dracut/dracut.conf.d", ".conf"),
     ("/usr/lib/kernel/install.conf.d", ".conf"),
     ("/usr/lib/modules-load.d", ".conf"),
-    ("/usr/lib/sysctl.d", ".conf"),
     ("/usr/local/lib/udev/rules.d", ".rules"),
     ("/usr/share/qemu/firmware", ".json"),
     ("/etc/udev/rules.d", ".rules"),
 ];
 
-/// These directories, and those of modprobe.
+/// These directories, and those of modprobe and sysctl.
 fn directories() -> impl Iterator<Item = (&'static str, &'static str)> {
-    DIRECTORIES.iter().copied().chain(MODPROBE_FOLDERS.map(|folder| (folder, ".conf")))
+    DIRECTORIES.iter().copied().chain(MODPROBE_FOLDERS.into_iter().chain(SYSCTL_FOLDERS).map(|folder| (folder, ".conf")))
 }
 
 /// The files, and which of them are out of reach.

@@ -29,6 +29,7 @@ mod reset;
 mod rom;
 mod sample;
 mod setup;
+mod sysctl;
 mod text;
 mod unbinding;
 
@@ -70,4 +71,5 @@ pub use setup::{
     Booted, ConfigFile, ConfigFiles, DomainFunctions, Kernel, LocalInitramfs, MODPROBE_FOLDERS, NoText, ONLY_CONF, OSTREE_BOOTED,
     OWN_OPTIONS, Setup, StagedDeployment, StagedState, Use, UsedFor, Uses,
 };
+pub use sysctl::SYSCTL_FOLDERS;
 pub use unbinding::{Bound, HANGS, Hang, HangEvidence};

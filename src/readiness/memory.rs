@@ -4,8 +4,6 @@ use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::model::{Observed, Size};
 
-/// Where vgapt and administrators set the number of huge pages.
-const SYSCTL: &str = "/etc/sysctl.d";
 /// libvirt locks the guest's memory and this much more (`qemuDomainGetMemLockLimitBytes` of `qemu_domain.c`).
 const BESIDE_GUEST: Size = Size::from_mib(1024);
 
@@ -70,13 +68,9 @@ fn pieces(observed: &Observed) -> String {
     }
 }
 
-/// The number that the configuration sets; the line that is read last takes effect.
+/// The number that the configuration sets.
 fn asked(facts: &Facts) -> Option<u64> {
-    let line = |text: &str| {
-        let value = |line: &str| line.trim().strip_prefix("vm.nr_hugepages")?.trim_start().strip_prefix('=')?.trim().parse().ok();
-        text.lines().filter_map(value).next_back()
-    };
-    facts.setup.files.texts_lossy(SYSCTL, ".conf").filter_map(|(_, text)| line(text)).last()
+    facts.setup.files.sysctl("vm.nr_hugepages").into_iter().filter_map(|(_, number)| number.parse().ok()).last()
 }
 
 pub(super) fn locked(facts: &Facts) -> Option<Check> {

@@ -106,18 +106,11 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
 
 /// Another file that sets the number: only the one whose name is last counts.
 pub(super) fn conflict(setup: &Setup, wanted: Hugepages) -> Option<Finding> {
-    let directories = ["/etc/sysctl.d", "/usr/lib/sysctl.d"];
-    let others =
-        directories.into_iter().flat_map(|directory| setup.files.texts_lossy(directory, ".conf")).filter(|(path, _)| *path != SYSCTL);
-    let number = |text: &str| -> Option<u64> {
-        let mut lines =
-            text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("vm.nr_hugepages")?.trim().strip_prefix('='));
-        lines.next_back()?.trim().parse().ok()
-    };
-    let name = |path: &&str| path.rsplit_once('/').map_or(*path, |(_, name)| name).to_owned();
-    let last = others.filter_map(|(path, text)| Some((path, number(text)?))).max_by_key(|(path, _)| name(path));
+    let name = |path: &str| path.rsplit_once('/').map_or(path, |(_, name)| name).to_owned();
+    let numbers = setup.files.sysctl("vm.nr_hugepages").into_iter().filter_map(|(path, number)| Some((path, number.parse::<u64>().ok()?)));
+    let last = numbers.filter(|(path, _)| *path != SYSCTL).last();
     let (path, there) = last.filter(|_| wanted.page == PageSize::Mib2)?;
-    let order = if name(&path) > name(&SYSCTL) {
+    let order = if name(path) > name(SYSCTL) {
         "is read later, so it counts instead of vgapt's number".to_owned()
     } else {
         format!("is read before {SYSCTL}, so only vgapt's number counts then: {}", wanted.count())
