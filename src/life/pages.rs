@@ -16,6 +16,8 @@ use crate::target::Target;
 pub struct PagesWanted {
     /// How much memory.
     pub memory: Size,
+    /// All memory of the guest in huge pages, on all nodes.
+    pub guest: Size,
     /// The size of a page.
     pub page: Size,
     /// The node that they come from; `None`: any.
@@ -80,10 +82,16 @@ pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &
     // No more is returned than was added.
     ledger.correct(taken(had.min(added)))?;
     bail!(
-        "{added} huge pages of {} are missing, and the host could provide only {had}: memory is in use or fragmented; reserve them at boot: vgapt prepare --hugepages {}",
+        "{added} huge pages of {} are missing, and the host could provide only {had}: memory is in use or fragmented; {}",
         wanted.page,
-        wanted.memory
+        remedy(wanted)
     )
+}
+
+/// All of the guest's: prepare sets how many there are on all nodes.
+fn remedy(wanted: &PagesWanted) -> String {
+    let of_size = if wanted.page == Size::from_mib(1024) { " --page-size 1G" } else { "" };
+    format!("reserve them at boot: vgapt prepare --hugepages {}{of_size}", wanted.guest.short())
 }
 
 /// Removes as many pages as were added, but never those of other domains.
@@ -146,4 +154,19 @@ fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
 fn number(root: &Root, path: &str) -> Result<Option<u64>> {
     let text = root.reading(path).into_result().map_err(Error::msg)?;
     text.map(|text| text.trim().parse().with_context(|| format!("{path} does not contain a number"))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_reserves_all_of_the_guest() {
+        let of = |page: u64, guest: u64| {
+            let size = |mib| Size::from_mib(mib);
+            remedy(&PagesWanted { memory: size(guest / 2), guest: size(guest), page: size(page), node: Some(1), total: None })
+        };
+        assert_eq!(of(1024, 96 << 10), "reserve them at boot: vgapt prepare --hugepages 96G --page-size 1G");
+        assert_eq!(of(2, 1536), "reserve them at boot: vgapt prepare --hugepages 1536M");
+    }
 }

@@ -36,6 +36,11 @@ impl Size {
     pub const fn kib(self) -> u64 {
         self.0 >> 10
     }
+
+    /// As it is typed on a command line: `16G`.
+    pub fn short(self) -> String {
+        self.to_string().replace(' ', "").replace("iB", "")
+    }
 }
 
 impl fmt::Display for Size {
@@ -117,6 +122,9 @@ mod tests {
         assert_eq!(Size::from_mib(1536).to_string(), "1536 MiB");
         assert_eq!(Size::from_mib(2048).to_string(), "2 GiB");
         assert_eq!(Size::default().to_string(), "0 B");
+        for text in ["8G", "1536M", "3K", "2T", "5B"] {
+            assert_eq!(text.parse::<Size>().unwrap().short(), text);
+        }
         for text in ["", "G", "-1", "8X", "8.5G", "99999999999999999999", "99999999999T"] {
             assert!(text.parse::<Size>().is_err(), "{text:?}");
         }

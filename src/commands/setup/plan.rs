@@ -14,7 +14,7 @@ use super::facts::{HostPart, Move, NewDisk, PlannedHost, SetUp};
 use super::found::Found;
 use super::own::{Said, global, line, said, shown, words};
 use super::proposals::{self, DISK_SIZE};
-use super::questions::{confirm, confirm_or, short};
+use super::questions::{confirm, confirm_or};
 use crate::commands::Context;
 use crate::commands::shared::decision::Decision;
 use crate::commands::shared::next;
@@ -89,7 +89,7 @@ impl Plan {
         let check = [words(&["check"]), of_cards, bind].concat();
         prepare.extend(allowed(&answers));
         if let Some(memory) = request.memory.filter(|_| request.hugepages) {
-            prepare.extend(words(&["--hugepages", &short(memory)]));
+            prepare.extend(words(&["--hugepages", &memory.short()]));
         }
         let host: Said<HostPart> = said(context, &[prepare.clone(), words(&["--dry-run"])].concat())?;
         let check_now = said::<Value>(context, &check)?.facts;
@@ -133,7 +133,7 @@ impl Plan {
 
     /// The command that makes the disk.
     fn create(&self) -> Option<Vec<String>> {
-        self.new_disk.as_ref().map(|disk| words(&["disk", "create", &disk.path, &short(disk.size)]))
+        self.new_disk.as_ref().map(|disk| words(&["disk", "create", &disk.path, &disk.size.short()]))
     }
 
     fn is_to_prepare(&self) -> bool {
@@ -258,7 +258,7 @@ impl Plan {
         let mut done = self.facts();
         let create = self.create();
         let size = self.answers.disk_size.filter(|_| create.is_some());
-        let size = size.map(|size| words(&["--disk-size", &short(size)])).unwrap_or_default();
+        let size = size.map(|size| words(&["--disk-size", &size.short()])).unwrap_or_default();
         let again = self.again(&size);
         let prepare = [self.prepare.clone(), words(&["--yes"])].concat();
         let prepare = Some((&self.prepare, &prepare)).filter(|_| self.is_to_prepare());

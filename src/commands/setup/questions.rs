@@ -49,7 +49,7 @@ pub(super) fn ask(context: &Context, mut answers: Answers, found: &Found) -> Res
         answers.request.disk = vec![absolute(&input("Disk (an image, or a block device)", &proposals::disk(&name))?)];
     }
     if answers.disk_size.is_none() && !found.has(&answers.request.disk[0]) && !answers.request.disk[0].starts_with("/dev/") {
-        answers.disk_size = Some(parsed("Size of the new disk", &short(DISK_SIZE), with_unit)?);
+        answers.disk_size = Some(parsed("Size of the new disk", &DISK_SIZE.short(), with_unit)?);
     }
     if answers.request.cdrom.is_none() && !answers.request.without.no_cdrom {
         answers.request.cdrom = disc("Installer", proposals::installers(found))?;
@@ -58,7 +58,7 @@ pub(super) fn ask(context: &Context, mut answers: Answers, found: &Found) -> Res
         answers.request.virtio_iso = disc("CD with the virtio drivers for Windows", proposals::drivers(found))?;
     }
     if answers.request.memory.is_none() {
-        let proposal = proposals::memory(found).map_or_else(|| "8G".to_owned(), short);
+        let proposal = proposals::memory(found).map_or_else(|| "8G".to_owned(), Size::short);
         answers.request.memory = Some(parsed("Memory", &proposal, Size::asked)?);
     }
     if answers.request.cpus.is_none() {
@@ -265,9 +265,4 @@ fn absolute(path: &str) -> String {
     let home = std::env::var("HOME").unwrap_or_default();
     let path = path.strip_prefix("~/").map_or_else(|| path.to_owned(), |rest| format!("{home}/{rest}"));
     std::path::absolute(&path).map(|path| path.to_string_lossy().into_owned()).unwrap_or(path)
-}
-
-/// A size as it is typed: 16G.
-pub(super) fn short(size: Size) -> String {
-    size.to_string().replace(' ', "").replace("iB", "")
 }

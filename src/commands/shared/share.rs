@@ -51,9 +51,10 @@ pub(in crate::commands) fn ended(name: &str, end: End, root: &Root, target: &Tar
 /// Uses the name that libvirt has for it, so that the stop finds it again: the XML may have spaces around the name.
 pub(in crate::commands) fn share(name: &str, needs: &HostResources, host: &Host, root: &Root) -> Result<Share> {
     let mut pages = Vec::new();
-    if let Some(Pages { page, nodes, .. }) = &needs.pages {
+    if let Some(Pages { memory: guest, page, nodes }) = &needs.pages {
         let page = page.or(host.memory.default_hugepage).context("the size of the host's huge pages cannot be read from /proc/meminfo")?;
-        pages.extend(nodes.iter().map(|(node, memory)| PagesWanted { memory: *memory, page, node: *node, total: host.memory.total }));
+        let (guest, total) = (*guest, host.memory.total);
+        pages.extend(nodes.iter().map(|(node, memory)| PagesWanted { memory: *memory, guest, page, node: *node, total }));
     }
     let functions: Vec<PciAddress> = needs.passed.iter().map(|passed| passed.address).collect();
     let boot_display = host.devices(&functions).any(|device| device.boot_vga == Some(true) && !device.on_vfio());
