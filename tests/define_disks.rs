@@ -51,9 +51,8 @@ fn has(ran: &Ran, path: &str, format: &str) {
 #[test]
 fn a_name_that_says_raw_and_a_content_that_says_another_thing() {
     let evil = overlay_of("/etc/shadow");
-    let tree =
-        tree(&[("/vm/evil.img", &evil), ("/vm/evil.raw", &evil), ("/dev/sdz", &evil), ("/vm/plain.img", b"x"), ("/etc/shadow", b"root:x")]);
-    for disk in ["/vm/evil.img", "/vm/evil.raw", "/dev/sdz"] {
+    let tree = tree(&[("/vm/evil.img", &evil), ("/vm/evil.raw", &evil), ("/vm/plain.img", b"x"), ("/etc/shadow", b"root:x")]);
+    for disk in ["/vm/evil.img", "/vm/evil.raw"] {
         let ran = define(&tree, &["--disk", disk]).with(1);
         let ran = ran.saying(&[disk, "its content looks like qcow2", "--disk-format raw, or --disk-format qcow2"]);
         has(&ran, disk, "raw");
@@ -72,6 +71,47 @@ fn a_name_that_says_raw_and_a_content_that_says_another_thing() {
         .saying(&["file /vm/none.img does not exist", "vgapt disk create /vm/none.img 100G"]);
     has(&ran, "/vm/none.img", "raw");
     define(&tree, &["--disk", "/dev/none"]).with(1).saying(&["ls -l /dev/disk/by-id"]);
+    // A capture does not say what is a block device: its name does.
+    let bytes: String = evil[..1024].iter().map(|byte| format!("{byte:02x}")).collect();
+    let capture = tree.path().join("a.host");
+    fs::write(&capture, format!("vgapt capture 1\n[/dev]\nsdz % {bytes}\n")).unwrap();
+    let ran = define_on(&capture, "test:///default", &["--disk", "/dev/sdz"]).with(1);
+    has(&ran.saying(&["/dev/sdz is a device, which means raw, but its content looks like qcow2"]), "/dev/sdz", "raw");
+}
+
+/// The elements of disks and CDs, in their order.
+fn elements(ran: &Ran) -> Vec<&str> {
+    ran.stdout.split("<disk ").skip(1).filter_map(|rest| rest.split("</disk>").next()).collect()
+}
+
+#[test]
+fn a_block_device_is_one_whatever_its_name() {
+    let tree = tree(&[("/dev/shm/x.raw", b"x"), ("/dev/shm/cd.iso", b"x"), ("/vm/none", b"x")]);
+    let in_memory = define(&tree, &["--disk", "/dev/shm/x.raw", "--cdrom", "/dev/shm/cd.iso"]).with(0);
+    let [disk, cd] = elements(&in_memory)[..] else { panic!("{}", in_memory.stdout) };
+    assert!(disk.starts_with("type='file' device='disk'") && disk.contains("<source file='/dev/shm/x.raw'/>"), "{disk}");
+    assert!(disk.contains("cache='writeback'"), "{disk}");
+    assert!(cd.starts_with("type='file' device='cdrom'") && cd.contains("<source file='/dev/shm/cd.iso'/>"), "{cd}");
+    for name in ["sr0", "sdz"] {
+        let node = tree.path().join("dev").join(name);
+        let number = rustix::fs::makedev(7, 200);
+        // Only root may create device nodes.
+        if rustix::fs::mknodat(rustix::fs::CWD, &node, rustix::fs::FileType::BlockDevice, rustix::fs::Mode::RUSR, number).is_err() {
+            return;
+        }
+    }
+    std::os::unix::fs::symlink("/dev/sdz", tree.path().join("vm/link.img")).unwrap();
+    let devices = define(&tree, &["--disk", "/vm/link.img", "--cdrom", "/dev/sr0", "--disk-format", "raw", "--force"]).with(0);
+    let [disk, cd] = elements(&devices)[..] else { panic!("{}", devices.stdout) };
+    assert!(disk.starts_with("type='block' device='disk'") && disk.contains("<source dev='/vm/link.img'/>"), "{disk}");
+    assert!(disk.contains("type='raw' cache='none' io='native'"), "{disk}");
+    assert!(cd.starts_with("type='block' device='cdrom'") && cd.contains("<source dev='/dev/sr0'/>"), "{cd}");
+    // Another CD in the same drive.
+    let node = tree.path().join("node.xml");
+    fs::write(&node, format!("<node>{}</node>", devices.stdout.replace("type='kvm'", "type='test'"))).unwrap();
+    let other = define_on(tree.path(), &format!("test://{}", node.display()), &["--cdrom", "/dev/shm/cd.iso"]).with(0);
+    let cd = elements(&other)[1];
+    assert!(cd.starts_with("type='file' device='cdrom'") && cd.contains("<source file='/dev/shm/cd.iso'"), "{cd}");
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         exists: root.presence(path),
         is_dir: status.is_some_and(|status| status.is_dir),
         is_stream: status.is_some_and(|status| status.is_stream),
+        is_block_device: status.and_then(|status| status.is_block_device),
         is_up: is_up(root, path),
         size: status.map(|status| status.size),
         format: format.map(str::to_owned),
@@ -272,7 +273,16 @@ mod tests {
     use super::*;
 
     fn folder(mode: u32) -> Status {
-        Status { is_dir: true, is_stream: false, is_character_device: false, mode, uid: 1000, gid: 1000, size: 0 }
+        Status {
+            is_dir: true,
+            is_stream: false,
+            is_character_device: false,
+            is_block_device: Some(false),
+            mode,
+            uid: 1000,
+            gid: 1000,
+            size: 0,
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         hugepages: base.differs(|request| request.hugepages).then_some(wanted.hugepages),
         firmware,
         disks: disks::wanted(base, &wanted, files),
-        cdroms: cdroms(base, &wanted),
+        cdroms: cdroms(base, &wanted, files),
         cards: cards_differ.then_some(cards),
         functions: functions_differ.then_some(functions),
         ways,
@@ -214,9 +214,12 @@ fn cpus_do_not_fit(Processors { count, .. }: Processors, why: &str) -> Finding {
 }
 
 /// The CD drives that the request changes.
-fn cdroms(base: &Base, wanted: &Request) -> Vec<Cdrom> {
-    let cdrom =
-        |alias, unit, image: fn(&Request) -> Option<String>| base.differs(image).then(|| Cdrom { alias, unit, image: image(wanted) });
+fn cdroms(base: &Base, wanted: &Request, files: &Files) -> Vec<Cdrom> {
+    let cdrom = |alias, unit, of: fn(&Request) -> Option<String>| {
+        let image = of(wanted);
+        let is_block_device = image.as_ref().is_some_and(|image| files.is_block_device(image));
+        base.differs(of).then_some(Cdrom { alias, unit, image, is_block_device })
+    };
     let drives = [cdrom("install", 0, |request| request.cdrom.clone()), cdrom("virtio", 1, |request| request.virtio_iso.clone())];
     drives.into_iter().flatten().collect()
 }

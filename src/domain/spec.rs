@@ -70,19 +70,13 @@ pub(crate) struct Slot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Disk {
     pub(crate) path: String,
+    pub(crate) is_block_device: bool,
     pub(crate) format: String,
     /// Whether the user or the domain states the format; else it is derived from name and content.
     pub(crate) is_stated: bool,
     pub(crate) cache: DiskCache,
     pub(crate) discard: DiskDiscard,
     pub(crate) detect_zeroes: bool,
-}
-
-impl Disk {
-    /// Whether it is a block device.
-    pub(crate) fn is_block(&self) -> bool {
-        self.path.starts_with("/dev/")
-    }
 }
 
 /// One of vgapt's CD drives.
@@ -94,6 +88,8 @@ pub(crate) struct Cdrom {
     pub(crate) unit: u32,
     /// The image; `None` removes the drive.
     pub(crate) image: Option<String>,
+    /// Whether that is a block device, such as a drive of the host.
+    pub(crate) is_block_device: bool,
 }
 
 /// The vCPUs of a guest.

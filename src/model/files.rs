@@ -16,6 +16,9 @@ pub struct FileFacts {
     /// Whether it is a named pipe, a socket or a character device.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_stream: bool,
+    /// Whether it is a block device, with links followed; `None` if unknown.
+    #[serde(skip)]
+    pub is_block_device: Option<bool>,
     /// Whether it is a network interface that is up; `None` if it is none, or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_up: Option<bool>,
@@ -66,6 +69,13 @@ pub struct Files {
 impl Files {
     pub fn of(&self, path: &str) -> Option<&FileFacts> {
         self.facts.iter().find(|facts| facts.path == path)
+    }
+
+    /// Whether a path leads to a block device. Of a file that is not known, its name tells: below /dev are devices, but for
+    /// /dev/shm, which is memory with files.
+    pub fn is_block_device(&self, path: &str) -> bool {
+        let by_name = || path.starts_with("/dev/") && !path.starts_with("/dev/shm/");
+        self.of(path).and_then(|facts| facts.is_block_device).unwrap_or_else(by_name)
     }
 }
 
@@ -126,6 +136,15 @@ pub fn file_of_loop(major: u32, minor: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_known_of_a_file_counts_before_its_name() {
+        let file = |path: &str, is_block_device| FileFacts { path: path.to_owned(), is_block_device, ..FileFacts::default() };
+        let facts = vec![file("/dev/file", Some(false)), file("/vm/device", Some(true)), file("/dev/unknown", None)];
+        let files = Files { facts, ..Files::default() };
+        let paths = ["/dev/file", "/vm/device", "/dev/unknown", "/dev/elsewhere", "/dev/shm/x", "/vm/x"];
+        assert_eq!(paths.map(|path| files.is_block_device(path)), [false, true, true, true, false, false]);
+    }
 
     #[test]
     fn the_file_behind_loop_devices() {

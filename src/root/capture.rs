@@ -200,8 +200,16 @@ impl Capture {
 
     pub(super) fn status(&self, path: &str) -> Option<Status> {
         let place = self.place(path, true)?;
-        let directory =
-            Status { is_dir: true, is_stream: false, is_character_device: false, mode: DIRECTORY_MODE, uid: 0, gid: 0, size: 0 };
+        let directory = Status {
+            is_dir: true,
+            is_stream: false,
+            is_character_device: false,
+            is_block_device: None,
+            mode: DIRECTORY_MODE,
+            uid: 0,
+            gid: 0,
+            size: 0,
+        };
         let Some(entry) = self.entries.get(&place) else {
             return self.below(&place).next().map(|_| directory);
         };

@@ -272,6 +272,7 @@ fn status_of(file: &OwnedFd) -> io::Result<Status> {
     Ok(Status {
         is_dir: kind.is_dir(),
         is_character_device: kind.is_char_device(),
+        is_block_device: Some(kind.is_block_device()),
         is_stream: kind.is_fifo() || kind.is_socket() || kind.is_char_device(),
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid,

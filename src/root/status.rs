@@ -7,6 +7,8 @@ pub struct Status {
     pub is_stream: bool,
     /// In a capture, whether it is a node below /dev without a length.
     pub is_character_device: bool,
+    /// Whether it is a block device; `None` in a capture, which does not say so.
+    pub is_block_device: Option<bool>,
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,

@@ -52,14 +52,14 @@ pub(crate) fn wanted(base: &Base, wanted: &Request, files: &Files) -> Option<Vec
     (now.len() == wanted.disk.len()).then(|| now.iter().map(|path| disk(path, base, wanted, files)).collect())
 }
 
-/// A disk with its format: the requested format, else the one stated in the domain, else raw for a device
-/// or a file named so, else the format of its content. `checks::files::disk` reports if
+/// A disk with its format: the requested format, else the one stated in the domain, else raw for a block
+/// device or a file named so, else the format of its content. `checks::files::disk` reports if
 /// name and content disagree.
 fn disk(path: &str, base: &Base, wanted: &Request, files: &Files) -> Disk {
     let stated = wanted.extras.disk_format.map(|format| format.word().to_owned());
     let stated = stated.or_else(|| stated_format(&base.domain, path));
-    let is_device = path.starts_with("/dev/");
-    let by_name = if is_device { Some("raw") } else { format_by_name(Path::new(path)) };
+    let is_block_device = files.is_block_device(path);
+    let by_name = if is_block_device { Some("raw") } else { format_by_name(Path::new(path)) };
     // For libvirt, a LUKS disk has the format raw.
     let by_content = files.of(path).and_then(|facts| facts.format.as_deref()).map(|format| if format == "luks" { "raw" } else { format });
     let concluded = match (by_name, by_content) {
@@ -69,10 +69,11 @@ fn disk(path: &str, base: &Base, wanted: &Request, files: &Files) -> Disk {
         (by_name, None) => by_name.unwrap_or("qcow2"),
     };
     // The default for a device is none; the default for a file is the guide's.
-    let usual = if is_device { DiskCache::None } else { DiskCache::Writeback };
+    let usual = if is_block_device { DiskCache::None } else { DiskCache::Writeback };
     let cache = wanted.extras.disk_cache.unwrap_or(usual);
     Disk {
         path: path.to_owned(),
+        is_block_device,
         cache,
         is_stated: stated.is_some(),
         format: stated.unwrap_or_else(|| concluded.to_owned()),
@@ -99,22 +100,29 @@ pub(crate) fn set(draft: &mut Draft, disks: &[Disk], changed: Changed) {
             draft.apply(Edit::insert(Part::Disks, new_disk(disk, &name, &target)));
         }
         let put = |below| Edit::device(Part::Disks, &name, below);
-        let (kind, attribute) = kind(disk);
-        let other = if disk.is_block() { "file" } else { "dev" };
-        draft.apply(put("").with("type", kind));
+        put_kind(draft, &name, disk.is_block_device);
         let options = driver(disk).into_iter().filter(|(name, _)| match *name {
             "type" => true,
             "cache" | "io" => changed.cache,
             _ => changed.discard,
         });
         draft.apply(options.fold(put("driver"), |edit, (name, value)| edit.with_or_without(name, value)));
-        draft.apply(put("source").with_or_without(other, None::<&str>).with(attribute, &disk.path));
+        put_source(draft, &name, disk.is_block_device, &disk.path);
     }
 }
 
-/// The type of a disk, and the attribute of its source.
-fn kind(disk: &Disk) -> (&'static str, &'static str) {
-    if disk.is_block() { ("block", "dev") } else { ("file", "file") }
+/// The type of a disk or CD, and the attribute of its source.
+fn kind(is_block_device: bool) -> (&'static str, &'static str) {
+    if is_block_device { ("block", "dev") } else { ("file", "file") }
+}
+
+fn put_kind(draft: &mut Draft, name: &str, is_block_device: bool) {
+    draft.apply(Edit::device(Part::Disks, name, "").with("type", kind(is_block_device).0));
+}
+
+fn put_source(draft: &mut Draft, name: &str, is_block_device: bool, path: &str) {
+    let ((_, attribute), (_, other)) = (kind(is_block_device), kind(!is_block_device));
+    draft.apply(Edit::device(Part::Disks, name, "source").with_or_without(other, None::<&str>).with(attribute, path));
 }
 
 /// The attributes of its `<driver>`. A disk that bypasses the page cache uses native AIO, which works with whole blocks only,
@@ -135,7 +143,7 @@ fn driver(disk: &Disk) -> [(&'static str, Option<&str>); 6] {
 }
 
 fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
-    let (kind, attribute) = kind(disk);
+    let (kind, attribute) = kind(disk.is_block_device);
     let options = driver(disk).into_iter().filter_map(|(name, value)| Some((name, value?)));
     let driver = options.fold(Fragment::new("driver").with("name", "qemu"), |driver, (name, value)| driver.with(name, value));
     Fragment::new("disk")
@@ -155,14 +163,15 @@ pub(crate) fn set_cdrom(draft: &mut Draft, cdrom: &Cdrom) {
         return;
     };
     if device_with_alias(draft.root(), &name).is_none() {
+        let (kind, attribute) = kind(cdrom.is_block_device);
         let (controller, unit) = free_unit(draft.root(), cdrom.unit);
         let address = Fragment::new("address").with("type", "drive").with("controller", controller);
         let address = address.with("bus", 0).with("target", 0).with("unit", unit);
         let drive = Fragment::new("disk")
-            .with("type", "file")
+            .with("type", kind)
             .with("device", "cdrom")
             .child(Fragment::new("driver").with("name", "qemu").with("type", "raw"))
-            .child(Fragment::new("source").with("file", image))
+            .child(Fragment::new("source").with(attribute, image))
             .child(Fragment::new("target").with("dev", free_target(draft.root())).with("bus", "sata"))
             .child(Fragment::new("readonly"))
             .child(alias::element(&name))
@@ -170,7 +179,8 @@ pub(crate) fn set_cdrom(draft: &mut Draft, cdrom: &Cdrom) {
         draft.apply(Edit::insert(Part::Disks, drive));
     }
     // If the disc was ejected, this inserts the new one.
-    draft.apply(Edit::device(Part::Disks, &name, "source").with("file", image));
+    put_kind(draft, &name, cdrom.is_block_device);
+    put_source(draft, &name, cdrom.is_block_device, image);
 }
 
 /// The first of `sda`, `sdb`, …, `sdz`, `sdaa`, … that is not in use.

@@ -24,7 +24,7 @@ pub(super) fn file(path: &str, wanted: &Request, files: &Files) -> Option<Findin
         return Some(Finding::error("not-a-file", message, "name a file or a block device"));
     }
     match facts.exists {
-        Some(false) => Some(Finding::blocked("no-such-file", format!("file {path} does not exist"), how_to_get(path, wanted))),
+        Some(false) => Some(Finding::blocked("no-such-file", format!("file {path} does not exist"), how_to_get(path, wanted, files))),
         Some(true) => closed(facts, files),
         None => None,
     }
@@ -72,6 +72,7 @@ fn brought(domain: &Document, files: &Files) -> Vec<Disk> {
         let is_stated = disk.format.is_some() || disk.is_cdrom();
         // If no format is stated, libvirt uses raw.
         Some(Disk {
+            is_block_device: files.is_block_device(&path),
             path,
             cache: DiskCache::Writeback,
             discard: DiskDiscard::Unmap,
@@ -86,7 +87,15 @@ fn brought(domain: &Document, files: &Files) -> Vec<Disk> {
         let content = || files.of(&drive.file).and_then(|facts| facts.format.clone()).unwrap_or_else(|| "raw".to_owned());
         let is_stated = drive.format.is_some() || drive.read_only;
         let format = drive.format.clone().unwrap_or_else(content);
-        Disk { path: drive.file, cache: DiskCache::Writeback, discard: DiskDiscard::Unmap, detect_zeroes: false, is_stated, format }
+        Disk {
+            is_block_device: files.is_block_device(&drive.file),
+            path: drive.file,
+            cache: DiskCache::Writeback,
+            discard: DiskDiscard::Unmap,
+            detect_zeroes: false,
+            is_stated,
+            format,
+        }
     });
     by_elements.chain(by_options).collect()
 }
@@ -99,7 +108,7 @@ fn in_use(disk: &Disk, files: &Files) -> Option<Finding> {
         return Some(Finding::error("disk-in-use", message, "stop using it on the host (umount, swapoff), or use another disk"));
     }
     let of_disks = |because: &&String| ["/proc/mounts", "/proc/swaps", "/sys/class/block"].iter().any(|place| because.contains(place));
-    if let Some(because) = files.uses.unknown.iter().find(of_disks).filter(|_| path.starts_with("/dev/")) {
+    if let Some(because) = files.uses.unknown.iter().find(of_disks).filter(|_| disk.is_block_device) {
         let message = format!("unknown whether the host uses {path}: {because}");
         return Some(Finding::blocked("disk-use-unknown", message, "run vgapt as root, on the host itself"));
     }
@@ -122,10 +131,9 @@ fn format(disk: &Disk, files: &Files) -> Option<Finding> {
         return Some(if is_known { Finding::warning } else { Finding::blocked }("format-unread", message, remedy));
     }
     let content = facts.format.as_deref().filter(|content| *content != "luks")?;
-    let is_device = path.starts_with("/dev/");
-    let by_name = if is_device { Some("raw") } else { format_by_name(Path::new(path)) }?;
+    let by_name = if disk.is_block_device { Some("raw") } else { format_by_name(Path::new(path)) }?;
     (content != by_name && content != "raw").then(|| {
-        let by = if is_device { "is a device, which means raw" } else { &format!("has the name of a {by_name} image") };
+        let by = if disk.is_block_device { "is a device, which means raw" } else { &format!("has the name of a {by_name} image") };
         Finding::error(
             "format-unclear",
             format!("{path} {by}, but its content looks like {content}"),
@@ -174,8 +182,8 @@ pub(super) fn folder(path: &str, files: &Files) -> Option<Finding> {
     }
 }
 
-fn how_to_get(path: &str, wanted: &Request) -> String {
-    if wanted.disk.iter().any(|disk| disk == path) && path.starts_with("/dev/") {
+fn how_to_get(path: &str, wanted: &Request, files: &Files) -> String {
+    if wanted.disk.iter().any(|disk| disk == path) && files.is_block_device(path) {
         "name an existing device: ls -l /dev/disk/by-id".into()
     } else if wanted.disk.iter().any(|disk| disk == path) {
         // It is created in the format of its name, which the domain will use too.
