@@ -84,6 +84,60 @@ fn elements(ran: &Ran) -> Vec<&str> {
     ran.stdout.split("<disk ").skip(1).filter_map(|rest| rest.split("</disk>").next()).collect()
 }
 
+/// The definition after this one.
+fn change(tree: &TempDir, before: &Ran, arguments: &[&str]) -> Ran {
+    let node = tree.path().join("node.xml");
+    fs::write(&node, format!("<node>{}</node>", before.stdout.replace("type='kvm'", "type='test'"))).unwrap();
+    define_on(tree.path(), &format!("test://{}", node.display()), arguments)
+}
+
+/// The attributes of the first disk's `<driver>`, sorted.
+fn driver(ran: &Ran) -> String {
+    let element = ran.stdout.split("<disk ").nth(1).and_then(|disk| disk.split("<driver ").nth(1)).unwrap_or_default();
+    let mut attributes: Vec<&str> = element.split("/>").next().unwrap_or_default().split(' ').collect();
+    attributes.sort_unstable();
+    attributes.join(" ")
+}
+
+#[test]
+fn another_disk_or_format_has_its_own_options() {
+    let tree = tree(&[("/vm/a.qcow2", &overlay_of("")), ("/vm/b.raw", b"x")]);
+    // A device that is not there is one by its name.
+    let device = ["--disk", "/dev/disk/by-id/x", "--force"];
+    let kept = "cache='writeback' discard='unmap' discard_no_unref='on' name='qemu' type='qcow2'";
+    let raw = "cache='writeback' discard='unmap' name='qemu' type='raw'";
+    let direct = "cache='none' discard='unmap' io='native' name='qemu' type='raw'";
+    let qcow2 = define(&tree, &["--disk", "/vm/a.qcow2", "--disk-discard", "keep-reserved"]).with(0);
+    assert_eq!(driver(&qcow2), kept);
+    let other = change(&tree, &qcow2, &["--disk", "/vm/b.raw"]).with(0);
+    assert_eq!(driver(&other), raw);
+    assert_eq!(driver(&change(&tree, &other, &["--disk", "/vm/a.qcow2"]).with(0)), kept);
+    let stated = change(&tree, &qcow2, &["--disk-format", "raw"]).with(0);
+    assert_eq!(driver(&stated), raw);
+    assert_eq!(driver(&change(&tree, &stated, &["--disk-format", "qcow2"]).with(0)), kept);
+    let to_device = change(&tree, &other, &device).with(0);
+    assert_eq!(driver(&to_device), direct);
+    assert_eq!(driver(&change(&tree, &to_device, &["--disk", "/vm/a.qcow2"]).with(0)), kept);
+    let of_device = change(&tree, &to_device, &["--disk-format", "qcow2", "--force"]).with(0);
+    assert_eq!(driver(&of_device), "cache='none' discard='unmap' discard_no_unref='on' name='qemu' type='qcow2'");
+}
+
+#[test]
+fn what_was_set_by_hand_stays_with_the_same_disk() {
+    let tree = tree(&[("/vm/a.raw", b"x"), ("/vm/b.raw", b"x"), ("/vm/c.raw", b"x")]);
+    let mut by_hand = define(&tree, &["--disk", "/vm/a.raw"]).with(0);
+    by_hand.stdout = by_hand.stdout.replace("cache='writeback' discard='unmap'", "cache='none' discard='ignore'");
+    let more = change(&tree, &by_hand, &["--disk", "/vm/a.raw", "--disk", "/vm/c.raw"]).with(0);
+    assert_eq!(driver(&more), "cache='none' discard='ignore' name='qemu' type='raw'");
+    // What depends on the format goes by the cache that is there.
+    let format = change(&tree, &by_hand, &["--disk-format", "qcow2"]).with(0);
+    assert_eq!(driver(&format), "cache='none' discard='ignore' name='qemu' type='qcow2'");
+    let back = change(&tree, &format, &["--disk-format", "raw"]).with(0);
+    assert_eq!(driver(&back), "cache='none' discard='ignore' io='native' name='qemu' type='raw'");
+    let other = change(&tree, &by_hand, &["--disk", "/vm/b.raw"]).with(0);
+    assert_eq!(driver(&other), "cache='writeback' discard='unmap' name='qemu' type='raw'");
+}
+
 #[test]
 fn a_block_device_is_one_whatever_its_name() {
     let tree = tree(&[("/dev/shm/x.raw", b"x"), ("/dev/shm/cd.iso", b"x"), ("/vm/none", b"x")]);
@@ -106,10 +160,7 @@ fn a_block_device_is_one_whatever_its_name() {
     assert!(disk.starts_with("type='block' device='disk'") && disk.contains("<source dev='/vm/link.img'/>"), "{disk}");
     assert!(disk.contains("type='raw' cache='none' io='native'"), "{disk}");
     assert!(cd.starts_with("type='block' device='cdrom'") && cd.contains("<source dev='/dev/sr0'/>"), "{cd}");
-    // Another CD in the same drive.
-    let node = tree.path().join("node.xml");
-    fs::write(&node, format!("<node>{}</node>", devices.stdout.replace("type='kvm'", "type='test'"))).unwrap();
-    let other = define_on(tree.path(), &format!("test://{}", node.display()), &["--cdrom", "/dev/shm/cd.iso"]).with(0);
+    let other = change(&tree, &devices, &["--cdrom", "/dev/shm/cd.iso"]).with(0);
     let cd = elements(&other)[1];
     assert!(cd.starts_with("type='file' device='cdrom'") && cd.contains("<source file='/dev/shm/cd.iso'"), "{cd}");
 }

@@ -88,8 +88,8 @@ fn stated_format(domain: &Document, path: &str) -> Option<String> {
     disks.find(|disk| disk.path() == Some(path))?.format
 }
 
-/// Sets vgapt's disks to exactly these, in this order. Of a disk that exists, only path and format are written, and the options
-/// that the request changes.
+/// Sets vgapt's disks to exactly these, in this order. Of a disk that exists, path and format are written, the options that the
+/// request changes, and those that another path or format changes.
 pub(crate) fn set(draft: &mut Draft, disks: &[Disk], changed: Changed) {
     draft.retain(Part::Disks, alias::DISK, |_, rest| rest.parse::<usize>().is_ok_and(|index| index < disks.len()));
     for (index, disk) in disks.iter().enumerate() {
@@ -99,14 +99,11 @@ pub(crate) fn set(draft: &mut Draft, disks: &[Disk], changed: Changed) {
             let target = free_scsi_target(draft.root());
             draft.apply(Edit::insert(Part::Disks, new_disk(disk, &name, &target)));
         }
-        let put = |below| Edit::device(Part::Disks, &name, below);
         put_kind(draft, &name, disk.is_block_device);
-        let options = driver(disk).into_iter().filter(|(name, _)| match *name {
-            "type" => true,
-            "cache" | "io" => changed.cache,
-            _ => changed.discard,
-        });
-        draft.apply(options.fold(put("driver"), |edit, (name, value)| edit.with_or_without(name, value)));
+        let put = Edit::device(Part::Disks, &name, "driver");
+        let options = device_with_alias(draft.root(), &name).map(|now| written(disk, &domain_xml::Disk::of(now), changed));
+        let options = options.into_iter().flatten();
+        draft.apply(options.fold(put, |edit, (name, value)| edit.with_or_without(name, value)));
         put_source(draft, &name, disk.is_block_device, &disk.path);
     }
 }
@@ -125,10 +122,35 @@ fn put_source(draft: &mut Draft, name: &str, is_block_device: bool, path: &str) 
     draft.apply(Edit::device(Part::Disks, name, "source").with_or_without(other, None::<&str>).with(attribute, path));
 }
 
+/// The attributes of its `<driver>` that are written into the disk that is there. Those of another file are all vgapt's again;
+/// another format changes only what depends on the format.
+fn written<'a>(disk: &'a Disk, now: &domain_xml::Disk<'_>, changed: Changed) -> Vec<DriverOption<'a>> {
+    let is_other = now.path() != Some(&disk.path);
+    let has_other_format = now.format.as_deref() != Some(&disk.format);
+    let (sets_cache, sets_discard) = (changed.cache || is_other, changed.discard || is_other);
+    let kept = || now.element.child("driver")?.attribute("cache");
+    let is_direct = if sets_cache { is_direct(disk.cache.word()) } else { kept().is_some_and(|cache| is_direct(&cache)) };
+    let is_written = |name| match name {
+        "type" => true,
+        "cache" => sets_cache,
+        "io" => sets_cache || has_other_format,
+        "discard_no_unref" => sets_discard || has_other_format,
+        _ => sets_discard,
+    };
+    driver(disk, is_direct).into_iter().filter(|(name, _)| is_written(*name)).collect()
+}
+
+/// Whether a cache mode bypasses the host's page cache.
+fn is_direct(cache: &str) -> bool {
+    [DiskCache::None, DiskCache::Directsync].iter().any(|direct| direct.word() == cache)
+}
+
+/// An attribute of a `<driver>`; without a value it is not there.
+type DriverOption<'a> = (&'static str, Option<&'a str>);
+
 /// The attributes of its `<driver>`. A disk that bypasses the page cache uses native AIO, which works with whole blocks only,
 /// hence with raw disks.
-fn driver(disk: &Disk) -> [(&'static str, Option<&str>); 6] {
-    let is_direct = matches!(disk.cache, DiskCache::None | DiskCache::Directsync);
+fn driver(disk: &Disk, is_direct: bool) -> [DriverOption<'_>; 6] {
     let is_passed_on = disk.discard.is_passed_on();
     // libvirt refuses it for other formats (virDomainDiskDefValidate).
     let keeps = disk.discard == DiskDiscard::KeepReserved && disk.format == "qcow2";
@@ -144,7 +166,7 @@ fn driver(disk: &Disk) -> [(&'static str, Option<&str>); 6] {
 
 fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
     let (kind, attribute) = kind(disk.is_block_device);
-    let options = driver(disk).into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let options = driver(disk, is_direct(disk.cache.word())).into_iter().filter_map(|(name, value)| Some((name, value?)));
     let driver = options.fold(Fragment::new("driver").with("name", "qemu"), |driver, (name, value)| driver.with(name, value));
     Fragment::new("disk")
         .with("type", kind)
