@@ -84,6 +84,54 @@ fn elements(ran: &Ran) -> Vec<&str> {
     ran.stdout.split("<disk ").skip(1).filter_map(|rest| rest.split("</disk>").next()).collect()
 }
 
+#[test]
+fn each_controller_of_the_disks_is_declared() {
+    let tree = tree(&[]);
+    let paths: Vec<String> = (0..15).map(|number| format!("/vm/{number}.raw")).collect();
+    let disks = |number: usize| paths[..number].iter().flat_map(|path| ["--disk", path]).chain(["--force"]).collect::<Vec<_>>();
+    let controllers = |ran: &Ran| {
+        let scsi = ran.stdout.split("<controller ").filter(|rest| rest.starts_with("type='scsi'"));
+        let lines = scsi.map(|rest| rest.split("</controller>").next().unwrap_or_default().lines().map(str::trim).collect::<Vec<_>>());
+        lines.map(|lines| lines.concat()).collect::<Vec<_>>()
+    };
+    let scsi = |index: u32, driver: &str| {
+        let alias = if index == 0 { String::new() } else { format!("<alias name='ua-vgapt-scsi-{index}'/>") };
+        format!("type='scsi' index='{index}' model='virtio-scsi'>{driver}{alias}")
+    };
+    let one = "<driver iothread='1'/>";
+    let seven = define(&tree, &disks(7));
+    assert_eq!(controllers(&seven), [scsi(0, one)]);
+    let fifteen = define(&tree, &disks(15));
+    assert_eq!(controllers(&fifteen), [scsi(0, one), scsi(1, one), scsi(2, one)]);
+    assert!(fifteen.stdout.contains("<target dev='sdo' bus='scsi'/>"), "{}", fifteen.stdout);
+    let eight = change(&tree, &seven, &disks(8));
+    assert_eq!(controllers(&eight), [scsi(0, one), scsi(1, one)]);
+    // What vgapt declared is served by the same threads, too.
+    let several = "<driver><iothreads><iothread id='1'/><iothread id='2'/></iothreads></driver>";
+    let threads = change(&tree, &eight, &[&disks(8)[..], &["--io-threads", "2"]].concat());
+    assert_eq!(controllers(&threads), [scsi(0, several), scsi(1, several)]);
+    assert_eq!(controllers(&change(&tree, &threads, &disks(15))), [scsi(0, several), scsi(1, several), scsi(2, several)]);
+}
+
+#[test]
+fn controllers_up_to_the_one_in_use() {
+    let tree = tree(&[("/vm/a.raw", b"x")]);
+    let node = tree.path().join("node.xml");
+    let others: String = ('a'..='g')
+        .map(|letter| format!("<disk type='file'><source file='/vm/{letter}'/><target dev='sd{letter}' bus='sata'/></disk>"))
+        .collect();
+    for (own, expected) in [("", &["0", "1"][..]), ("<controller type='scsi' index='0' model='lsilogic'/>", &["0", "1"])] {
+        let text = format!(
+            "<node><domain type='test'><name>new</name><memory>1024</memory><os><type>hvm</type></os><devices>{others}{own}</devices></domain></node>"
+        );
+        fs::write(&node, text).unwrap();
+        let ran = define_on(tree.path(), &format!("test://{}", node.display()), &["--disk", "/vm/a.raw"]).with(0);
+        assert!(ran.stdout.contains("<target dev='sdh' bus='scsi'/>"), "{}", ran.stdout);
+        let scsi = ran.stdout.split("<controller type='scsi' index='").skip(1);
+        assert_eq!(scsi.filter_map(|rest| rest.split('\'').next()).collect::<Vec<_>>(), expected, "{}", ran.stdout);
+    }
+}
+
 /// The definition after this one.
 fn change(tree: &TempDir, before: &Ran, arguments: &[&str]) -> Ran {
     let node = tree.path().join("node.xml");

@@ -2,9 +2,12 @@
 
 use super::apply::Draft;
 use super::cells;
+use crate::domain::alias;
 use crate::domain::edit::{Change, Edit, Part, Policy, find};
 use crate::domain::spec::Processors;
+use crate::domain_xml::{alias_of, devices_named};
 use crate::model::{Firmware, Size};
+use crate::xml::Element;
 
 pub(crate) fn name(draft: &mut Draft, name: &str, uuid: Option<&str>) {
     draft.apply(Edit::put(Part::Identity, "name").text(name).policy(Policy::Checked));
@@ -66,18 +69,27 @@ pub(crate) fn hide_kvm(draft: &mut Draft, is_hidden: bool) {
     draft.apply(Edit::put(Part::Hypervisor, "features/kvm/hidden").with("state", if is_hidden { "on" } else { "off" }));
 }
 
-/// The number of threads that serve the first controller of SCSI disks: QEMU distributes its queues among several.
+/// The number of threads that serve the controllers of SCSI disks, the first and vgapt's others: QEMU distributes their queues
+/// among several.
 pub(crate) fn io_threads(draft: &mut Draft, number: u32) {
     draft.apply(Edit::put(Part::IoThreads, "iothreads").text(number));
-    let driver = "devices/controller[model=virtio-scsi]/driver";
-    if find(draft.root(), "devices/controller[model=virtio-scsi]").is_none() {
-        return;
+    for place in scsi_controllers(draft.root()) {
+        let driver = format!("devices/controller[#={place}]/driver");
+        draft.apply(removed(Part::IoThreads, &format!("{driver}/iothreads")).policy(Policy::Helper));
+        draft.apply(helper(Part::IoThreads, &driver).with_or_without("iothread", (number == 1).then_some(1)));
+        for thread in (1..=number).filter(|_| number > 1) {
+            draft.apply(helper(Part::IoThreads, &format!("{driver}/iothreads/iothread[id={thread}]")));
+        }
     }
-    draft.apply(removed(Part::IoThreads, &format!("{driver}/iothreads")).policy(Policy::Helper));
-    draft.apply(helper(Part::IoThreads, driver).with_or_without("iothread", (number == 1).then_some(1)));
-    for thread in (1..=number).filter(|_| number > 1) {
-        draft.apply(helper(Part::IoThreads, &format!("{driver}/iothreads/iothread[id={thread}]")));
-    }
+}
+
+/// The first virtio-scsi controller and vgapt's: which of the domain's controllers they are.
+fn scsi_controllers(domain: Element<'_>) -> Vec<usize> {
+    let is_virtio = |(_, controller): &(usize, Element<'_>)| controller.attribute("model").as_deref() == Some("virtio-scsi");
+    let is_own = |controller| alias_of(controller).is_some_and(|name| name.starts_with(alias::SCSI));
+    let virtio = devices_named(domain, "controller").enumerate().filter(is_virtio);
+    let served = virtio.enumerate().filter(|(nth, (_, controller))| *nth == 0 || is_own(*controller));
+    served.map(|(_, (place, _))| place).collect()
 }
 
 /// Sets the title or the description, or removes it.

@@ -95,8 +95,8 @@ pub(crate) fn set(draft: &mut Draft, disks: &[Disk], changed: Changed) {
     for (index, disk) in disks.iter().enumerate() {
         let name = format!("{}{index}", alias::DISK);
         if device_with_alias(draft.root(), &name).is_none() {
-            ensure_scsi_controller(draft);
             let target = free_scsi_target(draft.root());
+            ensure_scsi_controllers(draft, index_of(&target).map_or(0, |index| scsi_place(index).0));
             draft.apply(Edit::insert(Part::Disks, new_disk(disk, &name, &target)));
         }
         put_kind(draft, &name, disk.is_block_device);
@@ -283,12 +283,35 @@ fn free_unit(domain: Element<'_>, wanted: u32) -> (u32, u32) {
     std::iter::once((0, wanted)).chain(all).find(|place| !taken.contains(place)).unwrap_or((0, wanted))
 }
 
-fn ensure_scsi_controller(draft: &mut Draft) {
-    let is_scsi = |controller: Element<'_>| controller.attribute("type").as_deref() == Some("scsi");
-    if !devices_named(draft.root(), "controller").any(is_scsi) {
-        let controller = Fragment::new("controller").with("type", "scsi").with("index", 0).with("model", "virtio-scsi");
-        draft.apply(Edit::insert(Part::Disks, controller.child(alias::element(alias::SCSI))));
+/// Adds what is missing of the controllers up to this one: libvirt adds them too (`virDomainDefAddDiskControllersForType`), but on
+/// x86 as the emulated lsilogic. They are driven as the first one is.
+fn ensure_scsi_controllers(draft: &mut Draft, last: u32) {
+    let there = scsi_controllers(draft.root());
+    let is_virtio = |controller: &Element<'_>| controller.attribute("model").as_deref() == Some("virtio-scsi");
+    let driver = devices_named(draft.root(), "controller").find(is_virtio).and_then(|first| Some(copy(first.child("driver")?)));
+    for index in (0..=last).filter(|index| !there.contains(index)) {
+        let controller = Fragment::new("controller").with("type", "scsi").with("index", index).with("model", "virtio-scsi");
+        let name = if index == 0 { alias::SCSI.to_owned() } else { format!("{}-{index}", alias::SCSI) };
+        draft.apply(Edit::insert(Part::Disks, controller.child_if(driver.clone()).child(alias::element(&name))));
     }
+}
+
+/// The indexes of the SCSI controllers; libvirt gives one without an index the first free one.
+fn scsi_controllers(domain: Element<'_>) -> BTreeSet<u32> {
+    let scsi = devices_named(domain, "controller").filter(|controller| controller.attribute("type").as_deref() == Some("scsi"));
+    let indexes: Vec<Option<u32>> = scsi.map(|controller| number(controller, "index")).collect();
+    let mut taken: BTreeSet<u32> = indexes.iter().flatten().copied().collect();
+    for _ in indexes.iter().filter(|index| index.is_none()) {
+        taken.extend((0..=MOST).find(|index| !taken.contains(index)));
+    }
+    taken
+}
+
+/// A copy of an element without a text.
+fn copy(element: Element<'_>) -> Fragment {
+    let attributes = element.attribute_names().filter_map(|name| Some((name, element.attribute(name)?)));
+    let copied = attributes.fold(Fragment::new(element.name()), |copied, (name, value)| copied.with(name, value));
+    element.children().map(copy).fold(copied, Fragment::child)
 }
 
 #[cfg(test)]
