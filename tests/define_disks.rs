@@ -85,6 +85,34 @@ fn elements(ran: &Ran) -> Vec<&str> {
 }
 
 #[test]
+fn an_option_that_no_disk_heeds() {
+    let tree = tree(&[("/vm/a.qcow2", &overlay_of("")), ("/vm/b.raw", b"x")]);
+    let idle = |ran: &Ran| ran.stderr.lines().filter(|line| line.contains("has no effect")).map(str::to_owned).collect::<Vec<_>>();
+    let options = [("--disk-cache", "none"), ("--disk-format", "raw"), ("--disk-discard", "ignore"), ("--detect-zeroes", "yes")];
+    let mut disks = define(&tree, &["--disk", "/vm/b.raw"]).with(0);
+    for (option, value) in options {
+        let ran = define(&tree, &[option, value]).with(0).saying(&["name the disk with --disk"]);
+        assert_eq!(idle(&ran), [format!("warning: {option} has no effect: the domain has no disk of --disk")]);
+        assert_eq!(idle(&define(&tree, &[option, value, "--disk", "/vm/b.raw"]).with(0)), [""; 0]);
+        assert_eq!(idle(&change(&tree, &disks, &[option, value]).with(0)), [""; 0]);
+        // It was said when it was given.
+        assert_eq!(idle(&change(&tree, &ran, &["--memory", "1G"]).with(0)), [""; 0]);
+    }
+    let keep = ["--disk", "/vm/a.qcow2", "--disk-discard", "keep-reserved"];
+    assert_eq!(idle(&define(&tree, &keep).with(0)), [""; 0]);
+    let both = define(&tree, &[&keep[..], &["--disk", "/vm/b.raw"]].concat()).with(0);
+    let [line] = &idle(&both)[..] else { panic!("{}", both.stderr) };
+    assert!(line.starts_with("warning: --disk-discard keep-reserved has no effect on /vm/b.raw (raw): only a qcow2 image"), "{line}");
+    assert_eq!(idle(&change(&tree, &both, &["--disk-cache", "none"]).with(0)), [""; 0]);
+    // The disk was removed by hand.
+    let at = disks.stdout.find("<disk ").unwrap();
+    let end = at + disks.stdout[at..].find("</disk>").unwrap() + "</disk>".len();
+    disks.stdout.replace_range(at..end, "");
+    let ran = change(&tree, &disks, &["--disk-cache", "none"]).with(0).saying(&["name the disks again with --disk"]);
+    assert_eq!(idle(&ran), ["warning: --disk-cache has no effect: a disk of --disk was removed or replaced by hand"]);
+}
+
+#[test]
 fn each_controller_of_the_disks_is_declared() {
     let tree = tree(&[]);
     let paths: Vec<String> = (0..15).map(|number| format!("/vm/{number}.raw")).collect();

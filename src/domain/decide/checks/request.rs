@@ -5,7 +5,7 @@ use super::{devices, files as file_checks, resources};
 use crate::domain::base::Base;
 use crate::domain::edit::Change;
 use crate::domain::request::Request;
-use crate::domain::request::extras::Extras;
+use crate::domain::request::extras::{DiskDiscard, Extras};
 use crate::domain::request::files::{bridge_path, folder, interface_path, mdev_path};
 use crate::domain::request::gpu::GpuChoice;
 use crate::domain::request::network::Network;
@@ -45,6 +45,8 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(share_names(base, wanted));
     findings.extend(one_disk_twice(base, wanted));
     findings.extend(without_card(base, wanted));
+    findings.extend(without_disk(base, wanted, spec));
+    findings.extend(not_kept_reserved(base, wanted, spec));
     findings.extend(missing_devices(&new_extras(base, wanted), files));
     findings.extend(on_the_host(&new_extras(base, wanted)));
     findings.extend(of_looking_glass(&new_extras(base, wanted), spec, host));
@@ -277,6 +279,40 @@ fn without_card(base: &Base, wanted: &Request) -> Vec<Finding> {
             Finding::warning("no-card", format!("{option} has no effect: no graphics card is passed"), "name the card with --gpu")
         })
         .collect()
+}
+
+/// Options of disks, although there is no disk that they are written into.
+fn without_disk(base: &Base, wanted: &Request, spec: &Spec) -> Vec<Finding> {
+    let of = |request: &Request| request.extras.clone();
+    let said = [
+        ("--disk-cache", wanted.extras.disk_cache.is_some() && base.differs(|request| of(request).disk_cache)),
+        ("--disk-format", wanted.extras.disk_format.is_some() && base.differs(|request| of(request).disk_format)),
+        ("--disk-discard", wanted.extras.disk_discard.is_some() && base.differs(|request| of(request).disk_discard)),
+        ("--detect-zeroes", wanted.extras.detect_zeroes.is_some() && base.differs(|request| of(request).detect_zeroes)),
+    ];
+    let (because, remedy) = if wanted.disk.is_empty() {
+        ("the domain has no disk of --disk", "name the disk with --disk")
+    } else {
+        ("a disk of --disk was removed or replaced by hand", "name the disks again with --disk")
+    };
+    let is_written = spec.disks.as_ref().is_some_and(|disks| !disks.is_empty());
+    let alone = said.into_iter().filter(|(_, is_said)| *is_said && !is_written);
+    alone.map(|(option, _)| Finding::warning("disk-option-idle", format!("{option} has no effect: {because}"), remedy)).collect()
+}
+
+/// Only a qcow2 image keeps the place of what the guest discards; of other disks it becomes free space.
+fn not_kept_reserved(base: &Base, wanted: &Request, spec: &Spec) -> Option<Finding> {
+    let is_asked = wanted.extras.disk_discard == Some(DiskDiscard::KeepReserved);
+    let differs = base.differs(|request| (request.disk.clone(), request.extras.disk_discard, request.extras.disk_format));
+    let others = spec.disks.iter().flatten().filter(|disk| disk.format != "qcow2" && is_asked && differs);
+    let others: Vec<String> = others.map(|disk| format!("{} ({})", disk.path, disk.format)).collect();
+    (!others.is_empty()).then(|| {
+        let message = format!(
+            "--disk-discard keep-reserved has no effect on {}: only a qcow2 image keeps the place of what the guest discards; there it is as unmap",
+            others.join(", ")
+        );
+        Finding::warning("disk-option-idle", message, "use --disk-discard unmap; or a qcow2 image")
+    })
 }
 
 /// Missing devices, which libvirt would report only at the start.
