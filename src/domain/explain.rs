@@ -245,25 +245,55 @@ const DEVICES: &[(&str, &str, &str)] = &[
     (alias::SCSI, "the controller of the disks", "the guide's virtio-scsi-pci"),
 ];
 
-/// The same for what the `<driver>` of a device says: the beginning of its alias, the attribute, reason, source.
-const DRIVERS: [(&str, &str, &str, &str); 5] = [
+/// The same for what the `<driver>` of a device says: the beginning of its alias, the attribute, its value (empty: any), reason,
+/// source.
+const DRIVERS: [(&str, &str, &str, &str, &str); 7] = [
     (
         alias::DISK,
         "io",
+        "native",
         "QEMU gives the disk's work to the kernel (AIO) in place of threads of its own; only where the host's cache is left out",
         "libvirt formatdomain, hard drives; --disk-cache none",
     ),
-    (alias::DISK, "discard", "what the guest deletes becomes free space of the host", "libvirt formatdomain, hard drives; --disk-discard"),
-    (alias::DISK, "detect_zeroes", "zeroes that the guest writes take no space", "libvirt formatdomain, hard drives; --detect-zeroes"),
+    (
+        alias::DISK,
+        "discard",
+        "unmap",
+        "what the guest deletes becomes free space of the host",
+        "libvirt formatdomain, hard drives; --disk-discard",
+    ),
+    (
+        alias::DISK,
+        "discard",
+        "ignore",
+        "what the guest deletes stays taken on the host",
+        "libvirt formatdomain, hard drives; --disk-discard ignore",
+    ),
+    (
+        alias::DISK,
+        "detect_zeroes",
+        "unmap",
+        "zeroes that the guest writes take no space",
+        "libvirt formatdomain, hard drives; --detect-zeroes",
+    ),
+    (
+        alias::DISK,
+        "detect_zeroes",
+        "on",
+        "zeroes that the guest writes are one command for the host, without their bytes; they take space, because discards are ignored",
+        "libvirt formatdomain, hard drives; QEMU qapi/block-core.json, detect-zeroes; --detect-zeroes",
+    ),
     (
         alias::DISK,
         "discard_no_unref",
+        "on",
         "what the guest deletes stays reserved in the image, which is not fragmented by it",
         "QEMU qapi/block-core.json, discard-no-unref; --disk-discard keep-reserved",
     ),
     (
         alias::NETWORK,
         "queues",
+        "",
         "so many processors of the guest send and receive at the same time, each queue with its own thread of the kernel",
         "libvirt formatdomain, multiqueue virtio-net; --network-queues",
     ),
@@ -330,10 +360,11 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
             changed: false,
         });
     }
-    for (prefix, name, why, source) in DRIVERS {
+    for (prefix, name, value, why, source) in DRIVERS {
         let drivers = devices_with_alias(root, prefix).filter_map(|(device, _)| Some((device, device.child("driver")?)));
         reasons.extend(drivers.filter_map(|(device, driver)| {
-            let says = format!("{name}='{}'", driver.attribute(name)?);
+            let now = driver.attribute(name).filter(|now| value.is_empty() || now == value)?;
+            let says = format!("{name}='{now}'");
             Some(Reason { element: format!("devices/{}/driver", device.name()), says, why, source, changed: false })
         }));
     }
@@ -360,4 +391,27 @@ fn words(element: Element<'_>) -> String {
     let attribute = |name: &str| Some(format!("{name}='{}'", element.attribute(name)?));
     let attributes = element.attribute_names().filter(|name| !name.starts_with("xmlns")).filter_map(attribute);
     attributes.chain((!element.text().is_empty()).then(|| element.text().to_owned())).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_explained_by_what_it_says() {
+        let of = |says: &str| {
+            let text = format!("<domain><devices><disk><driver {says}/><alias name='ua-vgapt-disk-0'/></disk></devices></domain>");
+            let reasons = explain(&Document::parse(&text).unwrap(), &Record::default());
+            let of_driver = reasons.into_iter().filter(|reason| reason.element == "devices/disk/driver");
+            of_driver.map(|reason| (reason.says, reason.why)).collect::<Vec<_>>()
+        };
+        for (says, why) in [
+            ("discard='unmap'", "what the guest deletes becomes free space of the host"),
+            ("discard='ignore'", "what the guest deletes stays taken on the host"),
+            ("detect_zeroes='unmap'", "zeroes that the guest writes take no space"),
+        ] {
+            assert_eq!(of(says), [(says.to_owned(), why)]);
+        }
+        assert_eq!(of("detect_zeroes='off' io='threads'"), []);
+    }
 }

@@ -148,8 +148,8 @@ fn is_direct(cache: &str) -> bool {
 /// An attribute of a `<driver>`; without a value it is not there.
 type DriverOption<'a> = (&'static str, Option<&'a str>);
 
-/// The attributes of its `<driver>`. A disk that bypasses the page cache uses native AIO, which works with whole blocks only,
-/// hence with raw disks.
+/// The attributes of its `<driver>`. QEMU takes native AIO only where the page cache is bypassed (`cache.direct=on`: `raw_open_common`
+/// in its `block/file-posix.c`), whatever the format; vgapt writes it for raw disks, and others keep QEMU's threads.
 fn driver(disk: &Disk, is_direct: bool) -> [DriverOption<'_>; 6] {
     let is_passed_on = disk.discard.is_passed_on();
     // libvirt refuses it for other formats (virDomainDiskDefValidate).
