@@ -113,6 +113,49 @@ fn an_option_that_no_disk_heeds() {
 }
 
 #[test]
+fn a_disk_with_large_sectors_is_shown_with_them() {
+    let place = TempDir::new().unwrap();
+    let host = place.path().join("a.host");
+    let devices = "../../devices/pci0000:00/0000:00:02.0/block";
+    let disk = |name: &str, size: u32| format!("[/sys/devices/pci0000:00/0000:00:02.0/block/{name}/queue]\nlogical_block_size = {size}\n");
+    let text = format!(
+        "vgapt capture 1\n[/dev]\nsdx ? 0\nsdx1 ? 0\nsdy ? 0\nsdz ? 0\n[/dev/disk/by-id]\na -> ../../sdx\n[/sys/class/block]\n\
+         sdx -> {devices}/sdx\nsdx1 -> {devices}/sdx/sdx1\nsdy -> {devices}/sdy\nsdz -> {devices}/sdz\n{}{}",
+        disk("sdx", 4096),
+        disk("sdy", 512)
+    );
+    fs::write(&host, text).unwrap();
+    let sectors = "<blockio logical_block_size='4096' physical_block_size='4096'/>";
+    let new = |arguments: &[&str]| define_on(&host, "test:///default", &[arguments, &["--force"]].concat()).with(0);
+    let after = |before: &Ran, arguments: &[&str]| {
+        let node = place.path().join("node.xml");
+        fs::write(&node, format!("<node>{}</node>", before.stdout.replace("type='kvm'", "type='test'"))).unwrap();
+        define_on(&host, &format!("test://{}", node.display()), &[arguments, &["--force"]].concat()).with(0)
+    };
+    // A partition has its disk's; of sdz it is not known.
+    for (path, is_large) in [
+        ("/dev/sdx", true),
+        ("/dev/disk/by-id/a", true),
+        ("/dev/sdx1", true),
+        ("/dev/sdy", false),
+        ("/dev/sdz", false),
+        ("/vm/a.raw", false),
+    ] {
+        let ran = new(&["--disk", path]);
+        assert_eq!((ran.stdout.matches(sectors).count(), ran.stdout.contains("blockio")), (usize::from(is_large), is_large), "{path}");
+    }
+    assert!(!new(&["--disk", "/dev/sdx", "--disk-format", "qcow2"]).stdout.contains("blockio"), "the image has its own");
+    let large = new(&["--disk", "/dev/sdx"]);
+    let small = after(&large, &["--disk", "/dev/sdy"]);
+    assert!(!small.stdout.contains("blockio"), "{}", small.stdout);
+    assert!(after(&small, &["--disk", "/dev/sdx1"]).stdout.contains(sectors));
+    // A guest that was installed with other sectors keeps them.
+    let mut before = large;
+    before.stdout = before.stdout.replace(sectors, "");
+    assert!(!after(&before, &["--disk", "/dev/sdx", "--disk", "/dev/sdy", "--disk-cache", "directsync"]).stdout.contains("blockio"));
+}
+
+#[test]
 fn each_controller_of_the_disks_is_declared() {
     let tree = tree(&[]);
     let paths: Vec<String> = (0..15).map(|number| format!("/vm/{number}.raw")).collect();

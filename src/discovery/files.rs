@@ -79,6 +79,7 @@ fn facts(root: &Root, path: &str, account: Option<&Account>) -> FileFacts {
         is_dir: status.is_some_and(|status| status.is_dir),
         is_stream: status.is_some_and(|status| status.is_stream),
         is_block_device: status.and_then(|status| status.is_block_device),
+        sector: status.filter(|status| status.is_block_device != Some(false)).and_then(|_| uses::sector_of(root, path)),
         is_up: is_up(root, path),
         size: status.map(|status| status.size),
         format: format.map(str::to_owned),

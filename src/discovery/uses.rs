@@ -36,7 +36,15 @@ pub(super) fn read(root: &Root) -> Uses {
 
 /// How the host uses a disk; `None` if no use is known.
 pub(super) fn use_of(root: &Root, path: &str) -> Option<String> {
-    of_block(root, &block_name(root, path)?, &in_use(root))
+    of_block(root, &device_name(root, path)?, &in_use(root))
+}
+
+/// The size of a disk's logical sectors, in bytes; of a partition its disk's.
+pub(super) fn sector_of(root: &Root, path: &str) -> Option<u32> {
+    let own = root.real_path(&format!("{BLOCK}/{}", device_name(root, path)?))?;
+    let (disk, _) = own.rsplit_once('/')?;
+    let size = |place: &str| root.attribute(&format!("{place}/queue/logical_block_size"));
+    size(&own).or_else(|| size(disk))?.parse().ok()
 }
 
 /// A disk is in use if one of its partitions, or a volume built from either, is in use.
@@ -130,6 +138,11 @@ fn members(root: &Root) -> Vec<(String, String)> {
     };
     let blocks = if pools.is_empty() { Vec::new() } else { root.names(BLOCK) };
     of_btrfs.chain(blocks.iter().filter_map(pool_of)).collect()
+}
+
+/// The kernel name of a block device, also for a link to it that is not below /dev.
+fn device_name(root: &Root, path: &str) -> Option<String> {
+    block_name(root, path).or_else(|| block_name(root, &root.real_path(path)?))
 }
 
 /// The kernel name of a block device, also for `/dev/mapper/…` and `/dev/disk/…`.
@@ -268,6 +281,7 @@ mod tests {
             "[/proc]\nmounts |\n| /dev/mapper/vg-root / ext4 rw 0 0\n| /dev/nvme0n1p1 /boot/my\\040efi vfat rw 0 0\n| tmpfs /tmp tmpfs rw 0 0\nswaps |\n| Filename Type Size Used Priority\n| /dev/sda3 partition 1 0 -2\n\
              [/proc/net]\nroute |\n| Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n| eth0 00000000 0100000A 0003 0 0 0 00000000 0 0 0\n\
              [/proc/bus/input]\ndevices |\n| N: Name=\"Power Button\"\n| S: Sysfs=/devices/LNXSYSTM:00\n| H: Handlers=kbd event0 \n|\n| N: Name=\"A Keyboard\"\n| S: Sysfs=/devices/pci0000:00/0000:00:14.0/usb1/1-1\n| H: Handlers=sysrq kbd leds event1 \n\
+             [/vm]\nlink -> /dev/sda3\n\
              [/sys/class/net]\neth0 -> ../../devices/pci0000:00/0000:00:1f.6/net/eth0\n\
              [/sys/class/block]\nnvme0n1p1 -> ../../devices/pci0000:00/0000:00:01.1/0000:02:00.0/nvme/nvme0/nvme0n1/nvme0n1p1\nsda3 -> ../../devices/pci0000:00/0000:00:17.0/ata1/host0/block/sda/sda3\ndm-0 -> ../../devices/virtual/block/dm-0\n\
              [/sys/devices/virtual/block/dm-0/dm]\nname = vg-root\n[/sys/devices/virtual/block/dm-0/slaves]\nsda3 -> ../../../../pci0000:00/0000:00:17.0/ata1/host0/block/sda/sda3\n\
@@ -292,6 +306,8 @@ mod tests {
         assert_eq!(use_of(&root, "/dev/sda3").as_deref(), Some("mounted on /"));
         assert_eq!(use_of(&root, "/dev/mapper/vg-root").as_deref(), Some("mounted on /"));
         assert_eq!(use_of(&root, "/vm/a.qcow2"), None);
+        // By a link from elsewhere.
+        assert_eq!(use_of(&root, "/vm/link").as_deref(), Some("mounted on /"));
     }
 
     #[test]

@@ -245,11 +245,20 @@ const DEVICES: &[(&str, &str, &str)] = &[
     (alias::SCSI, "the controller of the disks", "the guide's virtio-scsi-pci"),
 ];
 
-/// The same for what the `<driver>` of a device says: the beginning of its alias, the attribute, its value (empty: any), reason,
-/// source.
-const DRIVERS: [(&str, &str, &str, &str, &str); 7] = [
+/// The same for what an element of a device says: the beginning of its alias, the element, the attribute, its value (empty: any),
+/// reason, source.
+const PARTS: [(&str, &str, &str, &str, &str, &str); 8] = [
     (
         alias::DISK,
+        "blockio",
+        "logical_block_size",
+        "4096",
+        "the host's disk has sectors of 4096 bytes, and so the guest sees them; by itself QEMU shows 512, by which the partitions on that disk are not found",
+        "libvirt formatdomain, hard drives; QEMU hw/block/block.c, blkconf_blocksizes",
+    ),
+    (
+        alias::DISK,
+        "driver",
         "io",
         "native",
         "QEMU gives the disk's work to the kernel (AIO) in place of threads of its own; only where the host's cache is left out",
@@ -257,6 +266,7 @@ const DRIVERS: [(&str, &str, &str, &str, &str); 7] = [
     ),
     (
         alias::DISK,
+        "driver",
         "discard",
         "unmap",
         "what the guest deletes becomes free space of the host",
@@ -264,6 +274,7 @@ const DRIVERS: [(&str, &str, &str, &str, &str); 7] = [
     ),
     (
         alias::DISK,
+        "driver",
         "discard",
         "ignore",
         "what the guest deletes stays taken on the host",
@@ -271,6 +282,7 @@ const DRIVERS: [(&str, &str, &str, &str, &str); 7] = [
     ),
     (
         alias::DISK,
+        "driver",
         "detect_zeroes",
         "unmap",
         "zeroes that the guest writes take no space",
@@ -278,6 +290,7 @@ const DRIVERS: [(&str, &str, &str, &str, &str); 7] = [
     ),
     (
         alias::DISK,
+        "driver",
         "detect_zeroes",
         "on",
         "zeroes that the guest writes are one command for the host, without their bytes; they take space, because discards are ignored",
@@ -285,6 +298,7 @@ const DRIVERS: [(&str, &str, &str, &str, &str); 7] = [
     ),
     (
         alias::DISK,
+        "driver",
         "discard_no_unref",
         "on",
         "what the guest deletes stays reserved in the image, which is not fragmented by it",
@@ -292,6 +306,7 @@ const DRIVERS: [(&str, &str, &str, &str, &str); 7] = [
     ),
     (
         alias::NETWORK,
+        "driver",
         "queues",
         "",
         "so many processors of the guest send and receive at the same time, each queue with its own thread of the kernel",
@@ -360,12 +375,12 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
             changed: false,
         });
     }
-    for (prefix, name, value, why, source) in DRIVERS {
-        let drivers = devices_with_alias(root, prefix).filter_map(|(device, _)| Some((device, device.child("driver")?)));
-        reasons.extend(drivers.filter_map(|(device, driver)| {
-            let now = driver.attribute(name).filter(|now| value.is_empty() || now == value)?;
+    for (prefix, part, name, value, why, source) in PARTS {
+        let parts = devices_with_alias(root, prefix).filter_map(|(device, _)| Some((device, device.child(part)?)));
+        reasons.extend(parts.filter_map(|(device, element)| {
+            let now = element.attribute(name).filter(|now| value.is_empty() || now == value)?;
             let says = format!("{name}='{now}'");
-            Some(Reason { element: format!("devices/{}/driver", device.name()), says, why, source, changed: false })
+            Some(Reason { element: format!("devices/{}/{part}", device.name()), says, why, source, changed: false })
         }));
     }
     for (prefix, why, source) in DEVICES {
@@ -413,5 +428,8 @@ mod tests {
             assert_eq!(of(says), [(says.to_owned(), why)]);
         }
         assert_eq!(of("detect_zeroes='off' io='threads'"), []);
+        let text = "<domain><devices><disk><blockio logical_block_size='4096'/><alias name='ua-vgapt-disk-0'/></disk></devices></domain>";
+        let reasons = explain(&Document::parse(text).unwrap(), &Record::default());
+        assert!(reasons.iter().any(|reason| reason.element == "devices/disk/blockio" && reason.says == "logical_block_size='4096'"));
     }
 }

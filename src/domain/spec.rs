@@ -71,6 +71,8 @@ pub(crate) struct Slot {
 pub(crate) struct Disk {
     pub(crate) path: String,
     pub(crate) is_block_device: bool,
+    /// Whether the guest is to see sectors of 4096 bytes.
+    pub(crate) has_large_sectors: bool,
     pub(crate) format: String,
     /// Whether the user or the domain states the format; else it is derived from name and content.
     pub(crate) is_stated: bool,

@@ -19,6 +19,9 @@ pub struct FileFacts {
     /// Whether it is a block device, with links followed; `None` if unknown.
     #[serde(skip)]
     pub is_block_device: Option<bool>,
+    /// The size of the logical sectors of a block device, in bytes; `None` if unknown.
+    #[serde(skip)]
+    pub sector: Option<u32>,
     /// Whether it is a network interface that is up; `None` if it is none, or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_up: Option<bool>,

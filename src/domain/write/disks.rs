@@ -7,7 +7,7 @@ use super::apply::Draft;
 use crate::domain::alias;
 use crate::domain::base::Base;
 use crate::domain::decide::kept::present;
-use crate::domain::edit::{Edit, Part};
+use crate::domain::edit::{Change, Edit, Part};
 use crate::domain::request::Request;
 use crate::domain::request::extras::{DiskCache, DiskDiscard};
 use crate::domain::spec::{Cdrom, Disk};
@@ -20,6 +20,8 @@ const SATA_UNITS: u32 = 6;
 /// Disks that libvirt's QEMU driver puts on one SCSI controller by the letters of their names
 /// (`virDomainDiskDefAssignAddress`, a bus that is not wide).
 const SCSI_UNITS: u32 = 7;
+/// The sectors of disks that QEMU has to be told of: by itself it shows the guest 512 bytes.
+const LARGE_SECTOR: u32 = 4096;
 /// Upper bound for the search; more disks than any domain has.
 const MOST: u32 = 100_000;
 /// Upper bound for the search; more controllers than any domain has.
@@ -71,12 +73,17 @@ fn disk(path: &str, base: &Base, wanted: &Request, files: &Files) -> Disk {
     // The default for a device is none; the default for a file is the guide's.
     let usual = if is_block_device { DiskCache::None } else { DiskCache::Writeback };
     let cache = wanted.extras.disk_cache.unwrap_or(usual);
+    let is_stated = stated.is_some();
+    let format = stated.unwrap_or_else(|| concluded.to_owned());
+    // An image of another format on a device has sectors of its own.
+    let shows_device = is_block_device && format == "raw";
     Disk {
         path: path.to_owned(),
         is_block_device,
+        has_large_sectors: shows_device && files.of(path).and_then(|facts| facts.sector) == Some(LARGE_SECTOR),
         cache,
-        is_stated: stated.is_some(),
-        format: stated.unwrap_or_else(|| concluded.to_owned()),
+        is_stated,
+        format,
         discard: wanted.extras.disk_discard.unwrap_or_default(),
         detect_zeroes: wanted.extras.detect_zeroes.unwrap_or_default(),
     }
@@ -104,6 +111,7 @@ pub(crate) fn set(draft: &mut Draft, disks: &[Disk], changed: Changed) {
         let options = device_with_alias(draft.root(), &name).map(|now| written(disk, &domain_xml::Disk::of(now), changed));
         let options = options.into_iter().flatten();
         draft.apply(options.fold(put, |edit, (name, value)| edit.with_or_without(name, value)));
+        put_sectors(draft, &name, disk);
         put_source(draft, &name, disk.is_block_device, &disk.path);
     }
 }
@@ -164,6 +172,23 @@ fn driver(disk: &Disk, is_direct: bool) -> [DriverOption<'_>; 6] {
     ]
 }
 
+/// Another disk has other sectors. Of the same one they stay as the guest knows them: it finds its partitions by them.
+fn put_sectors(draft: &mut Draft, name: &str, disk: &Disk) {
+    let put = Edit::device(Part::Disks, name, "blockio");
+    let is_other = device_with_alias(draft.root(), name).is_some_and(|now| domain_xml::Disk::of(now).path() != Some(&disk.path));
+    match (is_other, disk.has_large_sectors) {
+        (false, _) => {}
+        (true, true) => {
+            draft.apply(put.with("logical_block_size", LARGE_SECTOR).with("physical_block_size", LARGE_SECTOR));
+        }
+        (true, false) => draft.apply(Edit { change: Change::Remove, ..put }),
+    }
+}
+
+fn large_sectors() -> Fragment {
+    Fragment::new("blockio").with("logical_block_size", LARGE_SECTOR).with("physical_block_size", LARGE_SECTOR)
+}
+
 fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
     let (kind, attribute) = kind(disk.is_block_device);
     let options = driver(disk, is_direct(disk.cache.word())).into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -173,6 +198,7 @@ fn new_disk(disk: &Disk, name: &str, target: &str) -> Fragment {
         .with("device", "disk")
         .child(driver)
         .child(Fragment::new("source").with(attribute, &disk.path))
+        .child_if(disk.has_large_sectors.then(large_sectors))
         .child(Fragment::new("target").with("dev", target).with("bus", "scsi"))
         .child(alias::element(name))
 }

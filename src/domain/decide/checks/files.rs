@@ -73,6 +73,7 @@ fn brought(domain: &Document, files: &Files) -> Vec<Disk> {
         // If no format is stated, libvirt uses raw.
         Some(Disk {
             is_block_device: files.is_block_device(&path),
+            has_large_sectors: false,
             path,
             cache: DiskCache::Writeback,
             discard: DiskDiscard::Unmap,
@@ -89,6 +90,7 @@ fn brought(domain: &Document, files: &Files) -> Vec<Disk> {
         let format = drive.format.clone().unwrap_or_else(content);
         Disk {
             is_block_device: files.is_block_device(&drive.file),
+            has_large_sectors: false,
             path: drive.file,
             cache: DiskCache::Writeback,
             discard: DiskDiscard::Unmap,
