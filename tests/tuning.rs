@@ -404,6 +404,45 @@ fn memory_that_will_be_pinned_is_allocated_by_several_threads() {
     // What somebody else decided stays.
     let (other, _) = again(&xml.replace("'immediate'", "'ondemand'"), &host, &huge);
     has(&other, &["<allocation mode='ondemand'/>"]);
+    let without_huge = Request { without: Without { no_hugepages: true, ..Without::default() }, ..Request::default() };
+    // The card comes after the installation, or the huge pages go: nothing was written of it before.
+    for os in ["linux", "win11"] {
+        let of = |options: Request| Request { os: Some(Os::from(os)), ..options };
+        let (installed, _) = new(&host, &of(Request::default()), &NEW);
+        assert!(!installed.contains("<allocation"), "{installed}");
+        has(&again(&installed, &host, &request(Request::default())).0, &[immediate]);
+        let (in_huge_pages, _) = new(&host, &of(request(huge.clone())), &NEW);
+        has(&again(&in_huge_pages, &host, &without_huge).0, &[immediate]);
+    }
+    // A domain that vgapt did not define is not tuned.
+    let foreign = "<domain type='kvm'><name>x</name><memory unit='KiB'>4194304</memory><vcpu>2</vcpu><devices/></domain>";
+    assert!(!again(foreign, &host, &request(Request::default())).0.contains("<allocation"));
+}
+
+#[test]
+fn a_first_card_in_a_domain_without_pinning_is_said() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let said = |xml: &str, host: &Host, request: &Request| {
+        let origin = Origin { domain: Document::parse(xml).unwrap(), name: "x", uri: Uri::DEFAULT, new: None };
+        let resolved = domain::resolve(&Base::define(origin, request, &Request::default()), host, &Files::default(), &NEW);
+        resolved.findings.into_iter().find(|finding| finding.code == "not-pinned").map(|finding| finding.remedy)
+    };
+    let (installed, _) = new(&host, &Request::default(), &NEW);
+    let card = request(Request::default());
+    assert!(said(&installed, &host, &card).is_some_and(|remedy| remedy.contains("vgapt define x --pin")));
+    // Not where it is pinned, or is not to be, or cannot be; and not of each later device.
+    let tuned = |tuning: Tuning| Request { tuning, ..card.clone() };
+    assert_eq!(said(&installed, &host, &tuned(Tuning { pin: true, ..Tuning::default() })), None);
+    assert_eq!(said(&installed, &host, &tuned(Tuning { no_pin: true, ..Tuning::default() })), None);
+    let (pinned, _) = new(&host, &Request { tuning: Tuning { pin: true, ..Tuning::default() }, ..Request::default() }, &NEW);
+    assert_eq!(said(&pinned, &host, &card), None);
+    let mut one_core = host.clone();
+    one_core.topology.cpus.truncate(1);
+    assert_eq!(said(&installed, &one_core, &card), None);
+    let (with_card, _) = again(&installed, &host, &card);
+    let second = Request { pci: vec!["03:00.0".parse().unwrap()], ..Request::default() };
+    assert_eq!(said(&with_card, &host, &second), None);
+    has(&again(&with_card, &host, &Request { tuning: Tuning { pin: true, ..Tuning::default() }, ..Request::default() }).0, &["<vcpupin "]);
 }
 
 #[test]

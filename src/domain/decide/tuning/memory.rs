@@ -47,11 +47,11 @@ fn size_of_pages(question: &TuningInput<'_>) -> Option<Option<Size>> {
 /// Memory of a domain with a passed device is all allocated at its start, because it is pinned; pinning clears one page after
 /// another in one thread, which takes four fifths of its time (QEMU commit 4d83de6da265). So it is allocated before, by as
 /// many threads as the guest has processors (`host_memory_backend_init` of QEMU's backends/hostmem.c). libvirt does that
-/// for huge pages by itself. Written for a new domain from vgapt's template, and again when its devices or its pages change.
+/// for huge pages by itself. Written for a new domain from vgapt's template, and again when its devices or its pages change,
+/// also where nothing was written before.
 pub(super) fn allocation(question: &TuningInput<'_>) -> Option<Vec<Edit>> {
     let TuningInput { base, wanted, passed, .. } = question;
-    let was_written = base.last.as_ref().is_some_and(|last| last.written.has(Part::Allocation));
-    let is_changed = was_written && base.differs(|request| (request.hugepages, request.gpu.clone(), request.pci.clone()));
+    let is_changed = question.is_of_template() && base.differs(|request| (request.hugepages, request.gpu.clone(), request.pci.clone()));
     if !question.is_ours() && !is_changed {
         return None;
     }

@@ -5,8 +5,8 @@ use crate::domain::edit::{Edit, Part};
 use crate::domain::request::cpus::Cpus;
 use crate::domain::request::tuning::Tuning;
 use crate::domain::spec::Processors;
-use crate::domain_xml::{iothreads, vcpus};
-use crate::model::{Finding, Topology};
+use crate::domain_xml::{are_pinned, iothreads, vcpus};
+use crate::model::{Finding, Topology, shell_word};
 use crate::topology::{Core, Count, GuestTopology, Pinning, PinningError, PinningRequest, cores, pin};
 
 /// The decision.
@@ -42,7 +42,7 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
         && !count_differs
         && !base.differs(|request| (request.tuning.pin, request.tuning.no_pin, request.tuning.core_kind, request.tuning.io_threads))
     {
-        return Placed::default();
+        return Placed { findings: left_unpinned(question).into_iter().collect(), ..Placed::default() };
     }
     let root = base.domain.root();
     let there = vcpus(root).unwrap_or(1);
@@ -51,8 +51,8 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
         Some(Cpus::Count(count)) => Count::Exactly(count),
         None => Count::Exactly(there),
     };
-    let Tuning { pin: asked, no_pin, core_kind, .. } = wanted.tuning;
-    let demand = PinningRequest { count, kinds: core_kind.map(Into::into).unwrap_or_default(), node: host.best_node(&question.passed) };
+    let Tuning { pin: asked, no_pin, .. } = wanted.tuning;
+    let demand = demand(question, count);
     let result = pin(&host.topology, &demand);
     let is_wanted = !no_pin && (asked || !question.passed.is_empty());
     match result {
@@ -83,6 +83,27 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
             Placed { processors, pinning: None, is_decided: true, edits: Some(Vec::new()), findings }
         }
     }
+}
+
+fn demand(question: &TuningInput<'_>, count: Count) -> PinningRequest {
+    let kinds = question.wanted.tuning.core_kind.map(Into::into).unwrap_or_default();
+    PinningRequest { count, kinds, node: question.host.best_node(&question.passed) }
+}
+
+/// The first device comes to a domain that vgapt defined without one, and therefore without pinning, which it could have.
+fn left_unpinned(question: &TuningInput<'_>) -> Option<Finding> {
+    let TuningInput { base, wanted, host, passed, .. } = question;
+    let is_first = base.last.as_ref().is_some_and(|last| last.passed.is_empty()) && !passed.is_empty();
+    let root = base.domain.root();
+    if !is_first || !question.is_of_template() || wanted.tuning.no_pin || are_pinned(root) {
+        return None;
+    }
+    pin(&host.topology, &demand(question, Count::Exactly(vcpus(root)?))).ok()?;
+    Some(Finding::warning(
+        "not-pinned",
+        "the vCPUs are not pinned: the domain was defined without a passed device, and keeps its processors",
+        format!("pin them: vgapt define {} --pin; or say that they are not to be: --no-pin", shell_word(&base.name)),
+    ))
 }
 
 /// Warnings about a pinning.

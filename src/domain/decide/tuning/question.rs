@@ -23,4 +23,10 @@ impl TuningInput<'_> {
     pub(super) fn is_ours(&self) -> bool {
         self.base.profile.is_some()
     }
+
+    /// Whether it was made from one of them, now or before. What was written of a group does not say it: a group of which
+    /// nothing was written is not in the record.
+    pub(super) fn is_of_template(&self) -> bool {
+        self.is_ours() || self.base.last.as_ref().is_some_and(|last| last.template.is_some())
+    }
 }
