@@ -490,6 +490,43 @@ fn linux_sees_kvm_and_windows_does_not_unless_asked() {
     assert!(!unpinned.contains(hint), "{unpinned}");
 }
 
+/// Spinlocks of Windows are for processors that are shared, the hints of Linux for those that are not.
+#[test]
+fn what_depends_on_the_pinning_goes_with_it() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let tuned = |pin: bool, no_pin: bool| Request { tuning: Tuning { pin, no_pin, ..Tuning::default() }, ..Request::default() };
+    let (pin, no_pin) = (tuned(true, false), tuned(false, true));
+    let of = |os: &str, tuning: &Request| new(&host, &request(Request { os: Some(Os::from(os)), ..tuning.clone() }), &NEW).0;
+    let spinlocks = "<spinlocks retries='8191' state='on'/>";
+    for os in ["win10", "win11"] {
+        let (own, shared) = (of(os, &Request::default()), of(os, &no_pin));
+        assert!(!own.contains("spinlocks") && shared.contains(spinlocks), "{os}");
+        let released = again(&own, &host, &no_pin).0;
+        has(&released, &[spinlocks, "<vapic state='on'/>"]);
+        let (pinned, by_hand) = again(&shared, &host, &pin);
+        assert!(!pinned.contains("spinlocks") && pinned.contains("<vapic state='on'/>") && by_hand.is_empty(), "{pinned} {by_hand:?}");
+        has(&again(&pinned, &host, &no_pin).0, &[spinlocks]);
+        assert_eq!(again(&released, &host, &Request { memory: "8G".parse().ok(), ..Request::default() }).0.matches(spinlocks).count(), 1);
+        // What somebody changed stays, and pins that stay keep what belongs to them.
+        let other = shared.replace("retries='8191'", "retries='4095'");
+        has(&again(&other, &host, &pin).0, &["<spinlocks retries='4095' state='on'/>"]);
+        let moved = own.replace("vcpu='0' cpuset='1'", "vcpu='0' cpuset='3'");
+        assert_ne!(moved, own);
+        let kept = again(&moved, &host, &no_pin).0;
+        assert!(kept.contains("<vcpupin vcpu='0' cpuset='3'/>") && !kept.contains("spinlocks"), "{kept}");
+    }
+    for os in ["win8.1", "win7"] {
+        assert!(!again(&of(os, &Request::default()), &host, &no_pin).0.contains("spinlocks"), "{os}");
+    }
+    let hints = ["<hint-dedicated state='on'/>", "<poll-control state='on'/>"];
+    let shared = of("linux", &no_pin);
+    assert!(!hints.iter().any(|hint| shared.contains(hint)), "{shared}");
+    let pinned = again(&shared, &host, &pin).0;
+    has(&pinned, &hints);
+    let released = again(&pinned, &host, &no_pin).0;
+    assert!(!hints.iter().any(|hint| released.contains(hint)), "{released}");
+}
+
 #[test]
 fn a_guest_trusts_its_clock_where_the_host_does() {
     let steady = host("fixtures/hosts/z170-gtx960.host");

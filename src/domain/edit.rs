@@ -123,6 +123,11 @@ impl Edit {
         Self { part, place: Place::Path(path.into()), change: Change::Put(Vec::new()), policy: Policy::Remembered }
     }
 
+    /// What was written into an element before.
+    pub(crate) fn again(part: Part, path: &str, entry: &Entry) -> Self {
+        entry.says.iter().fold(Self::put(part, path), |edit, (name, value)| edit.with(name, value))
+    }
+
     /// A part of a device with an alias, or the device itself.
     pub(crate) fn device(part: Part, alias: &str, below: &'static str) -> Self {
         Self { part, place: Place::Device(alias.to_owned(), below), change: Change::Put(Vec::new()), policy: Policy::Checked }

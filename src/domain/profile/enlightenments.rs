@@ -8,6 +8,8 @@ use crate::model::{Cpu, Libvirt};
 
 /// How often a guest tries to take a spinlock before it notifies the hypervisor: the guide's 0x1fff.
 const SPINLOCK_RETRIES: &str = "8191";
+/// The only one of them that depends on the pinning.
+pub(crate) const SPINLOCKS: &str = "features/hyperv/spinlocks";
 /// Any string of at most twelve letters (this one is from the guide); old NVIDIA drivers refuse the real vendor ids.
 const VENDOR: &str = "vgaptrocks";
 
@@ -128,7 +130,7 @@ fn elements(name: &str, libvirt: &Libvirt) -> Vec<Edit> {
     let is_listed = |name: &str| libvirt.enlightenments.as_ref().is_some_and(|listed| listed.contains(name));
     match name {
         "time" => vec![Edit::put(Part::Guest, "clock/timer[name=hypervclock]").with("present", "yes")],
-        "spinlocks" => vec![Edit::put(Part::Guest, "features/hyperv/spinlocks").with("retries", SPINLOCK_RETRIES).with("state", "on")],
+        "spinlocks" => vec![Edit::put(Part::Guest, SPINLOCKS).with("retries", SPINLOCK_RETRIES).with("state", "on")],
         "vendor_id" => vec![on("vendor_id").with("value", VENDOR)],
         // Without direct mode, Windows uses the older timers.
         "stimer" => vec![on("stimer"), on("stimer/direct")],

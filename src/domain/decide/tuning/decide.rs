@@ -36,15 +36,16 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
     let Placed { processors, pinning, is_decided, edits: pins, mut findings } = pinning::decide(question);
     let placement = is_decided.then(|| pinning.as_ref().and_then(|pinning| Placement::of_pinning(&question.host.topology, pinning)));
     let numa = memory::numa(question, placement.map(Option::unwrap_or_default));
-    let is_pinned = pinning.is_some();
-    let cards = processor::settings(question, is_decided, is_pinned, processors);
     let is_requested = question.wanted.tuning.pin && base.differs(|request| request.tuning.pin);
     let pins = pins.and_then(|pins| if is_requested { Some(replaced(base, pins)) } else { change(base, Part::Pinning, pins) });
+    // Pins that somebody changed stay, whatever was decided.
+    let has_own_cores = if is_decided && pins.is_some() { pinning.is_some() } else { are_pinned(base.domain.root()) };
+    let cards = processor::settings(question, is_decided, pinning.is_some(), has_own_cores, processors);
     let pinning = pinning.filter(|_| pins.is_some());
     let (numa, of_nodes) = numa.map_or((None, Vec::new()), |nodes| (Some(nodes.edits), nodes.findings));
     let groups = [
         (Part::Numa, numa),
-        (Part::Guest, guest::settings(question, is_pinned)),
+        (Part::Guest, guest::settings(question, is_decided, has_own_cores)),
         (Part::Pages, memory::pages(question)),
         (Part::Allocation, memory::allocation(question)),
         (Part::Sharing, sharing::settings(question)),

@@ -2,7 +2,8 @@
 
 use super::question::TuningInput;
 use crate::domain::edit::{Edit, Part};
-use crate::domain::profile::enlightenments;
+use crate::domain::profile::enlightenments::{self, SPINLOCKS};
+use crate::domain::profile::name::Os;
 use crate::model::Finding;
 
 /// The namespace of libosinfo's metadata.
@@ -28,9 +29,9 @@ pub(super) fn missing(question: &TuningInput<'_>) -> Option<Finding> {
     })
 }
 
-/// The settings, written once for a new domain.
-pub(super) fn settings(question: &TuningInput<'_>, is_pinned: bool) -> Option<Vec<Edit>> {
-    let profile = question.base.profile?;
+/// The settings, written once for a new domain, and what depends on the pinning again where that is decided.
+pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: bool) -> Option<Vec<Edit>> {
+    let Some(profile) = question.base.profile else { return is_decided.then(|| by_pinning(question, is_pinned))? };
     let put = |path| Edit::put(Part::Guest, path);
     let mut settings = Vec::new();
     if let Some(osinfo) = profile.osinfo() {
@@ -46,5 +47,20 @@ pub(super) fn settings(question: &TuningInput<'_>, is_pinned: bool) -> Option<Ve
         settings.push(put("devices/tpm").with("model", TPM));
         settings.push(put("devices/tpm/backend").with("type", "emulator").with("version", "2.0"));
     }
+    Some(settings)
+}
+
+/// What was written for the guest system of an existing domain, but with the spinlocks as its pinning is now; `None` if that
+/// has none of Hyper-V's enlightenments.
+fn by_pinning(question: &TuningInput<'_>, is_pinned: bool) -> Option<Vec<Edit>> {
+    let last = question.base.last.as_ref()?;
+    let profile = Os::from(last.template.clone()?).profile()?;
+    let others = last.written.of(Part::Guest).filter(|(path, _)| *path != SPINLOCKS);
+    let mut settings: Vec<Edit> = others.map(|(path, entry)| Edit::again(Part::Guest, path, entry)).collect();
+    if !settings.iter().any(enlightenments::is_hyperv) {
+        return None;
+    }
+    let wanted = enlightenments::settings(profile, &question.host.cpu, question.libvirt, is_pinned);
+    settings.extend(wanted.into_iter().filter(|edit| edit.path() == Some(SPINLOCKS)));
     Some(settings)
 }

@@ -5,7 +5,7 @@ use super::question::TuningInput;
 use crate::domain::base::{Base, Purpose};
 use crate::domain::edit::{Edit, Part, Policy, find};
 use crate::domain::spec::Processors;
-use crate::domain_xml::{are_pinned, threads};
+use crate::domain_xml::threads;
 use crate::model::Size;
 
 /// The guest may trust its time stamp counter.
@@ -15,10 +15,10 @@ const STEADY_CLOCK: &str = "cpu/feature[name=invtsc]";
 const DEFAULT_WINDOW: Size = Size::from_mib(32 << 10);
 
 /// Written once for a new domain from vgapt's template, and again when its pinning or its devices change.
-pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: bool, processors: Option<Processors>) -> Option<Vec<Edit>> {
+pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: bool, has_own_cores: bool, processors: Option<Processors>) -> Option<Vec<Edit>> {
     let base = question.base;
     let is_attached = base.purpose == Purpose::Attach;
-    let was_written = base.last.as_ref().is_some_and(|last| last.written.has(Part::Processor));
+    let was_written = question.is_of_template() || base.last.as_ref().is_some_and(|last| last.written.has(Part::Processor));
     let speaks = is_decided || base.differs(|request| (request.gpu.clone(), request.pci.clone(), request.tuning.hide_kvm));
     let is_new = question.is_ours() || is_pinned || is_attached;
     let is_changed = was_written && speaks;
@@ -46,7 +46,6 @@ pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: 
             // without it the guest sees threads as cores.
             settings.push(put("cpu/feature[name=topoext]").with("policy", "require"));
         }
-        let has_own_cores = if is_decided { is_pinned } else { are_pinned(base.domain.root()) };
         if has_own_cores && sees_kvm(question) {
             // A Linux guest then spins instead of leaving a processor that nobody else uses, and waits a moment for its next
             // work before it halts (Linux Documentation/virt/kvm/x86/cpuid.rst and guest-halt-polling.rst).
