@@ -332,6 +332,52 @@ fn threads_are_threads_on_amd_too() {
     assert!(!intel.contains("topoext") && intel.contains("<evmcs state='on'/>") && !amd.contains("evmcs"), "{intel}");
 }
 
+/// QEMU shows the caches of the CPU on which it runs, with the host's numbers of threads for each.
+#[test]
+fn the_hosts_caches_are_shown_where_they_are_the_guests() {
+    let shown = "<cache mode='passthrough'/>";
+    let of = |host: &Host, cpus: u32, tuning: Tuning| {
+        new(host, &request(Request { cpus: Some(Cpus::Count(cpus)), tuning, ..Request::default() }), &NEW).0
+    };
+    let has_them = |host: &Host, cpus: u32| of(host, cpus, Tuning::default()).contains(shown);
+    let mut alike = with_processor("ryzen-9-7950x3d", None);
+    // Caches of 96 and 32 MiB, cores of two kinds, and no caches known.
+    assert!(!has_them(&alike, 4) && !has_them(&with_processor("core-i7-1370p", None), 4));
+    assert!(!has_them(&with_processor("ryzen-ai9-hx370", None), 4));
+    for cache in alike.topology.caches.iter_mut().filter(|cache| cache.level == 3) {
+        cache.size = Some(Size::from_mib(32));
+    }
+    assert!(has_them(&alike, 4));
+    let mut unknown = alike.clone();
+    unknown.topology.caches.clear();
+    assert!(!has_them(&unknown, 4), "unknown is not alike");
+    // One thread of a core is not used, or none is there, or nothing is pinned: the guest's cores have one thread.
+    assert!(!has_them(&alike, 3));
+    assert!(!of(&alike, 4, Tuning { no_pin: true, ..Tuning::default() }).contains(shown));
+    let mut without_smt = alike.clone();
+    without_smt.topology.cpus.truncate(16);
+    without_smt.topology.online = "0-15".parse().unwrap();
+    let single = of(&without_smt, 4, Tuning::default());
+    assert!(single.contains("cores='4' threads='1'") && !single.contains(shown), "{single}");
+    // Two caches, of which the guest has five cores each: 10 threads of 16, and both numbers need four bits.
+    let two = of(&alike, 20, Tuning::default());
+    has(&two, &["<topology sockets='1' cores='5' threads='2' dies='2'/>", shown]);
+    // It goes and comes with the pinning, and stays where only a device changes.
+    let own = of(&alike, 4, Tuning::default());
+    let released = again(&own, &alike, &Request { tuning: Tuning { no_pin: true, ..Tuning::default() }, ..Request::default() }).0;
+    assert!(!released.contains("<cache"), "{released}");
+    let pinned = again(&released, &alike, &Request { tuning: Tuning { pin: true, ..Tuning::default() }, ..Request::default() }).0;
+    has(&pinned, &[shown]);
+    let odd = again(&pinned, &alike, &Request { cpus: Some(Cpus::Count(3)), ..Request::default() }).0;
+    assert!(!odd.contains("<cache"), "{odd}");
+    let more = Request { pci: vec!["03:00.0".parse().unwrap()], ..Request::default() };
+    has(&again(&pinned, &alike, &more).0, &[shown]);
+    // Pins of somebody's are judged too: two caches, of which the guest sees one die.
+    let apart = pinned.replace("vcpu='2' cpuset='9'", "vcpu='2' cpuset='1'").replace("vcpu='3' cpuset='25'", "vcpu='3' cpuset='17'");
+    assert_ne!(apart, pinned);
+    assert!(!again(&apart, &alike, &more).0.contains("<cache"));
+}
+
 #[test]
 fn without_a_device_nothing_is_pinned_unless_asked() {
     let host = with_processor("ryzen-9-7950x3d", None);

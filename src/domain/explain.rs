@@ -64,7 +64,11 @@ const REASONS: &[(&str, &str, &str)] = &[
         "KVM's interrupt controller (the guide's kernel_irqchip=on): cards with level-triggered interrupts hang without it (QEMU's q35 4.0)",
         "kubevirt#5619; libvirt formatdomain, hypervisor features",
     ),
-    ("cpu/cache", "exposes the host's CPU caches, which the guest's scheduler uses", "libvirt formatdomain, CPU model and topology"),
+    (
+        "cpu/cache",
+        "exposes the host's CPU caches; only where all cores of the host have the same, and the guest's are whole ones: QEMU shows those of the CPU on which it happens to run",
+        "libvirt formatdomain, CPU model and topology; QEMU target/i386/cpu.c: x86_cpu_get_cache_cpuid",
+    ),
     (
         "cpu/feature[name=topoext]",
         "needed on AMD so that the guest sees threads as threads; QEMU does not enable it by default",

@@ -26,6 +26,11 @@ pub fn of_a_cache(domain: Element<'_>) -> Option<u32> {
     if domain.at("cpu/cache").is_some_and(|cache| cache.attribute("mode").as_deref() != Some("emulate")) {
         return None;
     }
+    of_a_die(domain)
+}
+
+/// How many virtual CPUs a die has; `None` where that cannot be read.
+pub fn of_a_die(domain: Element<'_>) -> Option<u32> {
     let Some(topology) = domain.at("cpu/topology") else { return Some(1) };
     let number = |name: &str| topology.attribute(name).map_or(Some(1), |number| number.parse::<u32>().ok());
     Some(["clusters", "cores", "threads"].iter().try_fold(1_u32, |all, name| Some(all.saturating_mul(number(name)?)))?.max(1))
@@ -85,6 +90,13 @@ impl Sets {
             format!("its pins name more than {MOST_PINNED} host CPUs in total, which no machine has; correct them with virsh edit")
         })
     }
+}
+
+/// The host CPU of each vCPU, where each is pinned to only one; else none.
+pub fn pinned_to_one(domain: Element<'_>) -> Vec<u32> {
+    let pins = pins(domain).map(|(pins, _)| pins).unwrap_or_default();
+    let are_all = u32::try_from(pins.len()).ok() == vcpus(domain) && pins.iter().all(|(_, cpus)| cpus.0.len() == 1);
+    pins.into_iter().flat_map(|(_, cpus)| cpus.0).filter(|_| are_all).collect()
 }
 
 /// Whether the domain pins its vCPUs.

@@ -5,9 +5,11 @@
 //! fits, the larger one; performance cores unless others are requested; the NUMA node of the card;
 //! the host's first core stays with the host.
 
+mod caches;
 mod choice;
 mod core;
 mod pinning;
 
 pub use self::core::{Core, cores};
+pub use caches::are_hosts_caches;
 pub use pinning::{CoreKinds, Count, GuestTopology, Pinning, PinningError, PinningRequest, pin};

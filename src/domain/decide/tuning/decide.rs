@@ -3,12 +3,13 @@
 
 use super::cells::Placement;
 use super::pinning::Placed;
+use super::processor::Placing;
 use super::question::TuningInput;
 use super::{guest, iommufd, memory, pinning, processor, sharing};
 use crate::domain::base::{Base, Purpose};
 use crate::domain::edit::{Change, Edit, Part, Policy, Written, find};
 use crate::domain::spec::Processors;
-use crate::domain_xml::are_pinned;
+use crate::domain_xml::{are_pinned, pinned_to_one};
 use crate::model::Finding;
 use crate::topology::Pinning;
 
@@ -40,7 +41,13 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
     let pins = pins.and_then(|pins| if is_requested { Some(replaced(base, pins)) } else { change(base, Part::Pinning, pins) });
     // Pins that somebody changed stay, whatever was decided.
     let has_own_cores = if is_decided && pins.is_some() { pinning.is_some() } else { are_pinned(base.domain.root()) };
-    let cards = processor::settings(question, is_decided, pinning.is_some(), has_own_cores, processors);
+    let vcpus = match &pinning {
+        Some(pinning) if pins.is_some() => pinning.vcpus.clone(),
+        _ if has_own_cores => pinned_to_one(base.domain.root()),
+        _ => Vec::new(),
+    };
+    let placing = Placing { is_decided, is_pinned: pinning.is_some(), has_own_cores, vcpus, processors };
+    let cards = processor::settings(question, &placing);
     let pinning = pinning.filter(|_| pins.is_some());
     let (numa, of_nodes) = numa.map_or((None, Vec::new()), |nodes| (Some(nodes.edits), nodes.findings));
     let groups = [

@@ -5,8 +5,9 @@ use super::question::TuningInput;
 use crate::domain::base::{Base, Purpose};
 use crate::domain::edit::{Edit, Part, Policy, find};
 use crate::domain::spec::Processors;
-use crate::domain_xml::threads;
+use crate::domain_xml::{of_a_die, threads};
 use crate::model::Size;
+use crate::topology::are_hosts_caches;
 
 /// The guest may trust its time stamp counter.
 const STEADY_CLOCK: &str = "cpu/feature[name=invtsc]";
@@ -14,8 +15,34 @@ const STEADY_CLOCK: &str = "cpu/feature[name=invtsc]";
 /// The default size of q35's window above 4 GiB (`pci-hole64-size` of `hw/i386/pc_q35.c`).
 const DEFAULT_WINDOW: Size = Size::from_mib(32 << 10);
 
+/// Where the vCPUs are.
+pub(super) struct Placing {
+    /// Whether that was decided now.
+    pub(super) is_decided: bool,
+    /// Whether it was decided that they are pinned; pins that somebody changed stay nevertheless.
+    pub(super) is_pinned: bool,
+    /// Whether they are pinned afterwards.
+    pub(super) has_own_cores: bool,
+    /// The host CPU of each, where it has one of its own.
+    pub(super) vcpus: Vec<u32>,
+    /// Number and topology to write.
+    pub(super) processors: Option<Processors>,
+}
+
+impl Placing {
+    /// Whether the guest's caches are those of whichever CPU of the host QEMU asks. Else QEMU shows its own: an L3 cache for
+    /// each die.
+    fn has_hosts_caches(&self, question: &TuningInput<'_>) -> bool {
+        let root = question.base.domain.root();
+        let seen = self.processors.map(|Processors { guest, .. }| (guest.threads, guest.cores.saturating_mul(guest.threads)));
+        let Some((threads, of_a_die)) = seen.or_else(|| Some((threads(root), of_a_die(root)?))) else { return false };
+        are_hosts_caches(&question.host.topology, &self.vcpus, threads, of_a_die)
+    }
+}
+
 /// Written once for a new domain from vgapt's template, and again when its pinning or its devices change.
-pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: bool, has_own_cores: bool, processors: Option<Processors>) -> Option<Vec<Edit>> {
+pub(super) fn settings(question: &TuningInput<'_>, placing: &Placing) -> Option<Vec<Edit>> {
+    let &Placing { is_decided, is_pinned, has_own_cores, processors, .. } = placing;
     let base = question.base;
     let is_attached = base.purpose == Purpose::Attach;
     let was_written = question.is_of_template() || base.last.as_ref().is_some_and(|last| last.written.has(Part::Processor));
@@ -38,7 +65,7 @@ pub(super) fn settings(question: &TuningInput<'_>, is_decided: bool, is_pinned: 
     }
     if is_host && !is_attached {
         // libvirt accepts it for host-passthrough only.
-        settings.push(put("cpu/cache").with("mode", "passthrough"));
+        settings.extend(placing.has_hosts_caches(question).then(|| put("cpu/cache").with("mode", "passthrough")));
         let threads = processors.map_or_else(|| threads(base.domain.root()), |processors| processors.guest.threads);
         let host = &question.host.cpu;
         if host.is_amd() && threads > 1 && host.flags.contains("topoext") {
