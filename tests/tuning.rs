@@ -327,7 +327,16 @@ fn a_title_that_was_changed_by_hand_stays() {
 #[test]
 fn threads_are_threads_on_amd_too() {
     let (amd, _) = new(&with_processor("ryzen-9-7950x3d", None), &request(Request::default()), &NEW);
-    has(&amd, &["<feature name='topoext' policy='require'/>", "<topology sockets='1' cores='2' threads='2'/>"]);
+    let topoext = "<feature name='topoext' policy='require'/>";
+    has(&amd, &[topoext, "<topology sockets='1' cores='2' threads='2'/>"]);
+    // With one thread for each core too: the guest reads there which of its cores share an L3 cache.
+    let mut without_smt = with_processor("ryzen-9-7950x3d", None);
+    without_smt.topology.cpus.truncate(16);
+    without_smt.topology.online = "0-15".parse().unwrap();
+    let (single, _) = new(&without_smt, &request(Request { cpus: Some(Cpus::Count(12)), ..Request::default() }), &NEW);
+    has(&single, &[topoext, "<topology sockets='1' cores='6' threads='1' dies='2'/>"]);
+    let no_pin = Tuning { no_pin: true, ..Tuning::default() };
+    has(&new(&without_smt, &request(Request { tuning: no_pin, ..Request::default() }), &NEW).0, &[topoext]);
     let (intel, _) = new(&with_processor("core-i7-1370p", None), &request(Request::default()), &NEW);
     assert!(!intel.contains("topoext") && intel.contains("<evmcs state='on'/>") && !amd.contains("evmcs"), "{intel}");
 }

@@ -71,8 +71,8 @@ const REASONS: &[(&str, &str, &str)] = &[
     ),
     (
         "cpu/feature[name=topoext]",
-        "needed on AMD so that the guest sees threads as threads; QEMU does not enable it by default",
-        "QEMU target/i386/kvm: no_autoenable_flags",
+        "needed on AMD so that the guest sees threads as threads, and which processors share a cache; QEMU does not enable it by default",
+        "QEMU target/i386/cpu.c: no_autoenable_flags; Linux arch/x86/kernel/cpu/cacheinfo.c",
     ),
     (
         "cpu/feature[name=hypervisor]",

@@ -42,7 +42,7 @@ impl Placing {
 
 /// Written once for a new domain from vgapt's template, and again when its pinning or its devices change.
 pub(super) fn settings(question: &TuningInput<'_>, placing: &Placing) -> Option<Vec<Edit>> {
-    let &Placing { is_decided, is_pinned, has_own_cores, processors, .. } = placing;
+    let &Placing { is_decided, is_pinned, has_own_cores, .. } = placing;
     let base = question.base;
     let is_attached = base.purpose == Purpose::Attach;
     let was_written = question.is_of_template() || base.last.as_ref().is_some_and(|last| last.written.has(Part::Processor));
@@ -66,11 +66,11 @@ pub(super) fn settings(question: &TuningInput<'_>, placing: &Placing) -> Option<
     if is_host && !is_attached {
         // libvirt accepts it for host-passthrough only.
         settings.extend(placing.has_hosts_caches(question).then(|| put("cpu/cache").with("mode", "passthrough")));
-        let threads = processors.map_or_else(|| threads(base.domain.root()), |processors| processors.guest.threads);
         let host = &question.host.cpu;
-        if host.is_amd() && threads > 1 && host.flags.contains("topoext") {
-            // QEMU does not enable it by default (target/i386/kvm: no_autoenable_flags), and
-            // without it the guest sees threads as cores.
+        if host.is_amd() && host.flags.contains("topoext") {
+            // QEMU does not enable it by default (target/i386/cpu.c: no_autoenable_flags), though its own models of AMD's
+            // processors have it, also with one thread for each core. Without it the guest sees threads as cores, and Linux does
+            // not read which processors share an L3 cache (leaf 0x8000001d: arch/x86/kernel/cpu/cacheinfo.c).
             settings.push(put("cpu/feature[name=topoext]").with("policy", "require"));
         }
         if has_own_cores && sees_kvm(question) {
