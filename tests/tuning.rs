@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use vgapt::discovery::{self, Scope};
 use vgapt::domain::{self, Base, CoreKind, Cpus, Display, Extras, NewDomain, Origin, Os, Record, Request, Resolved, Tuning, Without};
 use vgapt::domain_xml;
-use vgapt::model::{Bar, Files, Host, HugepagePool, Libvirt, Size, Uri};
+use vgapt::model::{Bar, Files, Finding, Host, HugepagePool, Libvirt, Size, Uri};
 use vgapt::root::Root;
 use vgapt::xml::{Document, Element};
 
@@ -251,6 +251,17 @@ fn what_makes_no_sense_is_said() {
     assert!(codes(&new(&hybrid, &mixed, &NEW).1).contains(&"threads-as-cores"));
     let large = request(Request { cpus: Some(Cpus::Count(8)), ..Request::default() });
     assert!(!codes(&new(&hybrid, &large, &NEW).1).contains(&"threads-as-cores"));
+    // With an odd number the last core is shared by nobody, and no core has two threads for the guest.
+    let seen = "the guest sees all threads as cores, and may put two busy tasks on one core";
+    let (as_threads, half) = (" and sees which threads share a core", "half-a-core");
+    for (cpus, has_siblings, remedy) in [(1, false, 2), (2, false, 0), (3, true, 4), (5, true, 6)] {
+        let odd = request(Request { cpus: Some(Cpus::Count(cpus)), ..Request::default() });
+        let findings = new(&with_processor("ryzen-9-7950x3d", None), &odd, &NEW).1.findings;
+        let said = findings.iter().find(|finding| finding.code == half);
+        assert_eq!(said.map(|said| said.message.contains(seen)), (remedy > 0).then_some(has_siblings), "{cpus}");
+        let has = |said: &Finding| said.remedy.contains(&format!("--cpus {remedy}")) && said.remedy.contains(as_threads) == has_siblings;
+        assert!(said.is_none_or(has), "{said:?}");
+    }
     let host = host("fixtures/hosts/z170-gtx960.host");
     assert!(codes(&new(&host, &Request::default(), &NEW).1).contains(&"no-display"));
     assert!(!codes(&new(&host, &request(Request::default()), &NEW).1).contains(&"no-display"));

@@ -1,5 +1,7 @@
 //! The number of vCPUs, their pinning to host CPUs, and the topology that the guest sees.
 
+use std::collections::BTreeSet;
+
 use super::question::TuningInput;
 use crate::domain::edit::{Edit, Part};
 use crate::domain::request::cpus::Cpus;
@@ -122,15 +124,12 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
             format!("{most}--core-kind any uses both kinds, which are not equally fast"),
         ));
     }
-    if pinning.taken.0.len() > count {
-        findings.push(Finding::warning(
-            "half-a-core",
-            format!("{count} vCPUs leave one thread of the guest's last core unused, because guest and host do not share a core"),
-            format!("use --cpus {}, so that the guest uses it", pinning.taken.0.len()),
-        ));
-    }
     let are_siblings = |core: &Core| core.cpus.iter().filter(|cpu| pinning.vcpus.contains(cpu)).count() > 1;
-    if pinning.taken.0.len() == count && pinning.guest.threads == 1 && cores(topology).iter().any(are_siblings) {
+    let sees_threads_as_cores = pinning.guest.threads == 1 && cores(topology).iter().any(are_siblings);
+    if pinning.taken.0.len() > count {
+        findings.push(half_a_core(pinning, topology, sees_threads_as_cores));
+    }
+    if pinning.taken.0.len() == count && sees_threads_as_cores {
         findings.push(Finding::warning(
             "threads-as-cores",
             "cores with and without a second thread are mixed, so that the guest sees all threads as cores",
@@ -152,6 +151,22 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// The guest's last core is only in part the guest's.
+fn half_a_core(pinning: &Pinning, topology: &Topology, sees_threads_as_cores: bool) -> Finding {
+    let (count, all) = (pinning.vcpus.len(), pinning.taken.0.len());
+    let mut message = format!("{count} vCPUs leave one thread of the guest's last core unused, because guest and host do not share a core");
+    let mut remedy = format!("use --cpus {all}, so that the guest uses it");
+    if sees_threads_as_cores {
+        message += "; the guest sees all threads as cores, and may put two busy tasks on one core";
+        let threads: BTreeSet<usize> =
+            cores(topology).iter().filter(|core| core.is_among(&pinning.taken)).map(|core| core.cpus.len()).collect();
+        if threads.len() == 1 {
+            remedy += " and sees which threads share a core";
+        }
+    }
+    Finding::warning("half-a-core", message, remedy)
 }
 
 fn unpinned(why: PinningError, is_number_ours: bool, is_hybrid: bool) -> Finding {
