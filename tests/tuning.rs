@@ -251,6 +251,14 @@ fn what_makes_no_sense_is_said() {
     assert!(codes(&new(&hybrid, &mixed, &NEW).1).contains(&"threads-as-cores"));
     let large = request(Request { cpus: Some(Cpus::Count(8)), ..Request::default() });
     assert!(!codes(&new(&hybrid, &large, &NEW).1).contains(&"threads-as-cores"));
+    for (kind, named) in [(Some(CoreKind::Efficient), Some("performance")), (None, Some("efficiency")), (Some(CoreKind::Any), None)] {
+        let tuning = Tuning { core_kind: kind, ..Tuning::default() };
+        let too_many = request(Request { cpus: Some(Cpus::Count(40)), tuning, ..Request::default() });
+        let findings = new(&hybrid, &too_many, &NEW).1.findings;
+        let said = &findings.iter().find(|finding| finding.code == "not-pinned").unwrap();
+        let kinds = ["performance", "efficiency"].into_iter().find(|kind| said.remedy.contains(&format!("the {kind} cores too")));
+        assert_eq!((kinds, said.message.contains("of this kind")), (named, named.is_some()), "{said:?}");
+    }
     // With an odd number the last core is shared by nobody, and no core has two threads for the guest.
     let seen = "the guest sees all threads as cores, and may put two busy tasks on one core";
     let (as_threads, half) = (" and sees which threads share a core", "half-a-core");

@@ -87,10 +87,12 @@ impl Arguments {
                 .into());
             }
             Err(PinningError::TooFew(most)) => {
+                let others = demand.kinds.others().filter(|_| host.topology.cpus.iter().any(|cpu| cpu.kind.is_some()));
+                let others = others.map_or_else(String::new, |others| format!("; --core-kind any uses the {others} cores too"));
                 return Err(Refused::from(Finding::error(
                     "too-few-cores",
                     format!("these cores have room for only {most} virtual CPUs"),
-                    format!("use at most --cpus {most}; --core-kind any uses the efficiency cores too"),
+                    format!("use at most --cpus {most}{others}"),
                 ))
                 .into());
             }

@@ -196,7 +196,11 @@ const REASONS: &[(&str, &str, &str)] = &[
         "a separate thread for disk I/O, instead of QEMU's main thread; several share the queues of the disks' controller",
         "libvirt formatdomain, IOThreads allocation; --io-threads",
     ),
-    ("cpu/topology", "exposes threads as threads and cores as cores, as on the host", "libvirt formatdomain, CPU model and topology"),
+    (
+        "cpu/topology",
+        "pinned to whole cores of one kind, the guest sees threads as threads and an L3 cache as a die, as on the host; else all as cores of one socket",
+        "libvirt formatdomain, CPU model and topology",
+    ),
     ("cpu", "the host's CPU with all its features, the guide's -cpu host", "the guide; libvirt formatdomain, CPU model and topology"),
     (
         "clock/timer[name=rtc]",

@@ -28,6 +28,17 @@ pub enum CoreKinds {
     Any,
 }
 
+impl CoreKinds {
+    /// What `any` adds to them.
+    pub fn others(self) -> Option<&'static str> {
+        match self {
+            Self::Fitting | Self::Performance => Some("efficiency"),
+            Self::Efficient => Some("performance"),
+            Self::Any => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PinningRequest {
     pub count: Count,

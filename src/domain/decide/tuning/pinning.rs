@@ -67,10 +67,10 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
             Placed { processors: Some(processors), pinning: Some(pinning), is_decided: true, edits, findings }
         }
         result => {
-            let is_hybrid = host.topology.cpus.iter().any(|cpu| cpu.kind.is_some());
+            let others = demand.kinds.others().filter(|_| host.topology.cpus.iter().any(|cpu| cpu.kind.is_some()));
             let findings = match (&result, count) {
-                (Err(why), Count::Auto) => vec![unpinned(*why, true, is_hybrid)],
-                (Err(why), _) if is_wanted && (asked || *why != PinningError::Unknown) => vec![unpinned(*why, false, is_hybrid)],
+                (Err(why), Count::Auto) => vec![unpinned(*why, true, others)],
+                (Err(why), _) if is_wanted && (asked || *why != PinningError::Unknown) => vec![unpinned(*why, false, others)],
                 _ => Vec::new(),
             };
             let number = match (count, &result) {
@@ -169,7 +169,8 @@ fn half_a_core(pinning: &Pinning, topology: &Topology, sees_threads_as_cores: bo
     Finding::warning("half-a-core", message, remedy)
 }
 
-fn unpinned(why: PinningError, is_number_ours: bool, is_hybrid: bool) -> Finding {
+/// `others` are the cores of a hybrid processor that were not asked for.
+fn unpinned(why: PinningError, is_number_ours: bool, others: Option<&str>) -> Finding {
     let (message, remedy) = match why {
         PinningError::Unknown => ("the host's cores are unknown".to_owned(), "run vgapt on the host itself".to_owned()),
         PinningError::OneCore => (
@@ -182,11 +183,11 @@ fn unpinned(why: PinningError, is_number_ours: bool, is_hybrid: bool) -> Finding
         PinningError::TooFew(most) => (
             format!(
                 "the host's cores{} have room for only {most} (the first core is kept for the host)",
-                if is_hybrid { " of this kind" } else { "" }
+                if others.is_some() { " of this kind" } else { "" }
             ),
             format!(
                 "use at most --cpus {most};{} or --no-pin to run without pinning",
-                if is_hybrid { " or --core-kind any to use the efficiency cores too;" } else { "" }
+                others.map_or_else(String::new, |others| format!(" or --core-kind any to use the {others} cores too;"))
             ),
         ),
     };
