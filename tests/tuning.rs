@@ -300,6 +300,29 @@ fn what_makes_no_sense_is_said() {
     assert!(codes_of(Request { cpus: Some(Cpus::Count(300)), ..Request::default() }).contains(&"too-many-cpus"));
     let tuning = Tuning { hugepage_size: "3M".parse().ok(), ..Tuning::default() };
     assert!(codes_of(Request { hugepages: true, tuning, ..Request::default() }).contains(&"no-such-hugepages"));
+    let size =
+        |hugepages| Request { hugepages, tuning: Tuning { hugepage_size: "2M".parse().ok(), ..Tuning::default() }, ..Request::default() };
+    assert_eq!([false, true].map(|hugepages| codes_of(size(hugepages)).contains(&"no-hugepages")), [true, false]);
+    let moved = |pin, no_pin, move_interrupts| {
+        codes_of(request(Request { tuning: Tuning { pin, no_pin, move_interrupts, ..Tuning::default() }, ..Request::default() }))
+    };
+    for (pin, no_pin, asked, is_said) in [
+        (false, true, Some(true), true),
+        (true, false, Some(true), false),
+        (false, false, Some(true), false),
+        (false, true, Some(false), false),
+    ] {
+        assert_eq!(moved(pin, no_pin, asked).contains(&"no-pins"), is_said, "{pin} {no_pin} {asked:?}");
+    }
+    // Of an existing domain that is pinned already, interrupts can be moved.
+    let (pinned, _) = new(&host, &request(Request::default()), &NEW);
+    let later = |tuning: Tuning| {
+        let origin = Origin { domain: Document::parse(&pinned).unwrap(), name: "x", uri: Uri::DEFAULT, new: None };
+        let base = Base::define(origin, &Request { tuning, ..Request::default() }, &Request::default());
+        codes(&domain::resolve(&base, &host, &Files::default(), &NEW))
+    };
+    let moved = Tuning { move_interrupts: Some(true), ..Tuning::default() };
+    assert!(!later(moved).contains(&"no-pins") && later(Tuning { no_pin: true, ..moved }).contains(&"no-pins"));
     // Pages of a size that libvirt cannot reach.
     let mut large = host.clone();
     large.memory.hugepages = vec![HugepagePool { page: Size::from_mib(1024), total: 16, free: 16 }];
@@ -551,7 +574,14 @@ fn linux_sees_kvm_and_windows_does_not_unless_asked() {
     let odd = [xml("linux", Some(true)), xml("win11", Some(false))];
     assert!(odd[0].contains(hidden) && !odd[0].contains(hint), "{}", odd[0]);
     assert!(odd[1].contains(shown) && !odd[1].contains(hint), "{}", odd[1]);
-    // It is told of no hypervisor at all.
+    // It is told of no hypervisor at all, so that showing KVM is refused.
+    for (os, hide_kvm, is_refused) in
+        [("win7", Some(false), true), ("win7", Some(true), false), ("win7", None, false), ("win10", Some(false), false)]
+    {
+        let (_, resolved) = new(&host, &hiding(os, hide_kvm), &NEW);
+        let said = resolved.findings.iter().find(|finding| finding.code == "hidden-anyway");
+        assert_eq!(said.is_some_and(|finding| finding.refuses(true)), is_refused, "{os} {hide_kvm:?}");
+    }
     let seven = xml("win7", Some(false));
     assert!(seven.contains(shown) && !seven.contains(hint), "{seven}");
     // Later, and another card is no reason to take the hint away.

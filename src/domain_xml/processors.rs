@@ -15,6 +15,13 @@ pub fn vcpus(domain: Element<'_>) -> Option<u32> {
     domain.child("vcpu").map_or(Some(1), |vcpu| vcpu.text().parse().ok())
 }
 
+/// Whether the guest's processor says that it runs under no hypervisor.
+pub fn is_without_hypervisor(domain: Element<'_>) -> bool {
+    let features = domain.child("cpu").into_iter().flat_map(|cpu| cpu.children_named("feature"));
+    let is = |feature: Element<'_>, name: &str, value: &str| feature.attribute(name).as_deref() == Some(value);
+    features.into_iter().any(|feature| is(feature, "name", "hypervisor") && is(feature, "policy", "disable"))
+}
+
 /// How many threads a core has, as the guest sees it; without a topology QEMU makes each a core of its own.
 pub fn threads(domain: Element<'_>) -> u32 {
     domain.at("cpu/topology").and_then(|topology| topology.attribute("threads")?.parse().ok()).unwrap_or(1)

@@ -3,14 +3,14 @@
 
 use super::{devices, files as file_checks, resources};
 use crate::domain::base::Base;
-use crate::domain::edit::Change;
+use crate::domain::edit::{Change, Part};
 use crate::domain::request::Request;
 use crate::domain::request::extras::{DiskDiscard, Extras};
 use crate::domain::request::files::{bridge_path, folder, interface_path, mdev_path};
 use crate::domain::request::gpu::GpuChoice;
 use crate::domain::request::network::Network;
 use crate::domain::spec::{Disk, Spec};
-use crate::domain_xml::{Interface, interfaces};
+use crate::domain_xml::{Interface, interfaces, is_without_hypervisor};
 use crate::model::{Files, Finding, Host, PciAddress, PciDevice, Reading, Severity, is_uuid, shell_word};
 use crate::passthrough::{self, Assessment};
 use crate::xml::is_xml;
@@ -47,6 +47,8 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(without_card(base, wanted));
     findings.extend(without_disk(base, wanted, spec));
     findings.extend(not_kept_reserved(base, wanted, spec));
+    findings.extend(hidden_anyway(base, wanted));
+    findings.extend(idle_tuning(base, wanted, spec));
     findings.extend(missing_devices(&new_extras(base, wanted), files));
     findings.extend(on_the_host(&new_extras(base, wanted)));
     findings.extend(of_looking_glass(&new_extras(base, wanted), spec, host));
@@ -313,6 +315,33 @@ fn not_kept_reserved(base: &Base, wanted: &Request, spec: &Spec) -> Option<Findi
         );
         Finding::warning("disk-option-idle", message, "use --disk-discard unmap; or a qcow2 image")
     })
+}
+
+/// A guest whose processor says that there is no hypervisor looks for none, whatever its name.
+fn hidden_anyway(base: &Base, wanted: &Request) -> Option<Finding> {
+    let is_asked = wanted.tuning.hide_kvm == Some(false) && base.differs(|request| request.tuning.hide_kvm);
+    (is_asked && is_without_hypervisor(base.domain.root())).then(|| {
+        Finding::error(
+            "hidden-anyway",
+            "--hide-kvm no has no effect: the processor of this domain says that there is no hypervisor (<feature policy='disable' name='hypervisor'/>), as Windows 7 needs it",
+            "leave --hide-kvm out; or define the domain without it, and remove that feature first: virsh edit",
+        )
+    })
+}
+
+/// Options for memory and processors that change nothing.
+fn idle_tuning(base: &Base, wanted: &Request, spec: &Spec) -> Vec<Finding> {
+    let size = wanted.tuning.hugepage_size.filter(|_| !wanted.hugepages && base.differs(|request| request.tuning.hugepage_size));
+    let size = size.map(|_| {
+        Finding::warning("no-hugepages", "--hugepage-size has no effect: the memory is not in huge pages", "use it with --hugepages")
+    });
+    let was_pinned = base.last.as_ref().is_some_and(|last| last.written.has(Part::Pinning)) && !wanted.tuning.no_pin;
+    let is_asked = wanted.tuning.move_interrupts == Some(true) && base.differs(|request| request.tuning.move_interrupts);
+    let interrupts = (is_asked && spec.placed.is_none() && !was_pinned).then(|| {
+        let message = "--move-interrupts yes has no effect: vgapt does not pin the vCPUs, so that no CPUs are the guest's own";
+        Finding::warning("no-pins", message, "use it with --pin")
+    });
+    size.into_iter().chain(interrupts).collect()
 }
 
 /// Missing devices, which libvirt would report only at the start.

@@ -5,7 +5,7 @@ use super::question::TuningInput;
 use crate::domain::base::{Base, Purpose};
 use crate::domain::edit::{Edit, Part, Policy, find};
 use crate::domain::spec::Processors;
-use crate::domain_xml::{of_a_die, threads};
+use crate::domain_xml::{is_without_hypervisor, of_a_die, threads};
 use crate::model::Size;
 use crate::topology::are_hosts_caches;
 
@@ -96,7 +96,7 @@ pub(super) fn settings(question: &TuningInput<'_>, placing: &Placing) -> Option<
 /// a hypervisor is hidden.
 fn sees_kvm(question: &TuningInput<'_>) -> bool {
     let root = question.base.domain.root();
-    if find(root, "cpu/feature[name=hypervisor]").is_some_and(|bit| bit.attribute("policy").as_deref() == Some("disable")) {
+    if is_without_hypervisor(root) {
         return false;
     }
     let features = root.child("features");
