@@ -70,7 +70,7 @@ fn pieces(observed: &Observed) -> String {
 
 /// The number that the configuration sets.
 fn asked(facts: &Facts) -> Option<u64> {
-    facts.setup.files.sysctl("vm.nr_hugepages").into_iter().filter_map(|(_, number)| number.parse().ok()).last()
+    facts.setup.files.sysctl("vm.nr_hugepages").into_iter().filter_map(|(_, number)| number.parse().ok()).next_back()
 }
 
 pub(super) fn locked(facts: &Facts) -> Option<Check> {
