@@ -107,7 +107,8 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: Hugepages) -> Result<Edi
 /// Another file that sets the number: only the one whose name is last counts.
 pub(super) fn conflict(setup: &Setup, wanted: Hugepages) -> Option<Finding> {
     let name = |path: &str| path.rsplit_once('/').map_or(path, |(_, name)| name).to_owned();
-    let mut numbers = setup.files.sysctl("vm.nr_hugepages").into_iter().filter_map(|(path, number)| Some((path, number.parse::<u64>().ok()?)));
+    let mut numbers =
+        setup.files.sysctl("vm.nr_hugepages").into_iter().filter_map(|(path, number)| Some((path, number.parse::<u64>().ok()?)));
     let last = numbers.rfind(|(path, _)| *path != SYSCTL);
     let (path, there) = last.filter(|_| wanted.page == PageSize::Mib2)?;
     let order = if name(path) > name(SYSCTL) {
