@@ -341,6 +341,7 @@ fn numbers_that_are_read() {
             "BOOT_IMAGE=/vmlinuz-6.12.48-1 hugepagesz=1G hugepages=12345 isolcpus=domain,0-7,16-23,32-39,48-55 vfio-pci.ids=10de:1401,10de:0fba\n",
         ),
         ("/proc/cmdline", "quiet hugepages=12345 vfio-pci.ids=10de:1401,10de:0fba systemd.password=on\n"),
+        ("/proc/cmdline", "hugepagesz=1G hugepages=0:12345,1:23456,2:34567 quiet\n"),
         ("/etc/security/limits.conf", "kvm hard memlock 17179869184\n"),
         ("/run/libvirtd.pid", "1234567\n"),
         ("/etc/group", "libvirt-qemu:x:64055:\n"),

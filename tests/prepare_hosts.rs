@@ -228,3 +228,131 @@ fn without_a_card_nothing_is_prepared() {
     fs::remove_file(root.join("proc/meminfo")).unwrap();
     on(root, &["prepare", "--hugepages", "2G", "--yes"]).with(1).saying(&["the host's memory size cannot be read"]);
 }
+
+const GRUB: &str = "etc/default/grub";
+const CMDLINE: &str = "proc/cmdline";
+
+fn put(root: &Path, path: &str, text: &str) {
+    let place = root.join(path);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(place, text).unwrap();
+}
+
+/// The host with two EPYCs of 384 GiB each, and its first card on the second node.
+fn two_nodes(kernel: &str, second: u64) -> TempDir {
+    let tree = unpacked(&[Path::new("fixtures/hosts/epyc-two-h100.host")]);
+    let root = tree.path();
+    for (node, gib) in [(0, 384), (1, second)] {
+        put(root, &format!("sys/devices/system/node/node{node}/meminfo"), &format!("Node {node} MemTotal: {} kB\n", gib << 20));
+    }
+    put(root, "proc/sys/kernel/osrelease", &format!("{kernel}\n"));
+    put(root, "sys/bus/pci/devices/0000:c1:00.0/numa_node", "1\n");
+    tree
+}
+
+/// With this on the kernel command line, for which the tree's GRUB has a configuration.
+fn says(root: &Path, words: &str) {
+    let line = fs::read_to_string(root.join(GRUB)).unwrap();
+    let kept = line.lines().filter(|line| !line.starts_with("GRUB_CMDLINE_LINUX=")).collect::<Vec<_>>().join("\n");
+    put(root, GRUB, &format!("{kept}\nGRUB_CMDLINE_LINUX=\"{words}\"\n"));
+    let line = fs::read_to_string(root.join(CMDLINE)).unwrap();
+    put(root, CMDLINE, &format!("{} {words}\n", line.trim()));
+}
+
+/// A guest takes all of its pages from the node of its card, and the kernel would divide them.
+#[test]
+fn pages_of_a_gibibyte_are_on_the_node_of_the_card() {
+    let pages = ["prepare", "--gpu", "c1:00.0", "--hugepages", "96G", "--page-size", "1G", "--yes"];
+    let now = |root: &Path| fs::read_to_string(root.join(GRUB)).unwrap();
+    let tree = two_nodes("6.12.48", 384);
+    let root = tree.path();
+    let before = walk(root);
+    let planned = on(root, &[&pages[..7], &["--dry-run"]].concat()).with(0).stdout;
+    assert!(planned.contains("96 GiB of memory for the guest in pages of 1 GiB on NUMA node 1"), "{planned}");
+    let ran = on(root, &pages).with(0);
+    assert!(!ran.stderr.contains("divides"), "{}", ran.stderr);
+    assert!(now(root).contains("hugepagesz=1G hugepages=1:96\""), "{}", now(root));
+    let after = walk(root);
+    on(root, &pages).with(0).saying(&["already up to date"]);
+    // Also where only the pages are asked for: the card is bound now.
+    on(root, &["prepare", "--hugepages", "96G", "--page-size", "1G", "--yes"]).with(0).saying(&["already up to date"]);
+    assert_same(&after, &walk(root), "a second time");
+    on(root, &["undo", "--yes"]).with(0);
+    assert_same(&before, &walk(root), "undone");
+
+    // What the node cannot spare is on the other.
+    let tree = two_nodes("6.12.48", 64);
+    on(tree.path(), &pages).with(0);
+    assert!(now(tree.path()).contains("hugepagesz=1G hugepages=0:40,1:56\""), "{}", now(tree.path()));
+}
+
+#[test]
+fn pages_that_the_kernel_divides() {
+    let card = ["prepare", "--gpu", "c1:00.0", "--hugepages", "96G", "--page-size", "1G", "--yes"];
+    let none = ["prepare", "--hugepages", "96G", "--page-size", "1G", "--yes"];
+    let divided = "the kernel divides the 96 pages of 1 GiB among the 2 NUMA nodes, about 48 on each";
+    for (kernel, arguments, node, why) in [
+        ("5.14.0-570.el9", &card[..], "1", "this is Linux 5.14.0-570.el9, and only Linux 5.16"),
+        ("6.12.48", &none, "1", "no card is named or bound"),
+        ("6.12.48", &card, "-1", "the NUMA node of the card is not known"),
+    ] {
+        let tree = two_nodes(kernel, 384);
+        put(tree.path(), "sys/bus/pci/devices/0000:c1:00.0/numa_node", node);
+        on(tree.path(), arguments).with(0).saying(&["warning: ", divided, why]);
+        let text = fs::read_to_string(tree.path().join(GRUB)).unwrap();
+        assert!(text.contains("hugepagesz=1G hugepages=96\""), "{text}");
+    }
+    // As recorded: it has two nodes, and their memory is unknown.
+    let tree = unpacked(&[Path::new("fixtures/hosts/epyc-two-h100.host")]);
+    put(tree.path(), "proc/sys/kernel/osrelease", "6.12.48\n");
+    on(tree.path(), &card).with(0).saying(&[divided, "how much memory each of them has is not known"]);
+}
+
+#[test]
+fn numbers_by_node_that_somebody_chose() {
+    let pages = |size: &'static str| ["prepare", "--gpu", "c1:00.0", "--hugepages", size, "--page-size", "1G", "--yes"];
+    for (kernel, there, size, then) in [
+        ("6.12.48", "hugepagesz=1G hugepages=0:8,1:40", "40G", "hugepagesz=1G hugepages=0:8,1:40"),
+        ("6.12.48", "default_hugepagesz=1G hugepages=0:8,1:40", "40G", "default_hugepagesz=1G hugepages=0:8,1:40"),
+        ("6.12.48", "hugepagesz=1G hugepages=0:8,1:40", "96G", "hugepagesz=1G hugepages=0:8,1:96"),
+        ("6.12.48", "hugepagesz=1G hugepages=96", "96G", "hugepagesz=1G hugepages=1:96"),
+        ("5.14.0-570.el9", "hugepagesz=1G hugepages=0:8,1:40", "48G", "hugepagesz=1G hugepages=0:8,1:40"),
+    ] {
+        let tree = two_nodes(kernel, 384);
+        let root = tree.path();
+        says(root, there);
+        let before = walk(root);
+        let ran = on(root, &pages(size)).with(0);
+        assert!(!ran.stderr.contains("divides"), "{there}: {}", ran.stderr);
+        let text = fs::read_to_string(root.join(GRUB)).unwrap();
+        assert!(text.contains(&format!("GRUB_CMDLINE_LINUX=\"{then}\"")), "{there}, {size}: {text}");
+        on(root, &pages(size)).with(0).saying(&["already up to date"]);
+        on(root, &["undo", "--yes"]).with(0);
+        assert_same(&before, &walk(root), there);
+    }
+}
+
+/// After the boot, `check` compares each node with what was asked of it.
+#[test]
+fn pages_that_a_node_did_not_have() {
+    let tree = two_nodes("6.12.48", 384);
+    let root = tree.path();
+    says(root, "hugepagesz=1G hugepages=0:8,1:40");
+    let pool = |place: &str, number: u64| {
+        for file in ["nr_hugepages", "free_hugepages"] {
+            put(root, &format!("{place}/hugepages-1048576kB/{file}"), &format!("{number}\n"));
+        }
+    };
+    let check = || on(root, &["check", "--gpu", "c1:00.0", "--verbose"]).stdout;
+    for (second, said) in [(39, Some("40 pages of 1 GiB are requested at boot on NUMA node 1, but only 39 exist")), (40, None)] {
+        pool("sys/kernel/mm/hugepages", 48);
+        pool("sys/devices/system/node/node0/hugepages", 48 - second);
+        pool("sys/devices/system/node/node1/hugepages", second);
+        let text = check();
+        assert_eq!(text.contains("requested at boot"), said.is_some(), "{text}");
+        assert!(said.is_none_or(|said| text.contains(said)), "{text}");
+    }
+    fs::remove_dir_all(root.join("sys/devices/system/node/node1/hugepages")).unwrap();
+    pool("sys/kernel/mm/hugepages", 47);
+    assert!(check().contains("48 pages of 1 GiB are requested at boot, but only 47 exist"), "{}", check());
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use vgapt::discovery::{self, Scope};
 use vgapt::domain::{self, Base, CoreKind, Cpus, Display, Extras, NewDomain, Origin, Os, Record, Request, Resolved, Tuning, Without};
 use vgapt::domain_xml;
-use vgapt::model::{Bar, Files, Finding, Host, HugepagePool, Libvirt, Size, Uri};
+use vgapt::model::{Bar, Files, Finding, Host, HugepagePool, Libvirt, NodePool, Size, Uri};
 use vgapt::root::Root;
 use vgapt::xml::{Document, Element};
 
@@ -191,7 +191,7 @@ fn a_guest_on_several_nodes_sees_them() {
     assert!(!codes(&resolved).contains(&"node-too-small"));
     // Whole pages of 1 GiB, in proportion to the processors.
     host.memory.hugetlbfs = vec![("/dev/hugepages1G".into(), Some(Size::from_mib(1024)))];
-    host.memory.hugepages = vec![HugepagePool { page: Size::from_mib(1024), total: 64, free: 64 }];
+    free_large_pages(&mut host, 64, &[32, 32]);
     let huge = Request { hugepages: true, ..of(64, "17G", Tuning::default()) };
     assert_eq!(cells_of(&new(&host, &huge, &NEW).0), ["0: vCPUs 0-31, 9 GiB of node 0", "1: vCPUs 32-63, 8 GiB of node 1"]);
 
@@ -554,6 +554,92 @@ fn the_size_of_huge_pages_fits() {
     has(&xml, &["<page size='1048576' unit='KiB'/>"]);
     let out = Request { without: Without { no_hugepages: true, ..Without::default() }, ..Request::default() };
     assert!(!again(&xml, &host, &out).0.contains("hugepages/>") && !again(&xml, &host, &out).0.contains("<page "));
+}
+
+/// Free pages of 1 GiB: on all nodes, and on those of which it is known.
+fn free_large_pages(host: &mut Host, all: u64, nodes: &[u64]) {
+    let pool = |free: u64| HugepagePool { page: Size::from_mib(1024), total: free, free };
+    host.memory.hugepages.retain(|pool| pool.page != Size::from_mib(1024));
+    host.memory.hugepages.push(pool(all));
+    host.memory.node_hugepages = (0..).zip(nodes).map(|(node, free)| NodePool { node, pool: pool(*free) }).collect();
+}
+
+/// Pages of 1 GiB on the wrong node cannot be moved, and rarely reserved after the boot.
+#[test]
+fn large_pages_are_used_where_the_guests_nodes_have_them() {
+    const LARGE: &str = "<page size='1048576' unit='KiB'/>";
+    let mut host = with_processor("xeon-6140-x2", Some(1));
+    host.memory.nodes = vec![(0, Size::from_mib(384 << 10)), (1, Size::from_mib(384 << 10))];
+    host.memory.hugetlbfs = vec![("/dev/hugepages1G".into(), Some(Size::from_mib(1024)))];
+    let of = |cpus: u32, memory: &str| {
+        let cpus = Some(Cpus::Count(cpus));
+        request(Request { cpus, memory: memory.parse().ok(), hugepages: true, ..Request::default() })
+    };
+    for (free, cpus, memory, is_large) in [
+        // A guest on the card's node, 1.
+        (&[48, 48][..], 8, "96G", false),
+        (&[0, 96], 8, "96G", true),
+        (&[96, 0], 8, "96G", false),
+        (&[8, 40], 8, "40G", true),
+        // Unknown is not free.
+        (&[], 8, "40G", false),
+        // On both nodes: half of it from each.
+        (&[48, 48], 64, "96G", true),
+        (&[32, 64], 64, "96G", false),
+        (&[48], 64, "96G", false),
+    ] {
+        free_large_pages(&mut host, 96, free);
+        let (xml, _) = new(&host, &of(cpus, memory), &NEW);
+        assert_eq!(xml.contains(LARGE), is_large, "{cpus} vCPUs, {memory}, free {free:?}: {xml}");
+    }
+    // Without a pinning, from any node.
+    free_large_pages(&mut host, 96, &[48, 48]);
+    let tuning = Tuning { no_pin: true, ..Tuning::default() };
+    let (xml, _) = new(&host, &Request { tuning, ..of(8, "96G") }, &NEW);
+    assert!(xml.contains(LARGE) && !xml.contains("numatune"), "{xml}");
+    // More memory than the node has pages for, later; and less again.
+    free_large_pages(&mut host, 96, &[48, 48]);
+    let (xml, _) = new(&host, &of(8, "48G"), &NEW);
+    has(&xml, &[LARGE, "<memory mode='strict' nodeset='1'/>"]);
+    let (more, _) = again(&xml, &host, &Request { memory: "49G".parse().ok(), ..Request::default() });
+    assert!(!more.contains("<page "), "{more}");
+    has(&again(&more, &host, &Request { memory: "40G".parse().ok(), ..Request::default() }).0, &[LARGE]);
+    // Somebody else's node counts.
+    let by_hand = xml.replace("mode='strict' nodeset='1'", "mode='strict' nodeset='0'");
+    free_large_pages(&mut host, 96, &[0, 96]);
+    let (kept, _) = again(&by_hand, &host, &Request { memory: "40G".parse().ok(), ..Request::default() });
+    assert!(kept.contains("nodeset='0'") && !kept.contains("<page "), "{kept}");
+}
+
+/// A size that the user names is written, and what its node lacks is said.
+#[test]
+fn large_pages_that_a_node_lacks_are_said() {
+    let mut host = with_processor("xeon-6140-x2", Some(1));
+    host.memory.nodes = vec![(0, Size::from_mib(384 << 10)), (1, Size::from_mib(384 << 10))];
+    host.memory.hugetlbfs = vec![("/dev/hugepages1G".into(), Some(Size::from_mib(1024)))];
+    free_large_pages(&mut host, 96, &[48, 48]);
+    host.platform.kernel = Some("6.12.48".into());
+    let tuning = Tuning { hugepage_size: Some(Size::from_mib(1024)), ..Tuning::default() };
+    let wish = |cpus| {
+        let cpus = Some(Cpus::Count(cpus));
+        request(Request { cpus, memory: "96G".parse().ok(), hugepages: true, tuning, ..Request::default() })
+    };
+    let said = |host: &Host, cpus: u32| {
+        let (_, resolved) = new(host, &wish(cpus), &NEW);
+        let found = resolved.findings.into_iter().find(|finding| finding.code == "too-few-hugepages");
+        found.map(|finding| (finding.message, finding.remedy))
+    };
+    let (message, remedy) = said(&host, 8).unwrap();
+    assert_eq!(message, "96 huge pages of 1 GiB are needed on NUMA node 1, but only 48 are free");
+    assert_eq!(remedy, "reserve them at boot: hugepagesz=1024M hugepages=1:96 on the kernel command line");
+    assert_eq!(said(&host, 64), None, "half of it is from each node");
+    host.platform.kernel = Some("5.14.0-570.el9".into());
+    assert!(said(&host, 8).unwrap().1.contains(" hugepages=96 "));
+    free_large_pages(&mut host, 95, &[]);
+    let (message, _) = said(&host, 64).unwrap();
+    assert_eq!(message, "96 huge pages of 1 GiB are needed, but only 95 are free");
+    free_large_pages(&mut host, 96, &[]);
+    assert_eq!(said(&host, 64), None, "where they are is unknown");
 }
 
 /// Each profile on each recorded machine: all that is written has a reason, a second time changes nothing.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::scope::Scope;
 use crate::model::{
-    Cache, Cmdline, Cpu, CpuSet, Distribution, HOOK, Host, HugepagePool, InitramfsTool, Iommu, LogicalCpu, Memory, Platform, Reading, Size,
-    Topology,
+    Cache, Cmdline, Cpu, CpuSet, Distribution, HOOK, Host, HugepagePool, InitramfsTool, Iommu, LogicalCpu, Memory, NodePool, Platform,
+    Reading, Size, Topology,
 };
 use crate::root::Root;
 
@@ -129,8 +129,6 @@ pub(super) fn memory(root: &Root) -> Memory {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
         line.trim().strip_suffix("kB")?.trim().parse().ok().map(Size::from_kib)
     };
-    let mut hugepages: Vec<HugepagePool> = root.names(POOLS).iter().filter_map(|name| pool(root, name)).collect();
-    hugepages.sort_by_key(|pool| pool.page);
     Memory {
         total: kib("MemTotal"),
         available: kib("MemAvailable"),
@@ -138,8 +136,9 @@ pub(super) fn memory(root: &Root) -> Memory {
         transparent: root
             .attribute("/sys/kernel/mm/transparent_hugepage/enabled")
             .and_then(|text| text.split_whitespace().find_map(|word| Some(word.strip_prefix('[')?.strip_suffix(']')?.to_owned()))),
-        hugepages,
+        hugepages: pools(root, POOLS),
         nodes: node_memory(root),
+        node_hugepages: node_pools(root),
         hugetlbfs: root.text("/proc/mounts").map(|mounts| hugetlbfs(&mounts)).unwrap_or_default(),
     }
 }
@@ -154,11 +153,29 @@ fn node_memory(root: &Root) -> Vec<(u32, Size)> {
     root.names(NODES).iter().filter_map(total).collect()
 }
 
+/// The pools of huge pages of the host or of a node, smallest page size first.
+fn pools(root: &Root, place: &str) -> Vec<HugepagePool> {
+    let mut pools: Vec<HugepagePool> = root.names(place).iter().filter_map(|name| pool(root, place, name)).collect();
+    pools.sort_by_key(|pool| pool.page);
+    pools
+}
+
 /// A directory such as `hugepages-2048kB`.
-fn pool(root: &Root, name: &str) -> Option<HugepagePool> {
+fn pool(root: &Root, place: &str, name: &str) -> Option<HugepagePool> {
     let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-    let count = |file: &str| root.attribute(&format!("{POOLS}/{name}/{file}")).and_then(|text| text.parse().ok());
+    let count = |file: &str| root.attribute(&format!("{place}/{name}/{file}")).and_then(|text| text.parse().ok());
     Some(HugepagePool { page: Size::from_kib(kib), total: count("nr_hugepages")?, free: count("free_hugepages").unwrap_or(0) })
+}
+
+/// Of a single node they are those of the host.
+fn node_pools(root: &Root) -> Vec<NodePool> {
+    let names = root.names(NODES);
+    let nodes: Vec<u32> = names.iter().filter_map(|name| name.strip_prefix("node")?.parse().ok()).collect();
+    let of_node = |node: &u32| {
+        let node = *node;
+        pools(root, &format!("{NODES}/node{node}/hugepages")).into_iter().map(move |pool| NodePool { node, pool })
+    };
+    nodes.iter().filter(|_| nodes.len() > 1).flat_map(of_node).collect()
 }
 
 fn hugetlbfs(mounts: &str) -> Vec<(String, Option<Size>)> {

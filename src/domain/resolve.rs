@@ -94,7 +94,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     findings.extend(checks::lacking::lacking(base, &draft.domain, &record, host));
     findings.extend(checks::lacking::of_window(base, &draft.domain, &record, host, libvirt));
     spec.edits = draft.edits;
-    findings.extend(checks::request::of_request(base, &record.request, &spec, host, files));
+    findings.extend(checks::request::of_request(base, &record.request, (&spec, &draft.domain), host, files));
     record.request.without = Without::default();
     record.guest_cpus = record.guest_cpus.filter(|_| draft.written.has(Part::Pinning));
     record.written = draft.written;

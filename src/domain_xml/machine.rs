@@ -86,11 +86,11 @@ pub fn pages(domain: Element<'_>) -> Result<Option<Pages>, String> {
         return Err(format!("its memory is in huge pages of several sizes ({}), and vgapt counts those of one", sizes.join(", ")));
     }
     let memory = memory(domain).ok_or("the size of its memory cannot be read")?;
-    Ok(Some(Pages { memory, page: sizes.into_iter().next(), nodes: nodes(domain, memory)? }))
+    Ok(Some(Pages { memory, page: sizes.into_iter().next(), nodes: nodes_of_memory(domain, memory)? }))
 }
 
 /// Where the memory is from: each cell's from its own nodes, else from those of all.
-fn nodes(domain: Element<'_>, all: Size) -> Result<BTreeMap<Option<u32>, Size>, String> {
+pub fn nodes_of_memory(domain: Element<'_>, all: Size) -> Result<BTreeMap<Option<u32>, Size>, String> {
     // Without a node set, libvirt allocates it from any node.
     let node = |element: Element<'_>| match element.attribute("nodeset") {
         None => Ok(None),

@@ -1,6 +1,6 @@
 //! A host, as far as it could be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -46,6 +46,16 @@ impl Host {
         }
         // Of equal ones the first.
         nodes().rev().max_by_key(|(_, size)| *size).map(|(node, _)| *node)
+    }
+
+    /// The other nodes, from near to far: those that share a package with the first of these first, and of these the ones whose
+    /// numbers are side by side (sub-NUMA clusters, AMD's quadrants).
+    pub fn nodes_beside(&self, near: &BTreeSet<u32>) -> Vec<u32> {
+        let package = |node: u32| self.topology.cpus.iter().find(|cpu| cpu.node == Some(node)).map(|cpu| cpu.package);
+        let first = near.first().copied().unwrap_or_default();
+        let mut others: Vec<u32> = self.memory.nodes.iter().map(|(node, _)| *node).filter(|node| !near.contains(node)).collect();
+        others.sort_by_key(|node| (package(*node) != package(first), node ^ first));
+        others
     }
 
     /// The virtual functions (SR-IOV) of these functions.

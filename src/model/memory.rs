@@ -99,6 +99,8 @@ pub struct Memory {
     /// The pools of huge pages, smallest page size first.
     pub hugepages: Vec<HugepagePool>,
     pub nodes: Vec<(u32, Size)>,
+    /// The pools of each NUMA node, where there are several and they could be read.
+    pub node_hugepages: Vec<NodePool>,
     /// Where hugetlbfs is mounted, with the page size if it is a mount option.
     pub hugetlbfs: Vec<(String, Option<Size>)>,
 }
@@ -109,6 +111,28 @@ pub struct HugepagePool {
     /// Reserved pages.
     pub total: u64,
     pub free: u64,
+}
+
+/// The part of a pool that is on one NUMA node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct NodePool {
+    pub node: u32,
+    #[serde(flatten)]
+    pub pool: HugepagePool,
+}
+
+impl Memory {
+    /// The pool of pages of this size, on all nodes.
+    pub fn pool(&self, page: Size) -> Option<&HugepagePool> {
+        self.hugepages.iter().find(|pool| pool.page == page)
+    }
+
+    /// Its part on one node; `None` where it is unknown.
+    pub fn pool_of_node(&self, page: Size, node: u32) -> Option<&HugepagePool> {
+        let known = self.node_hugepages.iter().find(|known| known.node == node && known.pool.page == page);
+        let is_only = self.nodes.len() == 1 && self.nodes[0].0 == node;
+        known.map(|known| &known.pool).or_else(|| self.pool(page).filter(|_| is_only))
+    }
 }
 
 #[cfg(test)]

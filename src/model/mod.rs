@@ -2,6 +2,7 @@
 //!
 //! The types can be printed, parsed and serialised, and do no input or output.
 
+mod boot_pages;
 mod card;
 mod cpu;
 mod devices;
@@ -33,6 +34,7 @@ mod sysctl;
 mod text;
 mod unbinding;
 
+pub use boot_pages::{BootPages, kernel_size};
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
 pub use devices::{Bar, IommuGroup, PARENT_DOWN, PARENT_DOWN_REMEDY, PciDevice, Sriov, UsbDevice};
@@ -47,7 +49,7 @@ pub use iommufd::Iommufd;
 pub use kvmfr::{KVMFR_NODE, Kvmfr};
 pub use libvirt::{Libvirt, SmbShare, Uri, VirtualNetwork};
 pub use logs::{LogLine, Moment, ReadLog, STARTING};
-pub use memory::{HOST_KEEPS_ONE_IN, HugepagePool, Memory, Size};
+pub use memory::{HOST_KEEPS_ONE_IN, HugepagePool, Memory, NodePool, Size};
 pub use names::{NamedFile, Role, is_known_format, named_by};
 pub use next::Next;
 pub use observed::{

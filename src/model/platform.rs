@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::{BootPages, Size};
+
 /// The directory that exists if the host runs systemd (`sd_booted(3)`).
 pub const SYSTEMD: &str = "/run/systemd/system";
 
@@ -34,6 +36,13 @@ impl Cmdline {
             let (key, value) = token.split_once('=').unwrap_or((token, ""));
             same(key).then_some(value)
         })
+    }
+
+    /// The huge pages of this size that it reserves.
+    pub fn boot_pages(&self, page: Size) -> Option<BootPages> {
+        let split = |token| str::split_once(token, '=').map_or((token, None), |(name, value)| (name, Some(value)));
+        let parameters: Vec<(&str, Option<&str>)> = self.0.split_ascii_whitespace().map(split).collect();
+        parameters[BootPages::place(&parameters, page)?].1?.parse().ok()
     }
 
     /// The parameter that disables the IOMMU.

@@ -26,6 +26,12 @@ pub(super) fn hugepages(facts: &Facts) -> Check {
         .filter(|pool| pool.total > 0)
         .map(|pool| format!("{} of {}, {} free", pool.total, pool.page, pool.free))
         .collect();
+    if let Some(seen) = fewer_than_at_boot(facts) {
+        return check(seen).care(
+            "a guest takes all of its pages from the NUMA nodes of its processors, and such pages can rarely be reserved later",
+            "request fewer on that node: vgapt prepare --hugepages SIZE --page-size 1G; or reboot, if the command line is new",
+        );
+    }
     let large = memory.hugepages.iter().any(|pool| pool.total > 0 && pool.page == Size::from_mib(1024));
     if large && !memory.hugetlbfs.iter().any(|(_, page)| *page == Some(Size::from_mib(1024))) {
         return check(pools.join("; ")).care(
@@ -66,6 +72,19 @@ fn pieces(observed: &Observed) -> String {
     } else {
         format!("; {} MiB of the free memory are in contiguous pieces that large", large >> 20)
     }
+}
+
+/// Pages of 1 GiB that the command line of this boot asks for, and that do not exist, in all or on a node.
+fn fewer_than_at_boot(facts: &Facts) -> Option<String> {
+    let (memory, page) = (&facts.host.memory, Size::from_mib(1024));
+    let asked = facts.host.platform.cmdline.as_ref()?.boot_pages(page)?;
+    let said = |asked, place: &str, there| format!("{asked} pages of {page} are requested at boot{place}, but only {there} exist");
+    let of_node = asked.of_nodes().find_map(|(node, asked)| {
+        let there = memory.pool_of_node(page, node)?.total;
+        (there < asked).then(|| said(asked, &format!(" on NUMA node {node}"), there))
+    });
+    let of_all = || memory.pool(page).filter(|pool| pool.total < asked.total()).map(|pool| said(asked.total(), "", pool.total));
+    of_node.or_else(of_all)
 }
 
 /// The number that the configuration sets.

@@ -1,18 +1,17 @@
 //! Huge pages for a guest's memory: as many as needed, and never more than the host can spare.
 
+use super::boot_pages::{self, kept_by_host, most_in_hugepages};
 use super::parameters::Needed;
 use crate::host::plan::{Command, Edits};
-use crate::host::request::{Hugepages, PageSize};
+use crate::host::request::{Hugepages, PageSize, Wanted};
 use crate::host::text::shell;
 use crate::host::text::tokens::ParameterChange;
-use crate::model::{Finding, HOST_KEEPS_ONE_IN, Host, Setup, Size};
+use crate::model::{Finding, Host, Setup, Size};
 
 const SYSCTL: &str = "/etc/sysctl.d/60-vgapt-hugepages.conf";
 const FSTAB: &str = "/etc/fstab";
 /// Where pages of 1 GiB are mounted; libvirt looks for mounts of each size when it starts.
 const MOUNT_1G: &str = "/dev/hugepages1G";
-/// What the host keeps at least: enough for a desktop, or an eighth of a large memory.
-const HOST_KEEPS: Size = Size::from_mib(2048);
 
 impl PageSize {
     pub(super) fn size(self) -> Size {
@@ -27,16 +26,6 @@ impl Hugepages {
     fn count(self) -> u64 {
         self.memory.bytes().div_ceil(self.page.size().bytes())
     }
-}
-
-/// How much of its memory a host can spare for huge pages.
-pub(crate) fn most_in_hugepages(total: Size) -> Size {
-    Size::from_bytes(total.bytes().saturating_sub(kept_by_host(total).bytes()))
-}
-
-/// How much it keeps for itself.
-fn kept_by_host(total: Size) -> Size {
-    Size::from_bytes(HOST_KEEPS.bytes().max(total.bytes() / HOST_KEEPS_ONE_IN))
 }
 
 /// Why so many are not available.
@@ -68,10 +57,19 @@ pub(super) fn refusal(host: &Host, wanted: Hugepages) -> Option<Finding> {
     })
 }
 
-/// Pages of 1 GiB can be reserved only at boot.
-pub(super) fn parameter(wanted: Hugepages) -> Option<Needed> {
-    let why = format!("{} of memory for the guest in pages of 1 GiB, which can be reserved only at boot", wanted.memory);
-    (wanted.page == PageSize::Gib1).then(|| Needed::new(ParameterChange::Hugepages("1G", wanted.count()), why))
+/// Pages of 1 GiB can be reserved only at boot; and a warning where they are not on the guest's nodes.
+pub(super) fn parameter(host: &Host, setup: &Setup, wanted: &Wanted, pages: Hugepages) -> Option<(Needed, Option<Finding>)> {
+    (pages.page == PageSize::Gib1).then(|| {
+        let (placed, finding) = boot_pages::placed(host, setup, wanted, pages.count(), pages.page.size());
+        let nodes: Vec<String> = placed.of_nodes().map(|(node, _)| node.to_string()).collect();
+        let place = match &nodes[..] {
+            [] => String::new(),
+            [node] => format!(" on NUMA node {node}"),
+            nodes => format!(" on the NUMA nodes {}", nodes.join(", ")),
+        };
+        let why = format!("{} of memory for the guest in pages of 1 GiB{place}, which can be reserved only at boot", pages.memory);
+        (Needed::new(ParameterChange::Hugepages("1G", placed), why), finding)
+    })
 }
 
 /// The files and commands.

@@ -3,6 +3,7 @@
 //! `planning` asks each of the others for its part of the plan.
 
 mod binding;
+mod boot_pages;
 mod bound;
 mod checks;
 mod drivers;
@@ -27,10 +28,10 @@ mod update_hook;
 mod virtual_functions;
 
 pub use binding::SCRIPT;
+pub(crate) use boot_pages::most_in_hugepages;
 pub use bound::{Bound, MODPROBE, bound};
 pub use drivers::kept_out;
 pub use hook::{HOOK_TEXT, calls_hooks};
-pub(crate) use hugepages::most_in_hugepages;
 pub use kvmfr::kvmfr_kept_out;
 pub use others::{ExternalBinding, drivers_kept_out, others, removing};
 pub use planning::plan;

@@ -31,7 +31,10 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     if let Some(pages) = wanted.hugepages {
         plan.findings.extend(hugepages::refusal(host, pages));
         plan.findings.extend(hugepages::conflict(setup, pages));
-        needed.extend(hugepages::parameter(pages));
+        if let Some((parameter, finding)) = hugepages::parameter(host, setup, wanted, pages) {
+            needed.push(parameter);
+            plan.findings.extend(finding);
+        }
         take(&mut plan, hugepages::edits(host, setup, pages));
     }
     if let Some(cpus) = &wanted.isolate {

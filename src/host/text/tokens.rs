@@ -2,6 +2,8 @@
 
 use std::{fmt, slice};
 
+use crate::model::{BootPages, kernel_size};
+
 /// The tokens of a command line, each with the space before it, and the space at the end.
 struct Tokens<'a> {
     all: Vec<(&'a str, &'a str)>,
@@ -108,7 +110,7 @@ pub(in crate::host) enum ParameterChange {
     /// This item of the value of this name is removed.
     Without(String, String),
     /// This many huge pages of this size: two tokens that belong together.
-    Hugepages(&'static str, u64),
+    Hugepages(&'static str, BootPages),
 }
 
 impl fmt::Display for ParameterChange {
@@ -118,7 +120,7 @@ impl fmt::Display for ParameterChange {
             Self::Set(token) | Self::Only(token) => f.write_str(token),
             Self::Include(name, items) => write!(f, "{name}={}", items.join(",")),
             Self::Without(name, item) => write!(f, "-{name}={item}"),
-            Self::Hugepages(size, count) => f.write_str(&pages(size, *count).join(" ")),
+            Self::Hugepages(size, count) => f.write_str(&pages(size, count).join(" ")),
         }
     }
 }
@@ -142,7 +144,7 @@ pub(in crate::host) fn without_opposites(text: &str, wants: &[ParameterChange]) 
 pub(in crate::host) fn without(text: &str, wants: &[ParameterChange]) -> String {
     wants.iter().fold(text.to_owned(), |text, want| match want {
         ParameterChange::Set(token) | ParameterChange::Only(token) => without_tokens(&text, slice::from_ref(token)),
-        ParameterChange::Hugepages(size, count) => without_tokens(&text, &pages(size, *count)),
+        ParameterChange::Hugepages(size, count) => without_hugepages(&text, size, count),
         ParameterChange::Include(name, items) => items.iter().fold(text, |text, item| without_item(&text, name, item)),
         ParameterChange::Without(..) => text,
     })
@@ -158,7 +160,7 @@ fn apply(text: &str, want: &ParameterChange, add: bool) -> String {
         ParameterChange::Only(token) => only(text, token, add),
         ParameterChange::Without(name, item) => without_item(text, name, item),
         ParameterChange::Include(name, items) if add => include(text, name, items),
-        ParameterChange::Hugepages(size, count) if add => hugepages(text, size, *count),
+        ParameterChange::Hugepages(size, count) if add => hugepages(text, size, count),
         ParameterChange::Include(..) | ParameterChange::Hugepages(..) => text.to_owned(),
     }
 }
@@ -217,19 +219,58 @@ fn without_item(text: &str, name: &str, item: &str) -> String {
     })
 }
 
-fn pages(size: &str, count: u64) -> [String; 2] {
+fn pages(size: &str, count: &BootPages) -> [String; 2] {
     [format!("hugepagesz={size}"), format!("hugepages={count}")]
 }
 
-/// `hugepages=` applies to the `hugepagesz=` before it (kernel-parameters, hugetlbpage.rst).
-fn hugepages(text: &str, size: &str, count: u64) -> String {
+/// The place of the `hugepages=` that counts for this size, and what it says.
+fn hugepages_there(tokens: &Tokens<'_>, size: &str) -> Option<(usize, Option<BootPages>)> {
+    let parameters: Vec<(&str, Option<&str>)> = tokens.texts().map(parse).collect();
+    let at = BootPages::place(&parameters, kernel_size(size)?)?;
+    Some((at, parameters[at].1.and_then(|value| value.parse().ok())))
+}
+
+fn hugepages(text: &str, size: &str, count: &BootPages) -> String {
     let tokens = Tokens::of(text);
-    let [size, count] = pages(size, count);
-    let Some(at) = tokens.texts().rposition(|token| token == size) else { return append(text, &format!("{size} {count}")) };
-    match tokens.texts().nth(at + 1) {
-        Some(next) if is_named(next, "hugepages") => tokens.replace(at + 1, &count),
-        _ => tokens.replace(at, &format!("{size} {count}")),
+    let [of_size, number] = pages(size, count);
+    match hugepages_there(&tokens, size) {
+        Some((_, Some(there))) if is_enough(&there, count) => text.to_owned(),
+        Some((at, there)) => tokens.replace(at, &there.map_or(number, |there| format!("hugepages={}", raised(&there, count)))),
+        None => match tokens.texts().rposition(|token| token == of_size) {
+            Some(at) => tokens.replace(at, &format!("{of_size} {number}")),
+            None => append(text, &format!("{of_size} {number}")),
+        },
     }
+}
+
+/// Whether what is there stays: the same, or enough of it on the nodes that somebody chose.
+pub(in crate::host) fn is_enough(there: &BootPages, wanted: &BootPages) -> bool {
+    let on = |node| there.of_nodes().find(|(known, _)| *known == node).map_or(0, |(_, number)| number);
+    match (there, wanted) {
+        (BootPages::Split(there), BootPages::Split(wanted)) => there == wanted,
+        (BootPages::Split(_), BootPages::ByNode(_)) => false,
+        (BootPages::ByNode(_), BootPages::Split(wanted)) => there.total() >= *wanted,
+        (BootPages::ByNode(_), BootPages::ByNode(wanted)) => wanted.iter().all(|(node, number)| on(*node) >= *number),
+    }
+}
+
+/// What is wanted, with what somebody else has on nodes of their choice.
+fn raised(there: &BootPages, wanted: &BootPages) -> BootPages {
+    let (BootPages::ByNode(there), BootPages::ByNode(wanted)) = (there, wanted) else { return wanted.clone() };
+    let mut nodes = there.clone();
+    for (node, number) in wanted {
+        let known = nodes.entry(*node).or_default();
+        *known = (*known).max(*number);
+    }
+    BootPages::ByNode(nodes)
+}
+
+fn without_hugepages(text: &str, size: &str, count: &BootPages) -> String {
+    let tokens = Tokens::of(text);
+    let Some((at, _)) = hugepages_there(&tokens, size).filter(|(_, there)| there.as_ref() == Some(count)) else { return text.to_owned() };
+    let of_size = &pages(size, count)[0];
+    let is_ours = |index: usize, token: &str| index == at || (index + 1 == at && token == of_size);
+    tokens.edit(|index, token| (!is_ours(index, token)).then(|| token.to_owned()))
 }
 
 fn append(text: &str, token: &str) -> String {
@@ -304,11 +345,45 @@ mod tests {
         let ids = [ParameterChange::Include("vfio-pci.ids".into(), vec!["10de:1401".into(), "10de:0fba".into()])];
         assert_eq!(with("a vfio_pci.ids=1002:aaf0 b", &ids), "a vfio_pci.ids=1002:aaf0,10de:1401,10de:0fba b");
         assert_eq!(with("a", &ids), "a vfio-pci.ids=10de:1401,10de:0fba");
-        let pages = [ParameterChange::Hugepages("1G", 8)];
+        let pages = [ParameterChange::Hugepages("1G", BootPages::Split(8))];
         assert_eq!(with("a", &pages), "a hugepagesz=1G hugepages=8");
         assert_eq!(with("hugepagesz=1G hugepages=4 b", &pages), "hugepagesz=1G hugepages=8 b");
         assert_eq!(with("hugepagesz=1G b", &pages), "hugepagesz=1G hugepages=8 b");
         assert_eq!(with("hugepagesz=2M hugepages=8", &pages), "hugepagesz=2M hugepages=8 hugepagesz=1G hugepages=8");
+    }
+
+    #[test]
+    fn huge_pages_by_node() {
+        let change = |value: &str| [ParameterChange::Hugepages("1G", value.parse().unwrap())];
+        for (before, wanted, after) in [
+            ("a", "1:40", "a hugepagesz=1G hugepages=1:40"),
+            // What somebody chose stays where it is enough: on these nodes, or where the node is unknown, on all.
+            ("hugepagesz=1G hugepages=0:8,1:40 b", "1:40", "hugepagesz=1G hugepages=0:8,1:40 b"),
+            ("hugepagesz=1G hugepages=0:8,1:40 b", "48", "hugepagesz=1G hugepages=0:8,1:40 b"),
+            ("default_hugepagesz=1G hugepages=0:8,1:40", "1:40", "default_hugepagesz=1G hugepages=0:8,1:40"),
+            ("hugepagesz=1024M hugepages=1:41", "1:40", "hugepagesz=1024M hugepages=1:41"),
+            // Else only what is lacking is added.
+            ("hugepagesz=1G hugepages=0:8,1:40 b", "1:96", "hugepagesz=1G hugepages=0:8,1:96 b"),
+            ("hugepagesz=1G hugepages=0:8", "0:4,1:40", "hugepagesz=1G hugepages=0:8,1:40"),
+            ("hugepagesz=1G hugepages=0:8,1:40", "49", "hugepagesz=1G hugepages=49"),
+            ("hugepagesz=1G hugepages=96", "1:96", "hugepagesz=1G hugepages=1:96"),
+            ("hugepagesz=1G hugepages=many", "1:96", "hugepagesz=1G hugepages=1:96"),
+            ("default_hugepagesz=1G hugepages=4", "8", "default_hugepagesz=1G hugepages=8"),
+            // The first counts for the kernel.
+            ("hugepagesz=1G hugepages=4 hugepagesz=1G hugepages=8", "8", "hugepagesz=1G hugepages=8 hugepagesz=1G hugepages=8"),
+        ] {
+            assert_eq!(with(before, &change(wanted)), after, "{before:?}, {wanted}");
+            assert!(has_all(after, &change(wanted)), "{after:?}, {wanted}");
+        }
+        for (before, ours, after) in [
+            ("a hugepagesz=1G hugepages=1:40 b", "1:40", "a b"),
+            ("a hugepagesz=1G hugepages=8", "8", "a"),
+            ("hugepagesz=1G hugepages=0:8,1:40", "1:40", "hugepagesz=1G hugepages=0:8,1:40"),
+            ("default_hugepagesz=1G hugepages=8", "8", "default_hugepagesz=1G"),
+            ("hugepagesz=2M hugepages=8 hugepagesz=1G hugepages=4", "8", "hugepagesz=2M hugepages=8 hugepagesz=1G hugepages=4"),
+        ] {
+            assert_eq!(without(before, &change(ours)), after, "{before:?}, {ours}");
+        }
     }
 
     proptest! {

@@ -13,13 +13,13 @@ use crate::domain::spec::{Disk, Spec};
 use crate::domain_xml::{Interface, interfaces, is_without_hypervisor};
 use crate::model::{Files, Finding, Host, PciAddress, PciDevice, Reading, Severity, is_uuid, shell_word};
 use crate::passthrough::{self, Assessment};
-use crate::xml::is_xml;
+use crate::xml::{Document, is_xml};
 
 /// Virtio's specification, file system device: `tag` of `virtio_fs_config`.
 const LONGEST_TAG: usize = 36;
 
 /// Problems with the changes to be written.
-pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host, files: &Files) -> Vec<Finding> {
+pub(crate) fn of_request(base: &Base, wanted: &Request, (spec, domain): (&Spec, &Document), host: &Host, files: &Files) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(other_system(base));
     findings.extend(spec.usb.iter().flatten().filter_map(|id| devices::usb(*id, host)));
@@ -33,7 +33,7 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, spec: &Spec, host: &Host
     findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
     findings.extend(file_checks::unknown_files(&written, files));
     findings.extend(spec.firmware.as_ref().and_then(|firmware| file_checks::pair(firmware, files)));
-    findings.extend(resources::memory(base, spec, host));
+    findings.extend(resources::memory(base, spec, domain, host));
     findings.extend(resources::processors(spec, host));
     findings.extend(audio_alone(wanted, host));
     findings.extend(idle_handover(base, wanted, host));

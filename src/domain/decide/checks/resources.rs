@@ -1,11 +1,13 @@
 //! Checks of the host's resources: memory, huge pages, processors.
 
+use std::collections::BTreeMap;
+
 use crate::domain::base::Base;
 use crate::domain::decide::needs::needs;
 use crate::domain::edit::Part;
 use crate::domain::spec::Spec;
-use crate::domain_xml::{self, pages};
-use crate::model::{Finding, Host, Size};
+use crate::domain_xml::{self, nodes_of_memory, pages};
+use crate::model::{BootPages, Finding, Host, Size};
 use crate::xml::Document;
 
 /// The path of the element with the page size.
@@ -15,7 +17,7 @@ const PAGE: &str = "memoryBacking/hugepages/page";
 const LEAST: Size = Size::from_mib(32);
 
 /// Does the host have the memory? Checked when the memory is set, and once for a new domain.
-pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
+pub(super) fn memory(base: &Base, spec: &Spec, domain: &Document, host: &Host) -> Option<Finding> {
     let template = || domain_xml::memory(base.domain.root()).filter(|_| base.is_new || spec.hugepages == Some(true));
     let asked = spec.memory.or_else(template)?;
     if spec.memory.is_some_and(|memory| memory < LEAST) {
@@ -37,7 +39,8 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
         let page = size.or(host.memory.default_hugepage)?;
         // Pages of another size can rarely be allocated after boot, not even by the hook.
         let is_reserved_later = host.platform.has_hook && Some(page) == host.memory.default_hugepage;
-        return if is_reserved_later { None } else { hugepages(asked, page, host, Finding::warning) };
+        let parts = nodes_of_memory(domain.root(), asked).unwrap_or_else(|_| [(None, asked)].into());
+        return if is_reserved_later { None } else { hugepages(&parts, page, host, Finding::warning) };
     }
     let available = host.memory.available?;
     (asked > available).then(|| {
@@ -46,25 +49,26 @@ pub(super) fn memory(base: &Base, spec: &Spec, host: &Host) -> Option<Finding> {
     })
 }
 
-/// Are there enough free huge pages of this size, and can libvirt use them?
-fn hugepages(asked: Size, page: Size, host: &Host, weigh: fn(&'static str, String, String) -> Finding) -> Option<Finding> {
+/// Are there enough free huge pages of this size on each node, and can libvirt use them?
+fn hugepages(parts: &Parts, page: Size, host: &Host, weigh: fn(&'static str, String, String) -> Finding) -> Option<Finding> {
     let pools = &host.memory.hugepages;
     if !pools.is_empty() && !pools.iter().any(|pool| pool.page == page) {
         let there: Vec<String> = pools.iter().map(|pool| pool.page.to_string()).collect();
         let message = format!("the host has no huge pages of {page}, only of {}", there.join(" and "));
         return Some(weigh("no-such-hugepages", message, format!("--hugepage-size {}", there.join(" or "))));
     }
-    let free = host.memory.hugepages.iter().find(|pool| pool.page == page).map_or(0, |pool| pool.free);
-    let needed = asked.bytes().div_ceil(page.bytes().max(1));
-    let too_few = (free < needed).then(|| {
-        let message = format!("{needed} huge pages of {page} are needed, but only {free} are free");
+    let too_few = too_few(parts, page, host).map(|message| {
         weigh(
             "too-few-hugepages",
             message,
             if Some(page) == host.memory.default_hugepage {
-                format!("run sysctl vm.nr_hugepages={needed} before the domain starts (permanently: in /etc/sysctl.d)")
+                format!("run sysctl vm.nr_hugepages={} before the domain starts (permanently: in /etc/sysctl.d)", all_pages(parts, page))
             } else {
-                format!("reserve them at boot: hugepagesz={}M hugepages={needed} on the kernel command line", page.bytes() >> 20)
+                format!(
+                    "reserve them at boot: hugepagesz={}M hugepages={} on the kernel command line",
+                    page.bytes() >> 20,
+                    at_boot(parts, page, host)
+                )
             },
         )
     });
@@ -76,6 +80,36 @@ fn hugepages(asked: Size, page: Size, host: &Host, weigh: fn(&'static str, Strin
         weigh("no-hugetlbfs", message, format!("{mount} (permanently: in /etc/fstab), and restart libvirtd or virtqemud"))
     });
     too_few.or(unmounted)
+}
+
+/// How much of a guest's memory is from which node; without one: from any.
+type Parts = BTreeMap<Option<u32>, Size>;
+
+/// Which pages are lacking, on a node or in all. On nodes whose number is unknown they are not known to be.
+fn too_few(parts: &Parts, page: Size, host: &Host) -> Option<String> {
+    let said = |needed, place: &str, free| format!("{needed} huge pages of {page} are needed{place}, but only {free} are free");
+    let of_node = parts.iter().find_map(|(node, part)| {
+        let (node, needed) = ((*node)?, pages_in(*part, page));
+        let free = host.memory.pool_of_node(page, node)?.free;
+        (free < needed).then(|| said(needed, &format!(" on NUMA node {node}"), free))
+    });
+    let (needed, free) = (all_pages(parts, page), host.memory.pool(page).map_or(0, |pool| pool.free));
+    of_node.or_else(|| (free < needed).then(|| said(needed, "", free)))
+}
+
+fn all_pages(parts: &Parts, page: Size) -> u64 {
+    parts.values().map(|part| pages_in(*part, page)).sum()
+}
+
+/// What `hugepages=` has to say: by node where the kernel can read that.
+fn at_boot(parts: &Parts, page: Size, host: &Host) -> String {
+    let nodes: Option<_> = parts.iter().map(|(node, part)| Some(((*node)?, pages_in(*part, page)))).collect();
+    let by_node = nodes.filter(|_| host.platform.kernel_at_least(5, 16) == Some(true)).map(BootPages::ByNode);
+    by_node.unwrap_or_else(|| BootPages::Split(all_pages(parts, page))).to_string()
+}
+
+fn pages_in(memory: Size, page: Size) -> u64 {
+    memory.bytes().div_ceil(page.bytes().max(1))
 }
 
 /// The limit without a guest IOMMU (QEMU docs/specs: APIC ids of 8 bits). More vCPUs need a guest IOMMU, which
@@ -104,6 +138,6 @@ pub fn of_start(domain: &Document, host: &Host) -> Vec<Finding> {
     }
     // libvirt refuses to start a domain whose huge pages cannot be read here.
     let pages = pages(domain.root()).ok().flatten();
-    let short = pages.and_then(|pages| hugepages(pages.memory, pages.page.or(host.memory.default_hugepage)?, host, Finding::blocked));
+    let short = pages.and_then(|pages| hugepages(&pages.nodes, pages.page.or(host.memory.default_hugepage)?, host, Finding::blocked));
     short.into_iter().collect()
 }

@@ -40,7 +40,7 @@ pub(super) struct Cell {
     /// The host's node of its processors and its memory.
     pub(super) node: u32,
     vcpus: BTreeSet<u32>,
-    memory: Size,
+    pub(super) memory: Size,
 }
 
 /// The cells of a guest: one for each node of its vCPUs, with memory in proportion to them, and one without vCPUs for each
@@ -79,7 +79,7 @@ pub(super) fn cells(placement: &Placement, memory: Size, page: Size, host: &Host
         cell.memory = Size::from_bytes(cell.memory.bytes() + more);
         rest -= more;
     }
-    for node in beside(&near, host) {
+    for node in host.nodes_beside(&near) {
         let part = rest.min(room(node));
         rest -= part;
         if part > 0 {
@@ -100,16 +100,6 @@ fn whole(bytes: u64, page: Size) -> u64 {
 
 fn of_node(placement: &Placement, node: u32) -> BTreeSet<u32> {
     (0..).zip(&placement.nodes).filter(|(_, of)| **of == node).map(|(vcpu, _)| vcpu).collect()
-}
-
-/// The other nodes, from near to far: those that share a package with the guest's first, and of these the ones whose numbers
-/// are side by side (sub-NUMA clusters, AMD's quadrants).
-fn beside(near: &BTreeSet<u32>, host: &Host) -> Vec<u32> {
-    let package = |node: u32| host.topology.cpus.iter().find(|cpu| cpu.node == Some(node)).map(|cpu| cpu.package);
-    let first = near.first().copied().unwrap_or_default();
-    let mut others: Vec<u32> = host.memory.nodes.iter().map(|(node, _)| *node).filter(|node| !near.contains(node)).collect();
-    others.sort_by_key(|node| (package(*node) != package(first), node ^ first));
-    others
 }
 
 /// Part of its memory is on nodes where it has no processors.

@@ -36,7 +36,8 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
     }
     let Placed { processors, pinning, is_decided, edits: pins, mut findings } = pinning::decide(question);
     let placement = is_decided.then(|| pinning.as_ref().and_then(|pinning| Placement::of_pinning(&question.host.topology, pinning)));
-    let numa = memory::numa(question, placement.map(Option::unwrap_or_default));
+    let placement = placement.map(Option::unwrap_or_default).or_else(|| memory::placed_before(question));
+    let numa = memory::numa(question, placement.as_ref());
     let is_requested = question.wanted.tuning.pin && base.differs(|request| request.tuning.pin);
     let pins = pins.and_then(|pins| if is_requested { Some(replaced(base, pins)) } else { change(base, Part::Pinning, pins) });
     // Pins that somebody changed stay, whatever was decided.
@@ -53,7 +54,7 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
     let groups = [
         (Part::Numa, numa),
         (Part::Guest, guest::settings(question, is_decided, has_own_cores)),
-        (Part::Pages, memory::pages(question)),
+        (Part::Pages, memory::pages(question, placement.as_ref())),
         (Part::Allocation, memory::allocation(question)),
         (Part::Sharing, sharing::settings(question)),
         (Part::Regions, processor::regions(question)),
