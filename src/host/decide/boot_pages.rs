@@ -1,5 +1,5 @@
-//! How much a host can spare for huge pages, and on which NUMA nodes those are that the kernel reserves at boot: on the node of the card, from which a guest takes its
-//! own. Without nodes the kernel divides them equally (Documentation/admin-guide/mm/hugetlbpage.rst).
+//! How much a host can spare for huge pages, and on which NUMA nodes the kernel reserves them at boot: on that of the card, from
+//! which a guest takes its own. Without nodes the kernel divides them equally (Documentation/admin-guide/mm/hugetlbpage.rst).
 
 use std::collections::{BTreeMap, BTreeSet};
 
