@@ -242,7 +242,7 @@ fn another_disk_or_format_has_its_own_options() {
 }
 
 #[test]
-fn what_was_set_by_hand_stays_with_the_same_disk() {
+fn what_was_set_by_hand_stays() {
     let tree = tree(&[("/vm/a.raw", b"x"), ("/vm/b.raw", b"x"), ("/vm/c.raw", b"x")]);
     let mut by_hand = define(&tree, &["--disk", "/vm/a.raw"]).with(0);
     by_hand.stdout = by_hand.stdout.replace("cache='writeback' discard='unmap'", "cache='none' discard='ignore'");
@@ -254,7 +254,7 @@ fn what_was_set_by_hand_stays_with_the_same_disk() {
     let back = change(&tree, &format, &["--disk-format", "raw"]).with(0);
     assert_eq!(driver(&back), "cache='none' discard='ignore' io='native' name='qemu' type='raw'");
     let other = change(&tree, &by_hand, &["--disk", "/vm/b.raw"]).with(0);
-    assert_eq!(driver(&other), "cache='writeback' discard='unmap' name='qemu' type='raw'");
+    assert_eq!(driver(&other), "cache='none' discard='ignore' name='qemu' type='raw'");
 }
 
 #[test]

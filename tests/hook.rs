@@ -292,9 +292,12 @@ fn huge_pages_are_added_and_returned() {
     let root = machine();
     set(root.path(), &format!("{POOL}/nr_hugepages"), "10\n");
     set(root.path(), &format!("{POOL}/free_hugepages"), "6\n");
+    let compacted = "proc/sys/vm/compact_memory";
+    set(root.path(), compacted, "0\n");
     let xml = domain("10de:1401", HUGEPAGES);
     assert_eq!(hook(root.path(), &["prepare", "begin"], &xml), (Some(0), String::new()));
     assert_eq!(get(root.path(), &format!("{POOL}/nr_hugepages")), "260", "256 are needed, 6 were free of 10");
+    assert_eq!(get(root.path(), compacted), "0", "that takes seconds, and was not needed");
     // libvirt calls both, also after a refused start.
     assert_eq!(hook(root.path(), &["stopped", "end"], &xml).0, Some(0));
     assert_eq!(get(root.path(), &format!("{POOL}/nr_hugepages")), "10");

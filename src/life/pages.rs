@@ -1,4 +1,4 @@
-//! Huge pages that were not reserved beforehand: memory is compacted first, and the number is read back.
+//! Huge pages that were not reserved beforehand: the number is read back, and memory is compacted where it is too small.
 //!
 //! All domains share the kernel's counter, so what each has added is counted together with what the others have,
 //! under the lock of [`taken::turn`].
@@ -26,8 +26,9 @@ pub struct PagesWanted {
     pub total: Option<Size>,
 }
 
-/// How often it is tried: each time the kernel frees and compacts a little more.
-const TRIES: u32 = 4;
+/// How often it is tried: after the first time the kernel frees and compacts a little more each time, which takes seconds on a large
+/// host.
+const TRIES: u32 = 5;
 const POOLS: &str = "/sys/kernel/mm/hugepages";
 
 pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &Target) -> Result<()> {
@@ -70,9 +71,11 @@ pub(super) fn take(wanted: &PagesWanted, ledger: &Ledger, root: &Root, target: &
         return Ok(());
     }
     let then = now + added;
-    for _ in 0..TRIES {
-        // Best effort: without permission for it, the kernel still compacts memory itself, but less.
-        let _ = target.set_attribute("/proc/sys/vm/compact_memory", "1");
+    for tried in 0..TRIES {
+        if tried > 0 {
+            // Best effort: without permission for it, the kernel still compacts memory itself, but less.
+            let _ = target.set_attribute("/proc/sys/vm/compact_memory", "1");
+        }
         target.set_attribute(&attribute, &then.to_string())?;
         if number(root, &attribute)?.unwrap_or(0) >= then {
             return Ok(());

@@ -186,10 +186,21 @@ fn taking_out() {
         let also: &[&str] = match option {
             "--no-hugepages" => &["<hugepages/>"],
             // What is there for a passed device only.
-            "--no-gpu" => &["<ioapic driver='kvm'/>", "<maxphysaddr mode='passthrough'/>", "<feature policy='require' name='invtsc'/>"],
+            "--no-gpu" => &[
+                "<ioapic driver='kvm'/>",
+                "<maxphysaddr mode='passthrough'/>",
+                "<feature policy='require' name='invtsc'/>",
+                "<allocation mode='immediate'/>",
+            ],
             _ => &[],
         };
         assert!(also.iter().all(|element| rest.contains(element)), "{option}: {rest}");
+        let rest = if option == "--no-hugepages" {
+            // Ordinary memory is allocated at once instead.
+            rest.replace("<hugepages/><nosharepages/>", "<hugepages/><nosharepages/><allocation mode='immediate'/>")
+        } else {
+            rest
+        };
         let mut rest_without = also.iter().fold(rest.clone(), |rest, element| rest.replace(element, ""));
         if option == "--no-gpu" {
             // Without a passed device it can be saved again.

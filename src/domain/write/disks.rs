@@ -27,17 +27,25 @@ const MOST: u32 = 100_000;
 /// Upper bound for the search; more controllers than any domain has.
 const CONTROLLERS: u32 = 64;
 
-/// Which options of the disks a request changes; these are written over what the domain says.
+/// Which options of the disks a request changes; these are written over what the domain says. And what was asked for before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Changed {
     cache: bool,
     discard: bool,
+    cache_before: Option<DiskCache>,
+    discard_before: DiskDiscard,
 }
 
 impl Changed {
     pub(crate) fn of(base: &Base) -> Self {
         let discard = |request: &Request| (request.extras.disk_discard, request.extras.detect_zeroes);
-        Self { cache: base.differs(|request| request.extras.disk_cache), discard: base.differs(discard) }
+        let before = base.last.as_ref().map(|last| &last.request.extras);
+        Self {
+            cache: base.differs(|request| request.extras.disk_cache),
+            discard: base.differs(discard),
+            cache_before: before.and_then(|extras| extras.disk_cache),
+            discard_before: before.and_then(|extras| extras.disk_discard).unwrap_or_default(),
+        }
     }
 }
 
@@ -48,7 +56,7 @@ pub(crate) fn wanted(base: &Base, wanted: &Request, files: &Files) -> Option<Vec
         return Some(wanted.disk.iter().map(|path| disk(path, base, wanted, files)).collect());
     }
     let format_differs = wanted.extras.disk_format.is_some() && base.differs(|request| request.extras.disk_format);
-    let Changed { cache, discard } = Changed::of(base);
+    let Changed { cache, discard, .. } = Changed::of(base);
     let now = (format_differs || cache || discard).then(|| present(&base.domain, wanted).0.disk)?;
     // A disk that was removed manually, or has another kind of source now, is not added again as a side effect.
     (now.len() == wanted.disk.len()).then(|| now.iter().map(|path| disk(path, base, wanted, files)).collect())
@@ -70,9 +78,7 @@ fn disk(path: &str, base: &Base, wanted: &Request, files: &Files) -> Disk {
         // The name does not tell: use the guide's format.
         (by_name, None) => by_name.unwrap_or("qcow2"),
     };
-    // The default for a device is none; the default for a file is the guide's.
-    let usual = if is_block_device { DiskCache::None } else { DiskCache::Writeback };
-    let cache = wanted.extras.disk_cache.unwrap_or(usual);
+    let cache = wanted.extras.disk_cache.unwrap_or_else(|| usual_cache(is_block_device));
     let is_stated = stated.is_some();
     let format = stated.unwrap_or_else(|| concluded.to_owned());
     // An image of another format on a device has sectors of its own.
@@ -87,6 +93,11 @@ fn disk(path: &str, base: &Base, wanted: &Request, files: &Files) -> Disk {
         discard: wanted.extras.disk_discard.unwrap_or_default(),
         detect_zeroes: wanted.extras.detect_zeroes.unwrap_or_default(),
     }
+}
+
+/// The default for a device is none; the default for a file is the guide's.
+fn usual_cache(is_block_device: bool) -> DiskCache {
+    if is_block_device { DiskCache::None } else { DiskCache::Writeback }
 }
 
 /// The format that a domain states of the disk at a path; `None` where it has no such disk.
@@ -106,10 +117,10 @@ pub(crate) fn set(draft: &mut Draft, disks: &[Disk], changed: Changed) {
             ensure_scsi_controllers(draft, index_of(&target).map_or(0, |index| scsi_place(index).0));
             draft.apply(Edit::insert(Part::Disks, new_disk(disk, &name, &target)));
         }
-        put_kind(draft, &name, disk.is_block_device);
-        let put = Edit::device(Part::Disks, &name, "driver");
         let options = device_with_alias(draft.root(), &name).map(|now| written(disk, &domain_xml::Disk::of(now), changed));
         let options = options.into_iter().flatten();
+        put_kind(draft, &name, disk.is_block_device);
+        let put = Edit::device(Part::Disks, &name, "driver");
         draft.apply(options.fold(put, |edit, (name, value)| edit.with_or_without(name, value)));
         put_sectors(draft, &name, disk);
         put_source(draft, &name, disk.is_block_device, &disk.path);
@@ -130,14 +141,18 @@ fn put_source(draft: &mut Draft, name: &str, is_block_device: bool, path: &str) 
     draft.apply(Edit::device(Part::Disks, name, "source").with_or_without(other, None::<&str>).with(attribute, path));
 }
 
-/// The attributes of its `<driver>` that are written into the disk that is there. Those of another file are all vgapt's again;
-/// another format changes only what depends on the format.
+/// The attributes of its `<driver>` that are written into the disk that is there. With another file those are written again that are
+/// as vgapt wrote them; another format changes only what depends on the format.
 fn written<'a>(disk: &'a Disk, now: &domain_xml::Disk<'_>, changed: Changed) -> Vec<DriverOption<'a>> {
     let is_other = now.path() != Some(&disk.path);
     let has_other_format = now.format.as_deref() != Some(&disk.format);
-    let (sets_cache, sets_discard) = (changed.cache || is_other, changed.discard || is_other);
-    let kept = || now.element.child("driver")?.attribute("cache");
-    let is_direct = if sets_cache { is_direct(disk.cache.word()) } else { kept().is_some_and(|cache| is_direct(&cache)) };
+    let there = |name: &str| now.element.child("driver")?.attribute(name);
+    let cache_before =
+        changed.cache_before.unwrap_or_else(|| usual_cache(now.element.attribute("type").is_some_and(|kind| kind == "block")));
+    let is_ours = |name: &str, ours: &str| is_other && there(name).is_some_and(|value| value == ours);
+    let sets_cache = changed.cache || is_ours("cache", cache_before.word());
+    let sets_discard = changed.discard || is_ours("discard", discard_word(changed.discard_before));
+    let is_direct = if sets_cache { is_direct(disk.cache.word()) } else { there("cache").is_some_and(|cache| is_direct(&cache)) };
     let is_written = |name| match name {
         "type" => true,
         "cache" => sets_cache,
@@ -166,10 +181,14 @@ fn driver(disk: &Disk, is_direct: bool) -> [DriverOption<'_>; 6] {
         ("type", Some(&disk.format)),
         ("cache", Some(disk.cache.word())),
         ("io", (is_direct && disk.format == "raw").then_some("native")),
-        ("discard", Some(if is_passed_on { "unmap" } else { "ignore" })),
+        ("discard", Some(discard_word(disk.discard))),
         ("detect_zeroes", disk.detect_zeroes.then_some(if is_passed_on { "unmap" } else { "on" })),
         ("discard_no_unref", keeps.then_some("on")),
     ]
+}
+
+fn discard_word(discard: DiskDiscard) -> &'static str {
+    if discard.is_passed_on() { "unmap" } else { "ignore" }
 }
 
 /// Another disk has other sectors. Of the same one they stay as the guest knows them: it finds its partitions by them.
