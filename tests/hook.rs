@@ -1123,6 +1123,23 @@ fn interrupts_stay_where_no_other_cpus_are_left() {
     assert!(said.contains("the host's interrupts stay on the guest's CPUs: no other CPUs are left"), "{said}");
 }
 
+/// A machine with an interrupt that irqbalance distributes, and a guest on the host CPUs 2 and 3.
+fn with_irqbalance(pid: u32) -> Desktop {
+    let more = "<cputune><vcpupin vcpu='0' cpuset='2-3'/></cputune>".to_owned();
+    let desktop = Desktop { more, ..Desktop::new("inactive") };
+    desktop.note("allowed", "");
+    let root = desktop.root.path();
+    interrupts(root, &[(5, "eth0", "0-7")]);
+    set(root, &format!("proc/{pid}/comm"), "irqbalance\n");
+    set(root, "proc/uptime", "100.5 7.0\n");
+    desktop
+}
+
+fn socket_of_irqbalance(root: &Path, pid: u32) -> std::os::unix::net::UnixListener {
+    fs::create_dir_all(root.join("run/irqbalance")).unwrap();
+    std::os::unix::net::UnixListener::bind(root.join(format!("run/irqbalance/irqbalance{pid}.sock"))).unwrap()
+}
+
 /// A stand-in that answers as `sock_handle` of irqbalance 1.9 does: what it was told takes effect with its next round, which
 /// never comes here. The lab has the program itself.
 #[test]
@@ -1130,13 +1147,8 @@ fn irqbalance_is_told_and_untold() {
     if !has_own_mounts("irqbalance's socket") {
         return;
     }
-    let mut desktop = Desktop::new("inactive");
-    desktop.note("allowed", "");
-    desktop.more = "<cputune><vcpupin vcpu='0' cpuset='2-3'/></cputune>".to_owned();
+    let desktop = with_irqbalance(4321);
     let root = desktop.root.path();
-    interrupts(root, &[(5, "eth0", "0-7")]);
-    set(root, "proc/4321/comm", "irqbalance\n");
-    set(root, "proc/uptime", "100.5 7.0\n");
     let (code, said) = desktop.hook(&["started", "begin"]);
     assert_eq!((code, now(root, &[5])[0].as_str()), (Some(0), "0-1,4-7"), "without a socket");
     assert!(
@@ -1146,8 +1158,7 @@ fn irqbalance_is_told_and_untold() {
     );
     assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
 
-    fs::create_dir_all(root.join("run/irqbalance")).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(root.join("run/irqbalance/irqbalance4321.sock")).unwrap();
+    let listener = socket_of_irqbalance(root, 4321);
     let (sender, told) = std::sync::mpsc::channel();
     let mask = std::sync::Arc::new(std::sync::Mutex::new("00000080"));
     let banned = std::sync::Arc::clone(&mask);
@@ -1182,16 +1193,10 @@ fn an_irqbalance_that_was_restarted_keeps_its_configuration() {
     if !has_own_mounts("irqbalance's socket") {
         return;
     }
-    let mut desktop = Desktop::new("inactive");
-    desktop.note("allowed", "");
-    desktop.more = "<cputune><vcpupin vcpu='0' cpuset='2-3'/></cputune>".to_owned();
+    let desktop = with_irqbalance(4322);
     let root = desktop.root.path();
-    interrupts(root, &[(5, "eth0", "0-7")]);
-    set(root, "proc/4322/comm", "irqbalance\n");
-    set(root, "proc/uptime", "100.5 7.0\n");
     set(root, "run/vgapt/it.json", r#"[{"balancer":{"cpus":"2-3","before":"6","pid":4321}}]"#);
-    fs::create_dir_all(root.join("run/irqbalance")).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(root.join("run/irqbalance/irqbalance4322.sock")).unwrap();
+    let listener = socket_of_irqbalance(root, 4322);
     listener.set_nonblocking(true).unwrap();
     assert_eq!(desktop.hook(&["stopped", "end"]), (Some(0), String::new()));
     assert!(listener.accept().is_err() && !desktop.has_ledger());

@@ -253,73 +253,83 @@ const DEVICES: &[(&str, &str, &str)] = &[
     (alias::SCSI, "the controller of the disks", "the guide's virtio-scsi-pci"),
 ];
 
-/// The same for what an element of a device says: the beginning of its alias, the element, the attribute, its value (empty: any),
-/// reason, source.
-const PARTS: [(&str, &str, &str, &str, &str, &str); 8] = [
-    (
-        alias::DISK,
-        "blockio",
-        "logical_block_size",
-        "4096",
-        "the host's disk has sectors of 4096 bytes, and so the guest sees them; by itself QEMU shows 512, by which the partitions on that disk are not found",
-        "libvirt formatdomain, hard drives; QEMU hw/block/block.c, blkconf_blocksizes",
-    ),
-    (
-        alias::DISK,
-        "driver",
-        "io",
-        "native",
-        "QEMU gives the disk's work to the kernel (AIO) in place of threads of its own; only where the host's cache is left out",
-        "libvirt formatdomain, hard drives; --disk-cache none",
-    ),
-    (
-        alias::DISK,
-        "driver",
-        "discard",
-        "unmap",
-        "what the guest deletes becomes free space of the host",
-        "libvirt formatdomain, hard drives; --disk-discard",
-    ),
-    (
-        alias::DISK,
-        "driver",
-        "discard",
-        "ignore",
-        "what the guest deletes stays taken on the host",
-        "libvirt formatdomain, hard drives; --disk-discard ignore",
-    ),
-    (
-        alias::DISK,
-        "driver",
-        "detect_zeroes",
-        "unmap",
-        "zeroes that the guest writes take no space",
-        "libvirt formatdomain, hard drives; --detect-zeroes",
-    ),
-    (
-        alias::DISK,
-        "driver",
-        "detect_zeroes",
-        "on",
-        "zeroes that the guest writes are one command for the host, without their bytes; they take space, because discards are ignored",
-        "libvirt formatdomain, hard drives; QEMU qapi/block-core.json, detect-zeroes; --detect-zeroes",
-    ),
-    (
-        alias::DISK,
-        "driver",
-        "discard_no_unref",
-        "on",
-        "what the guest deletes stays reserved in the image, which is not fragmented by it",
-        "QEMU qapi/block-core.json, discard-no-unref; --disk-discard keep-reserved",
-    ),
-    (
-        alias::NETWORK,
-        "driver",
-        "queues",
-        "",
-        "so many processors of the guest send and receive at the same time, each queue with its own thread of the kernel",
-        "libvirt formatdomain, multiqueue virtio-net; --network-queues",
-    ),
+/// The same for what a part of a device says.
+struct OfDevice {
+    /// The beginning of the device's alias.
+    alias: &'static str,
+    element: &'static str,
+    attribute: &'static str,
+    /// `None`: any value.
+    value: Option<&'static str>,
+    why: &'static str,
+    source: &'static str,
+}
+
+const OF_DEVICES: [OfDevice; 8] = [
+    OfDevice {
+        alias: alias::DISK,
+        element: "blockio",
+        attribute: "logical_block_size",
+        value: Some("4096"),
+        why: "the host's disk has sectors of 4096 bytes, and so the guest sees them; by itself QEMU shows 512, by which the partitions on that disk are not found",
+        source: "libvirt formatdomain, hard drives; QEMU hw/block/block.c, blkconf_blocksizes",
+    },
+    OfDevice {
+        alias: alias::DISK,
+        element: "driver",
+        attribute: "io",
+        value: Some("native"),
+        why: "QEMU gives the disk's work to the kernel (AIO) in place of threads of its own; only where the host's cache is left out",
+        source: "libvirt formatdomain, hard drives; --disk-cache none",
+    },
+    OfDevice {
+        alias: alias::DISK,
+        element: "driver",
+        attribute: "discard",
+        value: Some("unmap"),
+        why: "what the guest deletes becomes free space of the host",
+        source: "libvirt formatdomain, hard drives; --disk-discard",
+    },
+    OfDevice {
+        alias: alias::DISK,
+        element: "driver",
+        attribute: "discard",
+        value: Some("ignore"),
+        why: "what the guest deletes stays taken on the host",
+        source: "libvirt formatdomain, hard drives; --disk-discard ignore",
+    },
+    OfDevice {
+        alias: alias::DISK,
+        element: "driver",
+        attribute: "detect_zeroes",
+        value: Some("unmap"),
+        why: "zeroes that the guest writes take no space",
+        source: "libvirt formatdomain, hard drives; --detect-zeroes",
+    },
+    OfDevice {
+        alias: alias::DISK,
+        element: "driver",
+        attribute: "detect_zeroes",
+        value: Some("on"),
+        why: "zeroes that the guest writes are one command for the host, without their bytes; they take space, because discards are ignored",
+        source: "libvirt formatdomain, hard drives; QEMU qapi/block-core.json, detect-zeroes; --detect-zeroes",
+    },
+    OfDevice {
+        alias: alias::DISK,
+        element: "driver",
+        attribute: "discard_no_unref",
+        value: Some("on"),
+        why: "what the guest deletes stays reserved in the image, which is not fragmented by it",
+        source: "QEMU qapi/block-core.json, discard-no-unref; --disk-discard keep-reserved",
+    },
+    OfDevice {
+        alias: alias::NETWORK,
+        element: "driver",
+        attribute: "queues",
+        value: None,
+        why: "so many processors of the guest send and receive at the same time, each queue with its own thread of the kernel",
+        source: "libvirt formatdomain, multiqueue virtio-net; --network-queues",
+    },
 ];
 
 /// The elements that come from vgapt's templates and that not every domain has.
@@ -383,11 +393,11 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
             changed: false,
         });
     }
-    for (prefix, part, name, value, why, source) in PARTS {
-        let parts = devices_with_alias(root, prefix).filter_map(|(device, _)| Some((device, device.child(part)?)));
+    for OfDevice { alias, element: part, attribute, value, why, source } in OF_DEVICES {
+        let parts = devices_with_alias(root, alias).filter_map(|(device, _)| Some((device, device.child(part)?)));
         reasons.extend(parts.filter_map(|(device, element)| {
-            let now = element.attribute(name).filter(|now| value.is_empty() || now == value)?;
-            let says = format!("{name}='{now}'");
+            let now = element.attribute(attribute).filter(|now| value.is_none_or(|value| now == value))?;
+            let says = format!("{attribute}='{now}'");
             Some(Reason { element: format!("devices/{}/{part}", device.name()), says, why, source, changed: false })
         }));
     }

@@ -88,11 +88,15 @@ pub(super) fn give_back(taken: &Taken, ledger: &Ledger, root: &Root, target: &Ta
     failed.map_or(Ok(()), Err)
 }
 
-/// The CPUs that no guest uses, without those that were isolated at boot, which are nobody's, as far as there are others.
+/// The CPUs that no guest uses. Those that were isolated at boot are for guests, and count only where there are no others.
 pub(super) fn left(root: &Root, cpus: &CpuSet, others: &[Taken]) -> Result<CpuSet> {
-    let set = |name: &str| root.attribute(&format!("/sys/devices/system/cpu/{name}")).map(|text| text.parse::<CpuSet>());
-    let online = set("online").context("the host's CPUs cannot be read")?.map_err(anyhow::Error::msg)?;
-    let isolated = set("isolated").transpose().map_err(anyhow::Error::msg)?.unwrap_or_default();
+    let set = |name: &str| -> Result<Option<CpuSet>, String> {
+        let text = root.reading(&format!("/sys/devices/system/cpu/{name}")).into_result()?;
+        text.map(|text| text.trim().parse()).transpose()
+    };
+    let online = set("online").map_err(anyhow::Error::msg)?.context("the host's CPUs cannot be read")?;
+    // A kernel that does not isolate CPUs has no such file.
+    let isolated = set("isolated").map_err(anyhow::Error::msg)?.unwrap_or_default();
     let mut taken: BTreeSet<u32> = cpus.0.clone();
     for other in others {
         if let Taken::Slices { cpus, .. } | Taken::Interrupts { cpus, .. } = other {

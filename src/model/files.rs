@@ -74,12 +74,15 @@ impl Files {
         self.facts.iter().find(|facts| facts.path == path)
     }
 
-    /// Whether a path leads to a block device. Of a file that is not known, its name tells: below /dev are devices, but for
-    /// /dev/shm, which is memory with files.
+    /// Whether a path leads to a block device. Of a file that is not known, its name tells.
     pub fn is_block_device(&self, path: &str) -> bool {
-        let by_name = || path.starts_with("/dev/") && !path.starts_with("/dev/shm/");
-        self.of(path).and_then(|facts| facts.is_block_device).unwrap_or_else(by_name)
+        self.of(path).and_then(|facts| facts.is_block_device).unwrap_or_else(|| is_device_by_name(path))
     }
+}
+
+/// Whether a path is that of a device by its name: below /dev, but for /dev/shm, which is memory with files.
+pub fn is_device_by_name(path: &str) -> bool {
+    path.starts_with("/dev/") && !path.starts_with("/dev/shm/")
 }
 
 /// Identifies a file or block device; equal for all its names, including hard links.

@@ -38,7 +38,7 @@ pub use boot_pages::{BootPages, kernel_size};
 pub use card::{Card, CardKind};
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
 pub use devices::{Bar, IommuGroup, PARENT_DOWN, PARENT_DOWN_REMEDY, PciDevice, Sriov, UsbDevice};
-pub use files::{FileFacts, Files, Identity, file_of_loop};
+pub use files::{FileFacts, Files, Identity, file_of_loop, is_device_by_name};
 pub use finding::{Finding, Override, Severity, shell_command, shell_word};
 pub use firmware::Firmware;
 pub use hook::{Daemon, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookState, OtherHook};

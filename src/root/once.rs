@@ -37,7 +37,11 @@ impl<T: Clone> Answers<T> {
         let answer = ask();
         match &answer {
             Ok(answer) => self.keep(path, Ok(answer.clone())),
-            Err(error) => error.raw_os_error().into_iter().for_each(|number| self.keep(path, Err(number))),
+            Err(error) => {
+                if let Some(number) = error.raw_os_error() {
+                    self.keep(path, Err(number));
+                }
+            }
         }
         answer
     }

@@ -18,7 +18,7 @@ use crate::disk::{Chain, same_file};
 use crate::domain_xml;
 use crate::hypervisor::{Defined, Secrets};
 use crate::interrupt::Interrupted;
-use crate::model::{Finding, Severity, shell_word};
+use crate::model::{Finding, Severity, is_device_by_name, shell_word};
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
 use crate::xml::{Document, Element, Fragment, Id};
@@ -157,7 +157,7 @@ fn disks(domain: &Document) -> impl Iterator<Item = (Element<'_>, String, PathBu
 
 /// Changes only the disk's path and format; libvirt detects the backing chain itself.
 fn change(domain: &mut Document, disk: Id, path: &Path, format: &str) {
-    let is_block = path.starts_with("/dev");
+    let is_block = is_device_by_name(&path.to_string_lossy());
     let (kind, attribute, other) = if is_block { ("block", "dev", "file") } else { ("file", "file", "dev") };
     // Later elements are removed first, so that the ids of earlier ones stay valid.
     let below = |domain: &Document, name: &str| domain.element(disk).child(name).map(Element::id);

@@ -22,7 +22,7 @@ use crate::commands::shared::refused::Refused;
 use crate::commands::shared::request_file;
 use crate::domain::{Profile, Request};
 use crate::host::{Allow, PackageUse};
-use crate::model::{Finding, Next, Severity, shell_word};
+use crate::model::{Finding, Next, Severity, is_device_by_name, shell_word};
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
 use crate::run;
@@ -71,7 +71,7 @@ impl Plan {
             let remedy = format!("a domain without one: vgapt define {}", shell_word(&name));
             return Err(Problem::usage("setup is for a guest with a graphics card or another device of the host", remedy).into());
         }
-        let new_disk = request.disk.first().filter(|path| !path.starts_with("/dev/") && !found.has(path));
+        let new_disk = request.disk.first().filter(|path| !is_device_by_name(path) && !found.has(path));
         let new_disk = new_disk.map(|path| NewDisk { path: path.clone(), size: answers.disk_size.unwrap_or(DISK_SIZE) });
         let cards: Vec<String> = request.gpu.iter().map(std::string::ToString::to_string).collect();
         let of_cards = if cards.is_empty() { Vec::new() } else { [vec!["--gpu".to_owned()], cards].concat() };

@@ -14,7 +14,7 @@ use crate::commands::shared::request_file::domain_name;
 use crate::domain::{Cpus, Display, GpuChoice};
 use crate::host::Allow;
 use crate::interrupt::Interrupted;
-use crate::model::{Size, UsbDevice};
+use crate::model::{Size, UsbDevice, is_device_by_name};
 use crate::output;
 use crate::passthrough;
 use crate::problem::Problem;
@@ -48,7 +48,7 @@ pub(super) fn ask(context: &Context, mut answers: Answers, found: &Found) -> Res
     if answers.request.disk.is_empty() {
         answers.request.disk = vec![absolute(&input("Disk (an image, or a block device)", &proposals::disk(&name))?)];
     }
-    if answers.disk_size.is_none() && !found.has(&answers.request.disk[0]) && !answers.request.disk[0].starts_with("/dev/") {
+    if answers.disk_size.is_none() && !found.has(&answers.request.disk[0]) && !is_device_by_name(&answers.request.disk[0]) {
         answers.disk_size = Some(parsed("Size of the new disk", &DISK_SIZE.short(), with_unit)?);
     }
     if answers.request.cdrom.is_none() && !answers.request.without.no_cdrom {

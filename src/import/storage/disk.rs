@@ -6,7 +6,7 @@ use super::super::draft::Draft;
 use super::super::nodes::File;
 use super::super::paths::ImportContext;
 use crate::domain::{pci_hostdev, target_letters};
-use crate::model::{PciAddress, format_by_name};
+use crate::model::{PciAddress, format_by_name, is_device_by_name};
 use crate::xml::Fragment;
 
 /// The address of a disk, as far as the script sets it: `<address type='drive'>`.
@@ -68,7 +68,7 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
         let number = first.or_else(|| (0..MOST).find(|number| !named.contains(&(prefix, *number)))).unwrap_or(MOST);
         named.push((prefix, number));
         let path = &disk.file.path;
-        let kind = if path.starts_with("/dev/") { "block" } else { "file" };
+        let kind = if is_device_by_name(path) { "block" } else { "file" };
         let kind = disk.file.element.attribute("type").unwrap_or(kind);
         let mut element = Fragment::new("disk").with("type", kind).with("device", &disk.kind);
         element.set("driver@name", "qemu");
@@ -124,7 +124,7 @@ fn format(draft: &mut Draft, disk: &Disk, around: &ImportContext<'_>) -> Option<
     if disk.kind == "cdrom" || disk.kind == "lun" || path.is_empty() {
         return Some("raw".to_owned());
     }
-    let by_name = if path.starts_with("/dev/") { Some("raw") } else { format_by_name(Path::new(path)) };
+    let by_name = if is_device_by_name(path) { Some("raw") } else { format_by_name(Path::new(path)) };
     // To libvirt a LUKS image is raw.
     let content = (around.format)(path).map(|content| if content == "luks" { "raw" } else { content });
     if let Some(content) = content {

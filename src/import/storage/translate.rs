@@ -6,6 +6,7 @@ use super::super::paths::ImportContext;
 use super::super::table;
 use super::disk::{Disk, DiskAddress, nvme, write};
 use super::place::place;
+use crate::model::is_device_by_name;
 use crate::xml::Fragment;
 
 /// The controllers that a script names, in order.
@@ -101,7 +102,7 @@ fn protect(draft: &mut Draft, disks: &mut [Disk]) {
         if disk.transient && disk.kind == "floppy" {
             let remedy = format!("copy it, and name the copy in the script without snapshot: cp {path} COPY");
             draft.refuse(disk.order, "the script discards writes to this floppy (snapshot); libvirt can do that for disks only", remedy);
-        } else if disk.transient && (path.starts_with("/dev/") || nvme(path).is_some() || disk.kind == "lun") {
+        } else if disk.transient && (is_device_by_name(path) || nvme(path).is_some() || disk.kind == "lun") {
             let format = if disk.file.format.is_empty() { "raw" } else { &disk.file.format };
             let remedy = format!(
                 "create an overlay and name it in the script without snapshot: qemu-img create -f qcow2 -b {path} -F {format} OVERLAY.qcow2"

@@ -46,7 +46,7 @@ pub(super) fn kinds(seen: &Seen<'_>) -> Option<Judgement> {
         Ok(Pinning { instead_of: Some(room @ 1..), .. }) => {
             judged.by(format!("the {faster} have room for {room} virtual CPUs: vgapt define {} --cpus {room} --pin", seen.name()))
         }
-        // So many in one cache are faster than fewer of each kind in two.
+        // The pinning takes one cache of slower cores before two caches with cores of both kinds.
         Ok(Pinning { instead_of: None, .. }) => judged.by(format!("fewer virtual CPUs (--cpus) have room on the {faster}")),
         _ => judged,
     })

@@ -3,6 +3,7 @@
 pub(crate) mod devices;
 pub(crate) mod files;
 pub(crate) mod guest;
+pub(crate) mod idle;
 pub(crate) mod lacking;
 pub(crate) mod neighbours;
 pub(crate) mod request;
