@@ -72,7 +72,7 @@ fn of_guests(own: &CpuSet, others: &[Taken]) -> Result<CpuSet> {
 pub(super) fn restarted(taken: &Taken, root: &Root) -> Option<String> {
     let Taken::Balancer { pid: Some(told), .. } = taken else { return None };
     running(root).filter(|pid| pid != told)?;
-    Some("irqbalance was restarted since, and no longer leaves the guest's CPUs out until the next start".to_owned())
+    Some("irqbalance was restarted since, and may use the guest's CPUs until the domain starts again".to_owned())
 }
 
 /// Its process: that of its socket; without one, another of its name, which then cannot be asked.

@@ -1,4 +1,4 @@
-//! Keeps the host's own processes off the guest's CPUs: with systemd, those of its slices but machine.slice.
+//! Keeps the processes of systemd's own units (user.slice, system.slice, init.scope) off the guest's CPUs.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::model::{CpuSet, SYSTEMD};
 use crate::root::Root;
 use crate::target::Target;
 
-/// Systemd's own units but for machine.slice, where the guests are.
+/// All of them but machine.slice, where the guests are.
 const UNITS: [&str; 3] = ["user.slice", "system.slice", "init.scope"];
 const MACHINES: &str = "machine.slice";
 const GROUPS: &str = "/sys/fs/cgroup";
