@@ -130,7 +130,9 @@ fn first(
     let (mut low, mut high, mut found) = (0, lines.len(), None);
     while low < high {
         let middle = low.midpoint(high);
-        match next_line(lines, middle).filter(|at| *at < high) {
+        // Not beyond: among the lines of a large vendor, the next vendor is far. Two bytes tell a line's kind.
+        let these = &lines[..lines.len().min(high + 1)];
+        match next_line(these, middle).filter(|at| *at < high) {
             None => high = middle,
             Some(at) if number(&lines[at..]).is_some_and(|number| number < wanted) => low = at + 1,
             // Classes come last, and have letters.
