@@ -48,8 +48,10 @@ fn peak_below(process: u32) -> u64 {
 /// What a program did with files.
 #[derive(Default)]
 pub(crate) struct Trace {
-    /// The paths that it opened, links followed, with how often.
-    opened: BTreeMap<String, usize>,
+    /// The paths that it opened, links followed.
+    opened: BTreeSet<String>,
+    /// Those whose bytes or names it read, with how often they were opened for it.
+    read: BTreeMap<String, usize>,
     /// Those of which it then asked for something.
     used: BTreeSet<String>,
     /// The paths that it could not open.
@@ -58,17 +60,19 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn twice(&self) -> Vec<String> {
-        self.opened.iter().filter(|(_, times)| **times > 1).map(|(path, _)| path.clone()).collect()
+        self.read.iter().filter(|(_, times)| **times > 1).map(|(path, _)| path.clone()).collect()
     }
 
     pub(crate) fn untouched(&self) -> Vec<String> {
-        self.opened.keys().filter(|path| !self.used.contains(*path)).cloned().collect()
+        self.opened.iter().filter(|path| !self.used.contains(*path)).cloned().collect()
     }
 }
 
 /// Follows what a program does with files.
 pub(crate) fn trace(program: &Program) -> Result<Trace> {
     let mut trace = Trace::default();
+    // Opened, and not read since.
+    let mut fresh = BTreeSet::new();
     for line in strace(program, &["-y", "-s", "0"])?.lines() {
         let Some((call, rest)) = line.split_once(' ').map_or(line, |(_, rest)| rest.trim_start()).split_once('(') else { continue };
         // With -y, strace shows the path behind each descriptor: 3</sys/bus>.
@@ -77,14 +81,21 @@ pub(crate) fn trace(program: &Program) -> Result<Trace> {
             match rest.rsplit_once(" = ") {
                 Some((_, error)) if error.starts_with('-') => trace.missing.extend(rest.split('"').nth(1).map(str::to_owned)),
                 Some((_, opened)) => {
-                    *trace.opened.entry(descriptor(opened).unwrap_or_default()).or_default() += 1;
+                    let path = descriptor(opened).unwrap_or_default();
+                    fresh.insert(path.clone());
+                    trace.opened.insert(path);
                     // The directory from which a path was opened.
                     trace.used.extend(descriptor(rest.split(',').next().unwrap_or_default()));
                 }
                 None => {}
             }
         } else if call != "close" {
-            trace.used.extend(descriptor(rest));
+            let Some(path) = descriptor(rest) else { continue };
+            // Not the name of a link: readlinkat.
+            if matches!(call, "read" | "pread64" | "getdents64") && fresh.remove(&path) {
+                *trace.read.entry(path.clone()).or_default() += 1;
+            }
+            trace.used.insert(path);
         }
     }
     Ok(trace)
@@ -99,7 +110,7 @@ pub(crate) fn unneeded(trees: &[Tree]) -> Result<Vec<String>> {
         let output = || Ok::<_, crate::Error>(list.command(&[]).stdout(std::process::Stdio::piped()).output()?.stdout);
         let before = output()?;
         let mut sorts: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-        for path in trace(&list)?.opened.into_keys().filter(|path| path.starts_with(&*tree.path.to_string_lossy())) {
+        for path in trace(&list)?.opened.into_iter().filter(|path| path.starts_with(&*tree.path.to_string_lossy())) {
             let path = PathBuf::from(path);
             if path != tree.path {
                 sorts.entry(sort(&path)).or_default().push(path);

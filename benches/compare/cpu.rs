@@ -89,7 +89,14 @@ pub(crate) fn measure(trees: &Trees, goals: &mut Goals) -> Result<()> {
 fn run(script: &str, tree: &Path, domain: &Path, by: &[&str]) -> Result<String> {
     let words: Vec<&str> = by.iter().copied().chain(["bash", "-c", script, "bash"]).collect();
     let mut command = Command::new(words[0]);
-    command.args(&words[1..]).arg(tree).arg(domain).env("VGAPT", VGAPT).env("LC_ALL", "C").env_remove("VGAPT_VGA_BUS");
+    command
+        .args(&words[1..])
+        .arg(tree)
+        .arg(domain)
+        .env("VGAPT", VGAPT)
+        .env("LC_ALL", "C")
+        .env_remove("VGAPT_VGA_BUS")
+        .env_remove("LD_LIBRARY_PATH");
     for (name, value) in [("ROUNDS", ROUNDS), ("BATCHES", BATCHES), ("FILES", FILES), ("PROCESSES", PROCESSES)] {
         command.env(name, value.to_string());
     }

@@ -105,11 +105,11 @@ fn system_calls(trees: &Trees, goals: &mut Goals) -> Result<()> {
         paths.sort_unstable();
         paths.dedup();
     }
-    list("Opened twice", &twice);
-    list("Opened and not read", &untouched);
+    list("Read twice", &twice);
+    list("Opened and not looked at", &untouched);
     list("Read, but on no recorded machine is the output another without (or something else stands in)", &unneeded);
     list("Looked for, and missing on some recorded machine", &missing);
-    goals.that(twice.is_empty() && untouched.is_empty(), "list opens nothing twice, and nothing that it does not read".into());
+    goals.that(twice.is_empty() && untouched.is_empty(), "list reads nothing twice, and opens nothing that it does not look at".into());
     Ok(())
 }
 

@@ -65,7 +65,8 @@ impl Program {
         let mut words = by.iter().copied().chain(self.0.iter().map(String::as_str));
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).env("LC_ALL", "C");
-        for name in ["LIBVIRT_DEFAULT_URI", "VGAPT_VGA_BUS", "VGAPT_DISK_IMAGE"] {
+        // In cargo's folders, which a user does not have, each program would look for its libraries first.
+        for name in ["LD_LIBRARY_PATH", "LIBVIRT_DEFAULT_URI", "VGAPT_VGA_BUS", "VGAPT_DISK_IMAGE"] {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

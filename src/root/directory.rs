@@ -45,8 +45,7 @@ impl Directory {
     }
 
     pub(super) fn read(&self, path: &str, limit: usize) -> io::Result<Rc<Vec<u8>>> {
-        let read = || Ok((Rc::new(self.read_now(path, limit)?), limit));
-        // What was read as an attribute may be the beginning of a file.
+        let read = || self.read_now(path, limit).map(|bytes| known(bytes, limit));
         let serves = |(_, read): &(_, usize)| limit <= *read;
         let (bytes, _) = match &self.once {
             Some(once) => once.files.or_ask(path, serves, read),
@@ -73,13 +72,13 @@ impl Directory {
         let Ok(status) = status_of(&file) else { return };
         once.links.keep(path, Err(Errno::INVAL.raw_os_error()));
         once.statuses.keep(path, Ok(status));
-        if status.is_dir || status.is_stream || status.size > limit as u64 {
+        if status.is_dir || status.is_stream || status.size > limit as u64 || once.files.has(path) {
             return;
         }
         // Files of /proc have no length.
         let length = usize::try_from(status.size).ok().filter(|length| *length > 0).unwrap_or(limit);
         if let Ok(bytes) = beginning(&file, length) {
-            once.files.keep(path, Ok((Rc::new(bytes), limit)));
+            once.files.keep(path, Ok(known(bytes, limit)));
         }
     }
 
@@ -279,6 +278,12 @@ fn status_of(file: &OwnedFd) -> io::Result<Status> {
         gid: stat.st_gid,
         size: u64::try_from(stat.st_size).unwrap_or(0),
     })
+}
+
+/// What was read of a file, and for which limits it is the answer: where fewer bytes came, they are all that there are.
+fn known(bytes: Vec<u8>, limit: usize) -> (Rc<Vec<u8>>, usize) {
+    let serves = if bytes.len() < limit { usize::MAX } else { limit };
+    (Rc::new(bytes), serves)
 }
 
 /// The bytes of a file, at most `limit`.
