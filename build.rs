@@ -17,6 +17,9 @@ const PROFILES: &str = "templates/profiles";
 const DISTRIBUTIONS: &str = "fixtures/distributions";
 /// Of sources with this name the sentences count too: they are compared with what the kernel says.
 const SENTENCES: &str = "kernel_log.rs";
+/// Set where programs are built for systems with an older C library than this one's: since GCC 12, the archive of the unwinder
+/// needs glibc 2.35 (`_dl_find_object`).
+const SHARED_UNWINDER: &str = "VGAPT_SHARED_UNWINDER";
 
 fn main() {
     let directory = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -32,20 +35,27 @@ fn main() {
     println!("cargo:rerun-if-changed={TEMPLATES}");
 }
 
-/// Links libgcc's unwinder into the programs. As a library it is mapped at every start, and asks the processor what it is, which
-/// in a virtual machine takes 10 µs each time: a thirtieth of `vgapt list`. Where the archive is missing, the library serves.
+/// Links libgcc's unwinder into `vgapt`. As a library it is mapped at every start, and asks the processor what it is, which in a
+/// virtual machine takes 10 µs each time. Where the archive is missing, the library serves. Not into `vgapt-libvirt`: libvirt
+/// itself needs the library, and two unwinders in one process cannot continue each other's work.
 fn link_unwinder(directory: &Path) {
+    println!("cargo:rerun-if-env-changed={SHARED_UNWINDER}");
     let variable = |name| env::var(name).unwrap_or_default();
-    if variable("CARGO_CFG_TARGET_ENV") != "gnu" || variable("HOST") != variable("TARGET") {
+    let is_cross = variable("HOST") != variable("TARGET");
+    if variable("CARGO_CFG_TARGET_ENV") != "gnu" || is_cross || !variable(SHARED_UNWINDER).is_empty() {
         return;
     }
-    let Ok(said) = Command::new("cc").arg("-print-file-name=libgcc_eh.a").output() else { return };
+    // Whoever links is asked: cargo names it where one is configured.
+    let linker = env::var_os("RUSTC_LINKER").unwrap_or_else(|| "cc".into());
+    let Ok(said) = Command::new(linker).arg("-print-file-name=libgcc_eh.a").output() else { return };
     let archive = PathBuf::from(String::from_utf8_lossy(&said.stdout).trim());
     // A compiler that has no such file prints its name.
-    if archive.is_absolute() && archive.exists() {
-        // rustc asks for `-lgcc_s`; this linker script is found first.
-        fs::write(directory.join("libgcc_s.so"), format!("INPUT(\"{}\")\n", archive.display())).expect("OUT_DIR can be written");
-        println!("cargo:rustc-link-search=native={}", directory.display());
+    if archive.is_absolute() && archive.is_file() {
+        // rustc asks for `-lgcc_s`, and this script is found first. It names no path, as an update of the compiler moves the
+        // archive; libgcc.a is in the compiler's own script, too.
+        fs::write(directory.join("libgcc_s.so"), "GROUP ( -lgcc_eh -lgcc )\n").expect("OUT_DIR can be written");
+        // Not rustc-link-search: fuzz targets would get it, and cargo would add the folder to LD_LIBRARY_PATH.
+        println!("cargo:rustc-link-arg-bin=vgapt=-L{}", directory.display());
     }
 }
 
