@@ -14,8 +14,8 @@ use std::time::Duration;
 use command::{Ran, run, vgapt};
 use serde_json::Value;
 use tempfile::TempDir;
-use vgapt::measure::{Measured, Subject};
-use vgapt::model::{CpuQuota, CpuSet, ExitReasons, GuestClock, Reading, Sample, Size, Surroundings};
+use vgapt::measure::{CellPlace, Measured, Subject};
+use vgapt::model::{CpuQuota, CpuSet, ExitReasons, GuestClock, PciAddress, Reading, Sample, Size, Surroundings};
 use vgapt::root::Root;
 use vgapt::topology::{Core, GuestTopology, Pinning};
 use vgapt::{discovery, measure};
@@ -36,8 +36,8 @@ struct Machine {
     allowed: [&'static str; 2],
     /// The NUMA node of host CPUs, where there are several.
     nodes: &'static [(u32, u32)],
-    /// How many the guest sees.
-    cells: usize,
+    /// Those that the guest sees: its virtual CPUs, and the host's nodes of its memory.
+    cells: &'static [(&'static str, Option<&'static str>)],
     waited: u64,
     /// Of a process on host CPU 2.
     load: u64,
@@ -96,13 +96,24 @@ struct Machine {
     left: &'static [&'static str],
     /// Of the host CPUs now, where they say it; they could have 5 GHz.
     mhz: Option<u64>,
+    /// What sets it.
+    driver: Option<&'static str>,
+    function_node: Option<u32>,
+    isolated: &'static str,
+    tickless: &'static str,
+    hides_cores: bool,
+    /// The host's time on host CPU 2 of which no thread tells.
+    unseen: u64,
+    /// What the card's vector is.
+    vector: &'static str,
+    halt_polled_ns: u64,
 }
 
 const GOOD: Machine = Machine {
     pins: Some([2, 3]),
     allowed: ["2", "3"],
     nodes: &[],
-    cells: 1,
+    cells: &[],
     waited: 0,
     load: 0,
     kernel_load: 0,
@@ -139,6 +150,14 @@ const GOOD: Machine = Machine {
     pinnable: Ok(1),
     left: &[],
     mhz: None,
+    driver: None,
+    function_node: None,
+    isolated: "",
+    tickless: "",
+    hides_cores: false,
+    unseen: 0,
+    vector: "vfio-msi[0]",
+    halt_polled_ns: 0,
 };
 
 impl Machine {
@@ -155,8 +174,15 @@ impl Machine {
         put("proc/stat", {
             let mut text = "cpu  0 0 0 0 0 0 0 0 0 0\n".to_owned();
             for cpu in 0..CPUS {
-                let guest = if cpu >= 2 { 50 * seconds } else { 0 };
-                writeln!(text, "cpu{cpu} {} 0 {} {} 0 0 0 0 {guest} 0", guest + 7, self.host * seconds, 40 * seconds).unwrap();
+                // That of CPU 1 is another's.
+                let guest = [0, 90, self.guest, self.guest][usize::try_from(cpu).unwrap()] * seconds;
+                let others = match cpu {
+                    0 => self.beside + 2,
+                    2 => self.load + self.own_load + self.unseen,
+                    3 => self.kernel_load,
+                    _ => 0,
+                };
+                writeln!(text, "cpu{cpu} {} 0 {} {} 0 0 0 0 {guest} 0", guest + 7, (self.host + others) * seconds, 40 * seconds).unwrap();
             }
             text + "intr 7\n"
         });
@@ -164,7 +190,7 @@ impl Machine {
             let line = |name: &str, on_2: u64, about: &str| format!(" {name}: 5 5 {} 5  {about}\n", 5 + on_2 * seconds);
             "           CPU0 CPU1 CPU2 CPU3\n".to_owned()
                 + &line("45", self.interrupts, "IR-PCI-MSI 1-edge eth0")
-                + &line("60", self.drawn, "IR-PCI-MSI 2-edge vfio-msi[0](0000:01:00.0)")
+                + &line("60", self.drawn, &format!("IR-PCI-MSI 2-edge {}(0000:01:00.0)", self.vector))
                 + &line("LOC", 250, "Local timer interrupts")
                 + &line("PIN", 190, "Posted-interrupt notification event")
         });
@@ -205,7 +231,9 @@ impl Machine {
         let huge = format!("7f0 bind:0 file=/dev/hugepages/x huge N0={} kernelpagesize_kB=2048\n", self.reserved_mib / 2);
         put(&format!("proc/{QEMU}/numa_maps"), huge);
         let kvm = format!("sys/kernel/debug/kvm/{QEMU}-17");
-        for (name, rate) in [("exits", self.exits), ("halt_exits", self.exits / 2), ("io_exits", 5)] {
+        for (name, rate) in
+            [("exits", self.exits), ("halt_exits", self.exits / 2), ("io_exits", 5), ("halt_poll_success_ns", self.halt_polled_ns)]
+        {
             put(&format!("{kvm}/{name}"), format!("{}\n", 1000 + rate * seconds));
         }
         self.write_limits(seconds, &put);
@@ -264,6 +292,9 @@ impl Machine {
                 put(&format!("{home}/topology/{name}"), value + "\n");
             }
             put(&format!("{home}/cpufreq/scaling_governor"), format!("{}\n", self.governor));
+            if let Some(driver) = self.driver {
+                put(&format!("{home}/cpufreq/scaling_driver"), format!("{driver}\n"));
+            }
             if let Some(mhz) = self.mhz {
                 put(&format!("{home}/cpufreq/scaling_cur_freq"), format!("{mhz}000\n"));
                 put(&format!("{home}/cpufreq/cpuinfo_max_freq"), "5000000\n".to_owned());
@@ -296,6 +327,14 @@ impl Machine {
         };
         let all = (0..u32::try_from(CPUS).unwrap()).map(core);
         all.enumerate().filter(|(cpu, core)| core.cpus[0] as usize == *cpu).map(|(_, core)| core).collect()
+    }
+
+    fn cells(&self) -> Vec<CellPlace> {
+        let place = |(vcpus, nodes): &(&str, Option<&str>)| CellPlace {
+            vcpus: vcpus.parse().unwrap(),
+            nodes: nodes.map(|nodes| nodes.parse().unwrap()),
+        };
+        self.cells.iter().map(place).collect()
     }
 
     fn pinning(&self, threads: u32) -> Pinning {
@@ -389,7 +428,11 @@ impl Place {
             pins: Ok(self.machine.pins.iter().flatten().zip(0..).map(|(cpu, vcpu)| (vcpu, cpu.to_string().parse().unwrap())).collect()),
             online: "0-3".parse().unwrap(),
             nodes: self.machine.nodes.iter().copied().collect(),
-            cells: self.machine.cells,
+            cells: self.machine.cells(),
+            function_nodes: self.machine.function_node.map(|node| ("0000:01:00.0".parse().unwrap(), node)).into_iter().collect(),
+            isolated: self.machine.isolated.parse().unwrap(),
+            tickless: self.machine.tickless.parse().unwrap(),
+            hides_cores: self.machine.hides_cores,
             threads: self.machine.threads,
             pinnable: self.machine.pinnable.map(|threads| self.machine.pinning(threads)),
             of_a_cache: self.machine.of_a_cache,
@@ -449,13 +492,89 @@ fn nodes_that_the_guest_does_not_see() {
     );
     // The memory is on node 0.
     worst(Machine { nodes: &[(2, 1), (3, 1)], ..GOOD }, "node", "0 % of the memory is on the node", "--pin");
-    for (nodes, seen) in
-        [(APART, "on the 2 nodes of the virtual CPUs"), (&[(2, 1), (3, 1)], "the guest sees the rest as NUMA nodes of its own")]
-    {
-        let document = Place::new(Machine { nodes, cells: 2, ..GOOD }).document();
-        let node = document["judgements"].as_array().unwrap().iter().find(|one| one["code"] == "node").unwrap();
-        assert!(node["verdict"] == "good" && node["seen"].as_str().unwrap().ends_with(seen), "{node}");
-    }
+    let place = |nodes, cells, verdict: &str, seen: &str| {
+        let node = judged(Machine { nodes, cells, ..GOOD }, "node");
+        assert!(node["verdict"] == verdict && node["seen"].as_str().unwrap().contains(seen), "{node}");
+    };
+    place(APART, &[("0", Some("0")), ("1", Some("1"))], "good", "is on the host's node of its virtual CPUs");
+    place(APART, &[("0", Some("1")), ("1", Some("0"))], "costs", "the guest's node 0 is bound to another node");
+    place(APART, &[("0", Some("0")), ("1", None)], "unknown", "nothing binds the memory of the guest's node 1");
+    place(APART, &[("0-1", Some("0-1")), ("", Some("1"))], "good", "is on the host's node of its virtual CPUs");
+    place(&[(2, 1), (3, 1)], &[("0", None), ("1", None)], "good", "the guest sees NUMA nodes of its own");
+    let here = judged(Machine { nodes: &[(2, 0), (3, 0)], function_node: Some(0), ..GOOD }, "card-node");
+    assert_eq!(here["verdict"], "good");
+    worst(Machine { nodes: &[(2, 0), (3, 0)], function_node: Some(1), ..GOOD }, "card-node", "01:00.0 is on node 1", "--pin");
+}
+
+/// One of the judgements about it.
+#[track_caller]
+fn judged(machine: Machine, code: &str) -> Value {
+    let document = Place::new(machine).document();
+    let found = document["judgements"].as_array().unwrap().iter().find(|one| one["code"] == code);
+    found.unwrap_or_else(|| panic!("{document:#}")).clone()
+}
+
+#[test]
+fn what_a_card_says_inside_is_not_its_slot() {
+    // AMD's cards and Intel's Arc have a switch of their own; the slot's link is above it.
+    let behind = |vendor_of_switch: &str, inside: (&str, &str), slot: (&str, &str)| {
+        let place = Place::new(GOOD);
+        let devices = place.root.path().join("sys/devices/pci0000:00/0000:00:01.0");
+        let card = "0000:02:00.0/0000:03:00.0/0000:04:00.0";
+        let ends =
+            [("0000:02:00.0", vendor_of_switch, slot), ("0000:02:00.0/0000:03:00.0", vendor_of_switch, inside), (card, "0x1002", inside)];
+        for (path, vendor, (speed, width)) in ends {
+            fs::create_dir_all(devices.join(path)).unwrap();
+            for (file, text) in [("vendor", vendor), ("current_link_speed", speed), ("current_link_width", width)] {
+                fs::write(devices.join(path).join(file), format!("{text}\n")).unwrap();
+            }
+            let (most_speed, most_width) = if path == "0000:02:00.0" { ("16.0 GT/s PCIe", "16") } else { inside };
+            fs::write(devices.join(path).join("max_link_speed"), format!("{most_speed}\n")).unwrap();
+            fs::write(devices.join(path).join("max_link_width"), format!("{most_width}\n")).unwrap();
+        }
+        let link = place.root.path().join("sys/bus/pci/devices/0000:01:00.0");
+        fs::remove_file(&link).unwrap();
+        symlink(format!("../../../devices/pci0000:00/0000:00:01.0/{card}"), place.root.path().join("sys/bus/pci/devices/0000:04:00.0"))
+            .unwrap();
+        let root = Root::open(place.root.path()).unwrap();
+        let sample = discovery::sample(&root, QEMU, None, &["0000:04:00.0".parse().unwrap()]).unwrap().unwrap();
+        sample.links.iter().map(|link| (link.switch.map(PciAddress::short), link.speed, link.width)).collect::<Vec<_>>()
+    };
+    let inside = ("16.0 GT/s PCIe", "16");
+    assert_eq!(behind("0x1002", inside, ("8.0 GT/s PCIe", "4")), [(Some("02:00.0".to_owned()), Some(8000), Some(4))]);
+    assert_eq!(behind("0x1002", ("2.5 GT/s PCIe", "1"), inside), [(Some("02:00.0".to_owned()), Some(16_000), Some(16))]);
+    // A switch of the board is one more link, which may be the narrow one.
+    let both = [(None, Some(16_000), Some(16)), (Some("02:00.0".to_owned()), Some(8000), Some(4))];
+    assert_eq!(behind("0x1022", inside, ("8.0 GT/s PCIe", "4")), both);
+}
+
+#[test]
+fn what_the_host_does_for_the_guest() {
+    // While the host polls, the guest has nothing to do: only the rest is a cost, of the time of a virtual CPU.
+    let polling = Machine { exits: 6000, host: 30, halt_polled_ns: 500_000_000, ..GOOD };
+    let exits = judged(polling, "exits");
+    assert!(exits["verdict"] == "good" && exits["seen"].as_str().unwrap().contains("they took 5 % of the virtual CPUs' time"), "{exits}");
+    worst(Machine { exits: 6000, host: 30, ..GOOD }, "exits", "they took 30 % of the virtual CPUs' time", "");
+    // A thread that no look saw is in the host's count.
+    worst(Machine { unseen: 40, ..GOOD }, "host-load", "processes that came and went 40 % of a CPU", "");
+    // An interrupt that the host handled was not posted, whatever KVM can do.
+    worst(Machine { drawn: 8000, ..GOOD }, "card-interrupts", "the host handled 8000 a second; on the guest's host CPUs: 60 on 2", "");
+    worst(Machine { vector: "vfio-intx", ..GOOD }, "intx", "200 a second by a shared line", "MSISupported");
+    // AMD's processor without topoext: threads look like cores.
+    let hidden = Machine { cores: &["2-3"], threads: 2, hides_cores: true, ..GOOD };
+    worst(hidden, "siblings", "0+1 share a core of the host, and the guest takes them for cores", "topoext");
+}
+
+#[test]
+fn frequencies_of_host_cpus_at_work() {
+    let frequency = |machine: Machine| judged(machine, "frequency")["verdict"].as_str().unwrap().to_owned();
+    // The active drivers of Intel and AMD go with the load, also as `powersave`; all cores together have less than one alone.
+    let follows = Machine { governor: "powersave", driver: Some("intel_pstate"), ..GOOD };
+    assert_eq!(frequency(Machine { mhz: Some(4000), ..follows.clone() }), "good");
+    worst(Machine { mhz: Some(800), ..follows.clone() }, "frequency", "the slowest at work at 800 of 5000 MHz", "echo performance");
+    // Of a CPU without a tick the kernel knows an old frequency.
+    assert_eq!(frequency(Machine { mhz: Some(800), tickless: "2-3", ..follows }), "good");
+    worst(Machine { mhz: Some(800), ..GOOD }, "frequency", "are set to be fast", "their power or heat limits them");
 }
 
 #[test]
@@ -760,6 +879,16 @@ fn only_some_are_pinned() {
     let first = &document["judgements"][0];
     assert_eq!((first["code"].as_str(), first["verdict"].as_str()), (Some("pinning"), Some("costs")), "{document:#}");
     assert!(first["seen"].as_str().unwrap().contains("the virtual CPUs 1 have no host CPUs of their own"), "{first:#}");
+    // Virtual CPUs that may come later have no threads yet.
+    let place = Place::new(Machine { allowed: ["2-3", "2-3"], ..GOOD });
+    let xml = place.machine.xml().replace("<vcpu>2</vcpu>", "<vcpu cpuset='2-3' current='2'>4</vcpu>");
+    let cut = |from: &str, to: &str| (xml.find(from).unwrap(), xml.find(to).unwrap() + to.len());
+    let (begin, end) = cut("<cputune>", "</cputune>");
+    let xml = format!("{}{}</domain>", &xml[..begin], &xml[end..]);
+    fs::write(place.node.path().join("node.xml"), format!("<node>{xml}</node>")).unwrap();
+    let document: Value = serde_json::from_str(&place.measured(&["--json"]).with(0).stdout).unwrap();
+    assert!(codes(&document, "good").contains(&"pinning".to_owned()), "{document:#}");
+    let place = Place::new(Machine { allowed: ["2", "0-3"], ..GOOD });
     // A pin to every host CPU is none.
     let xml = place.machine.xml().replace("cpuset='2'", "cpuset='0-3'").replace("cpuset='3'", "cpuset='0-3'") + "</domain>";
     fs::write(place.node.path().join("node.xml"), format!("<node>{xml}</node>")).unwrap();
@@ -782,8 +911,7 @@ fn a_guest_that_does_nothing() {
 fn an_interrupt_on_a_core_of_the_guest() {
     let seen = "45 (IR-PCI-MSI 1-edge eth0) 3000 a second on 2";
     let machine = Machine { interrupts: 3000, ..GOOD };
-    let by_hand =
-        "echo 0-1 > /proc/irq/45/smp_affinity_list; irqbalance, where it runs, moves it back; from the next start vgapt's hook does that";
+    let by_hand = "echo 0-1 > /proc/irq/45/smp_affinity_list; where the kernel refuses it, only 'vgapt prepare --isolate' helps; irqbalance, where it runs, moves it back; from the next start vgapt's hook does that";
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand} for all: vgapt prepare"));
     let machine = Machine { moves_interrupts: Some(false), ..machine };
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand}: vgapt define it --move-interrupts yes"));
@@ -824,7 +952,7 @@ fn a_link_below_what_it_can_do() {
     worst(Machine { governor: "powersave", ..GOOD }, "frequency", "is powersave", "for cpu in 2 3; do echo performance > ");
     // What works at a sixth of its speed loses more than by half of the link's lanes; idle CPUs are slow for that.
     let slow = Machine { governor: "powersave", mhz: Some(800), width: 8, ..GOOD };
-    worst(slow.clone(), "frequency", "the slowest at 800 of 5000 MHz", "from the next start vgapt's hook does that: vgapt prepare");
+    worst(slow.clone(), "frequency", "the slowest at work at 800 of 5000 MHz", "from the next start vgapt's hook does that: vgapt prepare");
     let document = Place::new(Machine { mhz: None, ..slow }).document();
     assert_eq!(codes(&document, "costs"), ["link", "frequency"][..], "{document:#}");
     // A governor that lets them run at full speed costs nothing now.
@@ -977,7 +1105,7 @@ fn the_document_the_text_and_the_picture() {
     let (_, schema) = vgapt::commands::schemas().into_iter().find(|(command, _)| *command == "measure").unwrap();
     let faults: Vec<String> = jsonschema::validator_for(&schema).unwrap().iter_errors(&document).map(|fault| fault.to_string()).collect();
     assert!(faults.is_empty(), "{faults:?}\n{document:#}");
-    assert_eq!(document["against"][1]["what"], "longest wait of a virtual CPU");
+    assert_eq!(document["against"][3]["what"], "longest wait of a virtual CPU");
     assert_eq!(document["next"]["remedy"], document["judgements"][0]["remedy"]);
     assert_eq!(document["next"]["command"], document["judgements"][0]["command"]);
     // One of another domain is compared, and that is said.

@@ -126,7 +126,11 @@ pub(crate) fn running(bytes: &[u8]) {
             pins: Ok(pins),
             online: host.topology.online.clone(),
             nodes: host.topology.cpus.iter().filter_map(|cpu| Some((cpu.cpu, cpu.node?))).collect(),
-            cells: 1,
+            cells: Vec::new(),
+            function_nodes: host.pci.iter().filter_map(|device| Some((device.address, device.numa_node?))).collect(),
+            isolated: host.topology.isolated.clone(),
+            tickless: host.topology.online.clone(),
+            hides_cores: false,
             threads: 2,
             of_a_cache: Some(2),
             pinnable: topology::pin(&host.topology, &request).map_err(|_| None),
@@ -146,7 +150,7 @@ pub(crate) fn running(bytes: &[u8]) {
         let exit_reasons = counts.map_or_else(Reading::Unknown, |counts| Reading::Known(ExitReasons { time, counts }));
         let surroundings = Surroundings { exit_reasons, ..discovery::surroundings(&root, pid, &cpus) };
         if let Ok(measured) = measure::measure(&subject, &samples, surroundings) {
-            output::measured(&measured, Some(&measure::changes(&measured, &measured)), true);
+            output::measured(&measured, Some((&measure::changes(&measured, &measured), &measure::turns(&measured, &measured))), true);
             output::measured_svg(&measured);
             serde_json::to_string(&measured).expect("plain data serialises");
         }

@@ -148,7 +148,7 @@ pub(crate) fn settings(bytes: &[u8]) {
         assert_eq!(Request::from_toml(&request.to_toml()).as_ref(), Ok(&request), "a request reads as it was written");
     }
     if let Ok(measured) = serde_json::from_str::<Measured>(&text) {
-        output::measured(&measured, Some(&measure::changes(&measured, &measured)), true);
+        output::measured(&measured, Some((&measure::changes(&measured, &measured), &measure::turns(&measured, &measured))), true);
         output::measured_svg(&measured);
     }
     drop(serde_json::from_str::<Hang>(&text));

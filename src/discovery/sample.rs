@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::quotas::quotas;
-use super::surroundings::link;
+use super::surroundings::links;
 use crate::model::{CpuSet, CpuTimes, IdleState, Interrupts, PciAddress, Reading, Sample, Thread};
 use crate::root::Root;
 
@@ -47,7 +47,7 @@ pub fn sample(root: &Root, pid: u32, own: Option<u32>, functions: &[PciAddress])
         softirqs: root.reading("/proc/softirqs").and_then(|text| interrupts(&text)),
         kvm: kvm(root, pid),
         quotas: quotas(root, pid, &vcpus),
-        links: functions.iter().filter_map(|address| link(root, *address)).collect(),
+        links: functions.iter().flat_map(|address| links(root, *address)).collect(),
     }))
 }
 
@@ -133,10 +133,17 @@ fn kvm(root: &Root, pid: u32) -> Reading<BTreeMap<String, u64>> {
     let prefix = format!("{pid}-");
     let counters = |name: String| {
         let home = format!("{KVM}/{name}");
-        root.entries(&home).map(|names| {
-            // Folders of the vCPUs are no counters.
-            let counter = |name: String| Some((name.clone(), root.attribute(&format!("{home}/{name}"))?.parse().ok()?));
-            names.into_iter().filter_map(counter).collect()
+        root.entries(&home).then(|names| {
+            let mut counters = BTreeMap::new();
+            // Folders of the vCPUs are no counters. With Secure Boot, the kernel may show the names and not let them be read.
+            for name in names.into_iter().filter(|name| !name.starts_with("vcpu")) {
+                match root.attribute_reading(&format!("{home}/{name}")) {
+                    Reading::Known(text) => counters.extend(text.trim().parse().ok().map(|count| (name, count))),
+                    Reading::Unknown(because) => return Reading::Unknown(because),
+                    Reading::Absent => {}
+                }
+            }
+            Reading::Known(counters)
         })
     };
     root.entries(KVM).then(|names| names.into_iter().find(|name| name.starts_with(&prefix)).map_or(Reading::Absent, counters))

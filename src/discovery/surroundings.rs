@@ -1,5 +1,7 @@
 //! What the speed of a running domain depends on, besides time: its memory's pages, links, interrupts, frequencies.
 
+use std::path::Path;
+
 use crate::model::{CpuSet, Frequency, GuestMemory, Link, PciAddress, Reading, Size, Surroundings};
 use crate::root::Root;
 
@@ -67,23 +69,39 @@ fn memory_of(rollup: &str, status: &str, maps: &str) -> Result<GuestMemory, Stri
     Ok(memory)
 }
 
-pub(super) fn link(root: &Root, address: PciAddress) -> Option<Link> {
+/// The links on the way to a function: its own, and those of the switches above it. A card with a switch of its own (AMD's
+/// since RDNA, Intel's Arc) tells inside of what it could do, whatever its slot: only the link of that switch counts.
+pub(super) fn links(root: &Root, address: PciAddress) -> Vec<Link> {
     let home = format!("{PCI}/{address}");
-    let port = root.real_path(&home).and_then(|path| Some(path.rsplit_once('/')?.0.to_owned()));
+    let place = root.real_path(&home).unwrap_or(home);
+    let is_function = |path: &&Path| path.file_name().is_some_and(|name| name.to_string_lossy().parse::<PciAddress>().is_ok());
+    let way: Vec<String> = Path::new(&place).ancestors().take_while(is_function).map(|path| path.display().to_string()).collect();
+    // Each has two ends; the ports of a switch are connected inside.
+    let mut links: Vec<Link> = way.chunks(2).filter_map(|ends| link(root, address, &ends[0], ends.get(1).map(String::as_str))).collect();
+    let vendor = |end: usize| root.attribute(&format!("{}/vendor", way.get(end)?));
+    if links.len() > 1 && vendor(0).is_some() && vendor(0) == vendor(2) {
+        links.remove(0);
+    }
+    links
+}
+
+fn link(root: &Root, address: PciAddress, home: &str, port: Option<&str>) -> Option<Link> {
     let number = |home: &str, name: &str| number(&root.attribute(&format!("{home}/{name}"))?);
-    let own = |name: &str| number(&home, name);
-    let of_port = |name: &str| number(port.as_deref()?, name);
+    let own = |name: &str| number(home, name);
+    let of_port = |name: &str| number(port?, name);
     let least = |name: &str| [own(name), of_port(name)].into_iter().flatten().min();
     let is_below = |name: &str| of_port(name).zip(own(name)).is_some_and(|(port, own)| port < own);
     own("max_link_width")?;
+    let end = home.rsplit('/').next().and_then(|name| name.parse().ok());
     Some(Link {
         address,
+        switch: end.filter(|end| *end != address),
         speed: own("current_link_speed"),
         width: own("current_link_width"),
         most_speed: least("max_link_speed"),
         most_width: least("max_link_width"),
         is_limited_by_port: is_below("max_link_speed") || is_below("max_link_width"),
-        sleeps: sleeps(root, &home),
+        sleeps: sleeps(root, home),
     })
 }
 
@@ -136,6 +154,17 @@ fn number(text: &str) -> Option<u64> {
     number.parse().ok().filter(|width| *width > 0 && *width < 255)
 }
 
+/// The numbers of interrupts that the kernel distributes by itself: it makes their affinity a file that nobody may write
+/// (`register_irq_proc` of kernel/irq/proc.c; older kernels refuse the writing).
+pub fn fixed_interrupts(root: &Root) -> Vec<String> {
+    const IRQ: &str = "/proc/irq";
+    let is_fixed = |number: &String| {
+        let status = root.status(&format!("{IRQ}/{number}/smp_affinity_list"));
+        status.is_some_and(|status| status.mode & 0o222 == 0)
+    };
+    root.names(IRQ).into_iter().filter(|name| name.parse::<u32>().is_ok()).filter(is_fixed).collect()
+}
+
 fn posts_interrupts(root: &Root) -> Reading<bool> {
     let of = |path: &str| root.reading(path).map(|text| matches!(text.trim(), "Y" | "1"));
     match of("/sys/module/kvm_intel/parameters/enable_apicv") {
@@ -147,7 +176,13 @@ fn posts_interrupts(root: &Root) -> Reading<bool> {
 fn frequency(root: &Root, cpu: u32) -> Option<Frequency> {
     let read = |name: &str| root.attribute(&format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/{name}"));
     let khz = |name: &str| read(name)?.parse().ok();
-    Some(Frequency { governor: read("scaling_governor")?, khz: khz("scaling_cur_freq"), most_khz: khz("cpuinfo_max_freq") })
+    Some(Frequency {
+        governor: read("scaling_governor")?,
+        driver: read("scaling_driver"),
+        preference: read("energy_performance_preference"),
+        khz: khz("scaling_cur_freq"),
+        most_khz: khz("cpuinfo_max_freq"),
+    })
 }
 
 #[cfg(test)]

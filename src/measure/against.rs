@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::differences::rounded;
-use super::measured::{Measured, VcpuTimes, Verdict};
+use super::measured::{Load, Measured, VcpuTimes, Verdict};
+use crate::model::GuestMemory;
 
 /// A number before and after.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -27,19 +28,34 @@ pub fn changes(before: &Measured, after: &Measured) -> Vec<Change> {
         unit,
     };
     let most = |all: Vec<Option<f64>>| all.into_iter().collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max);
+    let count = |one: &Measured, verdict: Verdict| {
+        u32::try_from(one.judgements.iter().filter(|judgement| judgement.verdict == verdict).count()).ok().map(f64::from)
+    };
     let mut changes = vec![
-        change("what costs speed", "", &|one| {
-            u32::try_from(one.judgements.iter().filter(|judgement| judgement.verdict == Verdict::Costs).count()).ok().map(f64::from)
-        }),
+        change("what costs speed", "", &|one| count(one, Verdict::Costs)),
+        change("what is unknown", "", &|one| count(one, Verdict::Unknown)),
+        // What a guest does more, costs more: two measurements compare where this is alike.
+        change("most time of a virtual CPU in the guest", "%", &|one| most(one.vcpus.iter().map(|vcpu| Some(vcpu.guest)).collect())),
         change("longest wait of a virtual CPU", "%", &|one| most(one.vcpus.iter().map(|vcpu| vcpu.waited).collect())),
         change("most time of a virtual CPU in the host", "%", &|one| most(one.vcpus.iter().map(|vcpu| Some(vcpu.host)).collect())),
         change("most preemptions of a virtual CPU", "a second", &|one| most(one.vcpus.iter().map(|vcpu| vcpu.preempted).collect())),
     ];
+    changes.extend([
+        change("most of a host CPU that others used", "%", &|one| Some(others(one.loads.as_ref()?))),
+        change("interrupts of the host's devices", "a second", &|one| {
+            let devices = one.interrupts.as_ref()?.iter().filter(|one| !one.is_own && one.name.bytes().all(|byte| byte.is_ascii_digit()));
+            Some(rounded(devices.map(|one| one.per_second).sum()))
+        }),
+        change("memory in huge pages", "%", &|one| in_huge_pages(one.memory.as_ref()?)),
+    ]);
     let names = [before, after].into_iter().filter_map(|one| one.exits.as_ref()).flat_map(|exits| exits.keys());
     let names: BTreeSet<&String> = names.filter(|name| !name.ends_with("_ns") && name.contains("exits")).collect();
     for name in names {
         // A counter that did not move is not listed.
-        changes.push(change(name, "a second", &|one| Some(one.exits.as_ref()?.get(name).copied().unwrap_or_default())));
+        changes.push(change(name, "a second", &|one| {
+            let exits = one.exits.as_ref().filter(|exits| exits.contains_key("exits"))?;
+            Some(exits.get(name).copied().unwrap_or_default())
+        }));
     }
     let reasons = [before, after].into_iter().flat_map(|one| &one.vcpus).filter_map(|vcpu| vcpu.reasons.as_ref());
     let reasons: BTreeSet<&String> = reasons.flat_map(BTreeMap::keys).collect();
@@ -50,4 +66,45 @@ pub fn changes(before: &Measured, after: &Measured) -> Vec<Change> {
         }));
     }
     changes
+}
+
+/// On the guest's host CPUs, of threads that are not QEMU's own.
+fn others(loads: &[Load]) -> f64 {
+    let mut each: BTreeMap<u32, f64> = BTreeMap::new();
+    for load in loads.iter().filter(|load| !load.is_own) {
+        *each.entry(load.cpu).or_default() += load.ran;
+    }
+    rounded(each.into_values().fold(0.0, f64::max))
+}
+
+fn in_huge_pages(memory: &GuestMemory) -> Option<f64> {
+    let huge = memory.reserved.values().fold(memory.transparent.bytes(), |sum, size| sum.saturating_add(size.bytes()));
+    let all = huge.saturating_add(memory.ordinary.bytes());
+    #[expect(clippy::cast_precision_loss, reason = "a share in percent")]
+    let share = (all > 0).then(|| rounded(100.0 * huge as f64 / all as f64));
+    share
+}
+
+/// A judgement that is another one than before.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Turn {
+    pub code: String,
+    pub subject: String,
+    /// `None` where it was not judged.
+    pub before: Option<Verdict>,
+    pub after: Option<Verdict>,
+}
+
+/// The judgements that are others now; those that are unknown now say nothing of what they were.
+pub fn turns(before: &Measured, after: &Measured) -> Vec<Turn> {
+    let of = |one: &Measured, code: &str, subject: &str| {
+        one.judgements.iter().find(|judged| judged.code == code && judged.subject == subject).map(|judged| judged.verdict)
+    };
+    let all = after.judgements.iter().chain(&before.judgements).map(|judged| (judged.code.clone(), judged.subject.clone()));
+    let all: BTreeSet<(String, String)> = all.collect();
+    let turn = |(code, subject): (String, String)| {
+        let (before, after) = (of(before, &code, &subject), of(after, &code, &subject));
+        (before != after).then_some(Turn { code, subject, before, after })
+    };
+    all.into_iter().filter_map(turn).collect()
 }

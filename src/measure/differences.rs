@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::measured::{CoreTimes, InterruptRate, Load, Moment, VcpuTimes};
-use crate::model::{CpuQuota, CpuSet, CpuTimes, ExitReasons, Interrupts, Link, Reading, Sample, TICKS_PER_SECOND, Thread};
+use crate::model::{CpuQuota, CpuSet, CpuTimes, ExitReasons, Interrupts, Link, PciAddress, Reading, Sample, TICKS_PER_SECOND, Thread};
 
 const NANOSECONDS: f64 = 1e9;
 /// The least share of a host CPU that is listed, in percent.
@@ -70,8 +70,28 @@ pub(super) fn vcpus(samples: &[Sample], reasons: Option<&ExitReasons>) -> Vec<Vc
     vcpus
 }
 
-/// What ran on these host CPUs besides the virtual ones. Each slice of a thread's time counts where the slice ended.
-pub(super) fn loads(samples: &[Sample], cpus: &CpuSet) -> Reading<Vec<Load>> {
+/// How much of each host CPU's time was used, without the virtual CPUs of this guest that stayed there, in percent.
+pub(super) fn used(cores: &[CoreTimes], vcpus: &[VcpuTimes]) -> BTreeMap<u32, f64> {
+    let of_guest = |core: &CoreTimes| -> f64 {
+        let stayed = vcpus.iter().filter(|vcpu| vcpu.ran_on.0.iter().eq([&core.cpu]));
+        stayed.map(|vcpu| vcpu.guest + vcpu.host).sum()
+    };
+    cores.iter().map(|core| (core.cpu, (core.guest + core.host - of_guest(core)).max(0.0))).collect()
+}
+
+/// The most that threads which were not seen used of one of these host CPUs, in percent: they began and ended between two looks.
+pub(super) fn unseen(loads: &Reading<Vec<Load>>, used: &BTreeMap<u32, f64>) -> f64 {
+    let Reading::Known(loads) = loads else { return 0.0 };
+    let seen = |cpu: u32| loads.iter().filter(|load| load.cpu == cpu).map(|load| load.ran).sum::<f64>();
+    rounded(used.iter().map(|(cpu, used)| used - seen(*cpu)).fold(0.0, f64::max))
+}
+
+/// What the two counts of a host CPU's time, by ticks and exactly, may differ, in percent.
+const TICK: f64 = 2.0;
+
+/// What ran on these host CPUs besides the virtual ones. Each slice of a thread's time counts where the slice ended; together,
+/// no more than what the host used of that CPU.
+pub(super) fn loads(samples: &[Sample], cpus: &CpuSet, used: &BTreeMap<u32, f64>) -> Reading<Vec<Load>> {
     let [first, .., last] = samples else { return Reading::Absent };
     let mut ran: BTreeMap<(u32, u32), (f64, &Thread, bool)> = BTreeMap::new();
     for pair in samples.windows(2) {
@@ -93,6 +113,14 @@ pub(super) fn loads(samples: &[Sample], cpus: &CpuSet) -> Reading<Vec<Load>> {
         }
     }
     let seconds = seconds(first, last);
+    let mut all: BTreeMap<u32, f64> = BTreeMap::new();
+    for ((_, cpu), (ran, ..)) in &ran {
+        *all.entry(*cpu).or_default() += 100.0 * ran / seconds;
+    }
+    let part = |cpu: u32| {
+        let most = used.get(&cpu).map(|used| used + TICK).zip(all.get(&cpu));
+        most.map_or(1.0, |(most, all)| if *all > most { most / all } else { 1.0 })
+    };
     let load = |((tid, cpu), (ran, thread, is_own)): ((u32, u32), (f64, &Thread, bool))| Load {
         pid: thread.pid,
         thread: tid,
@@ -100,7 +128,7 @@ pub(super) fn loads(samples: &[Sample], cpus: &CpuSet) -> Reading<Vec<Load>> {
         is_kernel: thread.is_kernel,
         is_own,
         cpu,
-        ran: rounded(100.0 * ran / seconds),
+        ran: rounded(100.0 * ran / seconds * part(cpu)),
     };
     let mut loads: Vec<Load> = ran.into_iter().map(load).filter(|load| load.ran >= LEAST_LOAD).collect();
     loads.sort_by(|one, other| other.ran.total_cmp(&one.ran));
@@ -162,23 +190,46 @@ fn is_own(line: &Interrupts, functions: &[String]) -> bool {
     line.about.contains("vfio-") && functions.iter().any(|function| line.about.contains(function.as_str()))
 }
 
-/// How often a second the functions interrupted, on any host CPU.
-pub(super) fn own_interrupts(before: &Sample, after: &Sample, functions: &[String]) -> Option<f64> {
+/// How often a second each of the functions interrupted, on any host CPU; one without a vector in the host is not among them.
+pub(super) fn own_interrupts(before: &Sample, after: &Sample, functions: &[String]) -> Option<BTreeMap<PciAddress, f64>> {
     let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |_| true)?;
-    Some(all.iter().filter(|(line, _)| is_own(line, functions)).flat_map(|(_, counts)| counts.values()).sum())
+    let mut own = BTreeMap::new();
+    for (function, address) in functions.iter().filter_map(|function| Some((function, function.parse().ok()?))) {
+        let lines = all.iter().filter(|(line, _)| is_own(line, std::slice::from_ref(function)));
+        for (_, counts) in lines {
+            *own.entry(address).or_default() += counts.values().sum::<f64>();
+        }
+    }
+    Some(own)
 }
 
-/// The links at their best: their speed changes with what is to be done.
+/// Of each slot, the link on the way to it that can do least of what it could, at its best: its speed changes with what is to
+/// be done.
 pub(super) fn links(samples: &[Sample]) -> Vec<Link> {
     let mut best: Vec<Link> = Vec::new();
     for link in samples.iter().flat_map(|sample| &sample.links) {
-        match best.iter_mut().find(|known| known.address == link.address) {
+        match best.iter_mut().find(|known| (known.address, known.switch) == (link.address, link.switch)) {
             Some(known) if (known.width, known.speed) < (link.width, link.speed) => *known = link.clone(),
             Some(_) => {}
             None => best.push(link.clone()),
         }
     }
-    best
+    let mut slots: Vec<Link> = Vec::new();
+    for link in best {
+        match slots.iter_mut().find(|known| known.address.same_slot(link.address)) {
+            Some(known) if part(&link).is_some_and(|part_of| part(known).is_none_or(|known| part_of < known)) => *known = link,
+            Some(_) => {}
+            None => slots.push(link),
+        }
+    }
+    slots
+}
+
+/// How much of what it could do a link does, in thousandths, and how much that is.
+fn part(link: &Link) -> Option<(u64, u64)> {
+    let now = link.speed?.saturating_mul(link.width?);
+    let most = link.most_speed?.saturating_mul(link.most_width?).max(1);
+    Some((now.saturating_mul(1000) / most, now))
 }
 
 /// What a quota kept from the virtual CPUs in its group.

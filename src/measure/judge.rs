@@ -19,10 +19,11 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
     }
     let vcpus = differences::vcpus(samples, surroundings.exit_reasons.as_ref().known());
     let cpus = host_cpus(subject, samples);
-    let loads = differences::loads(samples, &cpus);
     let exits = differences::exits(first, last);
     let interrupts = differences::interrupts(first, last, &cpus, &subject.functions);
     let cores = differences::cores(first, last, &cpus);
+    let used = differences::used(&cores, &vcpus);
+    let loads = differences::loads(samples, &cpus, &used);
     let shared = subject.cores.iter().filter(|core| core.is_among(&cpus));
     let siblings = CpuSet(shared.flat_map(|core| &core.cpus).filter(|cpu| !cpus.0.contains(cpu)).copied().collect());
     let links = differences::links(samples);
@@ -34,7 +35,8 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         cores: &cores,
         idle: differences::idle(first, last, &cpus),
         loads: &loads,
-        beside: &differences::loads(samples, &siblings),
+        unseen: differences::unseen(&loads, &used),
+        beside: &differences::loads(samples, &siblings, &differences::used(&differences::cores(first, last, &siblings), &vcpus)),
         siblings: &siblings,
         held: &held,
         links: &links,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CpuSet, GuestMemory, Link, Size};
+use crate::model::{CpuSet, GuestMemory, Link, PciAddress, Size};
 use crate::topology::{Core, Pinning};
 
 /// What is known of the domain and its host before anything is measured.
@@ -18,8 +18,16 @@ pub struct Subject<'a> {
     pub online: CpuSet,
     /// The NUMA node of each host CPU, where the host has several nodes.
     pub nodes: BTreeMap<u32, u32>,
-    /// How many NUMA nodes the guest sees.
-    pub cells: usize,
+    /// The NUMA nodes that the guest sees, if it sees any.
+    pub cells: Vec<CellPlace>,
+    /// The NUMA nodes of the passed functions, where the host has several and says it.
+    pub function_nodes: BTreeMap<PciAddress, u32>,
+    /// The host CPUs among which the kernel does not distribute threads.
+    pub isolated: CpuSet,
+    /// Those whose tick is off while a thread is alone there.
+    pub tickless: CpuSet,
+    /// Whether the guest's processor does not tell which threads share a core, whatever the topology says.
+    pub hides_cores: bool,
     /// How many virtual CPUs share an L3 cache, as it sees them; `None` where that is unknown.
     pub of_a_cache: Option<u32>,
     /// How many threads of a core the guest sees.
@@ -42,6 +50,14 @@ pub struct Subject<'a> {
     pub memory: Option<Size>,
     /// The command that runs virsh with this libvirt.
     pub virsh: String,
+}
+
+/// Where a NUMA node of the guest is on the host, as the domain has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellPlace {
+    pub vcpus: CpuSet,
+    /// The host's nodes that its memory is bound to; `None` where it is bound to none.
+    pub nodes: Option<CpuSet>,
 }
 
 /// A measurement. What is unknown is null or missing, and a judgement says why.

@@ -169,10 +169,13 @@ pub struct GuestMemory {
     pub nodes: BTreeMap<u32, Size>,
 }
 
-/// The PCI Express link of a function.
+/// A PCI Express link on the way to a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     pub address: PciAddress,
+    /// The switch above the function whose link it is; `None` for the function's own.
+    #[serde(default)]
+    pub switch: Option<PciAddress>,
     /// In MT/s; `None` where the function has no link, or its speed is unknown.
     pub speed: Option<u64>,
     pub width: Option<u64>,
@@ -189,6 +192,22 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frequency {
     pub governor: String,
+    /// What sets it (`scaling_driver`), and what that prefers (`energy_performance_preference`).
+    pub driver: Option<String>,
+    pub preference: Option<String>,
     pub khz: Option<u64>,
     pub most_khz: Option<u64>,
+}
+
+impl Frequency {
+    /// Whether the processor chooses it by the load, also with the governor `powersave` (Documentation/admin-guide/pm/intel_pstate.rst
+    /// and amd-pstate.rst, active mode).
+    pub fn follows_load(&self) -> bool {
+        self.governor == "powersave" && self.driver.as_ref().is_some_and(|driver| driver == "intel_pstate" || driver == "amd-pstate-epp")
+    }
+
+    /// Whether it is set to be as high as the processor can.
+    pub fn is_fast(&self) -> bool {
+        self.governor == "performance" || (self.follows_load() && self.preference.as_deref() == Some("performance"))
+    }
 }

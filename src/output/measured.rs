@@ -2,10 +2,10 @@
 
 use super::style::{BAD, FAINT, GOOD, HANG, paint, shown};
 use super::table::table;
-use crate::measure::{Change, Judgement, Measured, VcpuTimes, Verdict};
+use crate::measure::{Change, Judgement, Measured, Turn, VcpuTimes, Verdict};
 
 /// The judgements, the worst first, then the numbers; all of them with `is_detailed`.
-pub fn measured(measured: &Measured, against: Option<&[Change]>, is_detailed: bool) -> String {
+pub fn measured(measured: &Measured, against: Option<(&[Change], &[Turn])>, is_detailed: bool) -> String {
     let count = |verdict| measured.judgements.iter().filter(|judgement| judgement.verdict == verdict).count();
     let unknown = match count(Verdict::Unknown) {
         0 => String::new(),
@@ -24,18 +24,31 @@ pub fn measured(measured: &Measured, against: Option<&[Change]>, is_detailed: bo
     if is_detailed {
         text.push_str(&details(measured));
     }
-    if let Some(changes) = against {
+    if let Some((changes, turns)) = against {
         text.push_str(&format!("\n{}", changed(changes)));
+        let word = |verdict: Option<Verdict>| verdict.map_or("not judged", said);
+        for turn in turns {
+            text.push_str(&format!("  {}: {} before, {} now\n", shown(&turn.subject), word(turn.before), word(turn.after)));
+        }
     }
     text
 }
 
+fn said(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Costs => "costs",
+        Verdict::Unknown => "unknown",
+        Verdict::Good => "good",
+    }
+}
+
 fn judgement(judgement: &Judgement) -> String {
-    let (style, word) = match judgement.verdict {
-        Verdict::Costs => (BAD, "costs"),
-        Verdict::Unknown => (FAINT, "unknown"),
-        Verdict::Good => (GOOD, "good"),
+    let style = match judgement.verdict {
+        Verdict::Costs => BAD,
+        Verdict::Unknown => FAINT,
+        Verdict::Good => GOOD,
     };
+    let word = said(judgement.verdict);
     let about = judgement.costs_percent.filter(|_| judgement.verdict == Verdict::Costs).map(|percent| format!("; about {percent} %"));
     let about = about.unwrap_or_default();
     let (subject, seen) = (shown(&judgement.subject), shown(&judgement.seen));

@@ -2,7 +2,7 @@
 
 mod tracing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::domain_xml;
 use crate::hypervisor::{Hypervisor, State};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::life;
-use crate::measure::{self, Change, Measured, Subject};
+use crate::measure::{self, CellPlace, Change, Measured, Subject, Turn};
 use crate::model::{CpuSet, Finding, GuestClock, Next, PciAddress, Reading, Sample, Surroundings, shell_word};
 use crate::output::{self, Answer, Form, Outcome};
 use crate::problem::Problem;
@@ -115,7 +115,7 @@ impl Arguments {
     fn once(&self, watched: &Watched<'_>, before: Option<&Measured>) -> Result<Measurement> {
         let Watched { context, connection, root, .. } = watched;
         let name = &self.name;
-        let existing = Existing::open(*connection, name)?;
+        Existing::open(*connection, name)?;
         match connection.state(name)? {
             State::Paused => return Err(Refused::from(paused(context, name)).into()),
             state if !state.is_active() => return Err(Refused::from(not_running(name)).into()),
@@ -124,7 +124,7 @@ impl Arguments {
         let running = running_xml(*connection, name)?.ok_or_else(|| ended(name))?;
         let pid = qemu(root, name, running.root())?;
         let host = context.host(Some(root), Scope::All)?;
-        let functions = existing.functions();
+        let functions: Vec<PciAddress> = domain_xml::pci_hostdevs(running.root()).map(|(_, address)| address).collect();
         let mut subject = subject(name, running.root(), &host, &functions);
         subject.virsh = context.virsh();
         subject.moves_interrupts = domain::needs(&running).known().map(|needs| needs.moves_interrupts);
@@ -139,6 +139,8 @@ impl Arguments {
         let samples = self.samples(watched, pid, &functions)?;
         let exit_reasons = tracing.map_or_else(Reading::Unknown, |tracing| tracing.end(root));
         let agent = clock.end(*connection, name)?;
+        own_pins(&mut subject, &samples);
+        subject.fixed.extend(discovery::fixed_interrupts(root));
         let cpus = measure::host_cpus(&subject, &samples);
         let mut surroundings = Surroundings { agent, exit_reasons, ..discovery::surroundings(root, pid, &cpus) };
         if root.is_live() {
@@ -156,8 +158,16 @@ impl Arguments {
         if let Some(before) = before.filter(|before| before.name != measured.name) {
             context.note(&format!("the measurement before is of another domain: '{}'", before.name));
         }
+        if let Some(before) = before.filter(|before| before.vcpus.len() != measured.vcpus.len()) {
+            context.note(&format!(
+                "the measurement before was with {} virtual CPUs, this one is with {}",
+                before.vcpus.len(),
+                measured.vcpus.len()
+            ));
+        }
         let against = before.map(|before| measure::changes(before, &measured));
-        Ok(Measurement { measured, against })
+        let turned = before.map(|before| measure::turns(before, &measured));
+        Ok(Measurement { measured, against, turned })
     }
 
     fn samples(&self, watched: &Watched<'_>, pid: u32, functions: &[PciAddress]) -> Result<Vec<Sample>> {
@@ -226,11 +236,13 @@ pub(super) struct Measurement {
     measured: Measured,
     /// What changed since the measurement of --against.
     against: Option<Vec<Change>>,
+    /// The judgements that are others than in that one.
+    turned: Option<Vec<Turn>>,
 }
 
 impl Measurement {
     fn text(&self, context: &Context) -> String {
-        output::measured(&self.measured, self.against.as_deref(), context.global.verbose)
+        output::measured(&self.measured, self.against.as_deref().zip(self.turned.as_deref()), context.global.verbose)
     }
 
     fn next(&self) -> Next {
@@ -309,6 +321,51 @@ fn qemu(root: &Root, name: &str, domain: Element<'_>) -> Result<u32> {
     }
 }
 
+/// How many host CPUs a virtual one owns at most: the threads of a core.
+const THREADS_OF_A_CORE: usize = 2;
+
+/// Only of virtual CPUs that are there, others may come later; and only where these own what they are pinned to: where that is
+/// more than they can use, they move among others.
+fn own_pins(subject: &mut Subject<'_>, samples: &[Sample]) {
+    let Ok(pins) = &mut subject.pins else { return };
+    let threads = samples.last().map(|sample| &sample.threads);
+    let present: BTreeSet<u32> = threads.into_iter().flatten().filter_map(crate::model::Thread::vcpu).collect();
+    pins.retain(|vcpu, _| present.is_empty() || present.contains(vcpu));
+    let all: BTreeSet<u32> = pins.values().flat_map(|pin| pin.0.iter().copied()).collect();
+    if all.len() > pins.len() * THREADS_OF_A_CORE {
+        pins.clear();
+    }
+}
+
+/// Where the NUMA nodes of the guest are, as its `<numatune>` binds their memory.
+fn cells(domain: Element<'_>) -> Vec<CellPlace> {
+    let tune = domain.child("numatune");
+    let nodes = |element: Element<'_>| element.attribute("nodeset")?.parse::<CpuSet>().ok();
+    let common = tune.and_then(|tune| nodes(tune.child("memory")?));
+    let place = |(number, cell): (usize, Element<'_>)| {
+        let is_of = |node: &Element<'_>| node.attribute("cellid").as_deref() == Some(number.to_string().as_str());
+        let own = tune.and_then(|tune| nodes(tune.children_named("memnode").find(is_of)?));
+        CellPlace {
+            vcpus: cell.attribute("cpus").and_then(|cpus| cpus.parse().ok()).unwrap_or_default(),
+            nodes: own.or_else(|| common.clone()),
+        }
+    };
+    domain_xml::cells(domain).enumerate().map(place).collect()
+}
+
+/// QEMU shows AMD's processor without `topoext`, also as `host-passthrough`, unless the domain asks for it.
+fn hides_cores(domain: Element<'_>, is_amd: bool) -> bool {
+    let Some(cpu) = domain.child("cpu").filter(|cpu| is_amd && cpu.attribute("mode").as_deref() == Some("host-passthrough")) else {
+        return false;
+    };
+    let asks = |feature: Element<'_>| {
+        let policy = feature.attribute("policy");
+        feature.attribute("name").as_deref() == Some("topoext")
+            && matches!(policy.as_deref(), None | Some("require" | "force" | "optional"))
+    };
+    !cpu.children_named("feature").any(asks)
+}
+
 fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, functions: &[PciAddress]) -> Subject<'a> {
     let vcpus = domain_xml::vcpus(domain);
     // Who may run on every host CPU is not pinned, whatever the domain says.
@@ -322,7 +379,15 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         pins,
         online: host.topology.online.clone(),
         nodes: if has_several { nodes } else { BTreeMap::new() },
-        cells: domain_xml::cells(domain).count().max(1),
+        cells: cells(domain),
+        function_nodes: if has_several {
+            host.devices(functions).filter_map(|device| Some((device.address, device.numa_node?))).collect()
+        } else {
+            BTreeMap::new()
+        },
+        isolated: host.topology.isolated.clone(),
+        tickless: host.topology.nohz_full.clone().known().unwrap_or_default(),
+        hides_cores: hides_cores(domain, host.cpu.is_amd()),
         of_a_cache: domain_xml::of_a_cache(domain),
         threads: domain_xml::threads(domain),
         pinnable: vcpus.map_or(Err(None), |vcpus| match topology::pin(&host.topology, &demand(vcpus)) {

@@ -37,7 +37,10 @@ pub(super) fn caches(seen: &Seen<'_>) -> Option<Judgement> {
     // The guest knows them where each of its caches is one of the host's, and no two are the same one.
     let pairs: BTreeSet<(u32, BTreeSet<usize>)> = pins.iter().map(|(vcpu, pin)| (vcpu / of_a_cache, of_pin(pin))).collect();
     let of_guest = pairs.iter().map(|(cache, _)| cache).collect::<BTreeSet<_>>().len();
-    let is_known = pairs.iter().all(|(_, caches)| caches.len() == 1) && pairs.len() == of_guest && of_guest == used.len();
+    let is_known = !(seen.subject.hides_cores && used.len() > 1)
+        && pairs.iter().all(|(_, caches)| caches.len() == 1)
+        && pairs.len() == of_guest
+        && of_guest == used.len();
     if is_known {
         return Some(judgement(if used.len() == 1 { text } else { format!("{text}, and the guest knows which share one") }));
     }

@@ -16,6 +16,15 @@ const MUCH_BESIDE: f64 = 10.0;
 pub(super) const SHARED: f64 = 0.3;
 /// The part of the highest frequency from which a host CPU is at full speed.
 const FULL_SPEED: f64 = 0.9;
+/// The part of it below which a host CPU at work is held back: processors have the highest one for a core alone, and less,
+/// but not so little, for all.
+const HELD_BACK: f64 = 0.6;
+/// Percent of the time that a host CPU works at least where its frequency is judged.
+const AT_WORK: f64 = 50.0;
+/// Percent of a virtual CPU's time from which what its host CPU's waking costs matters.
+const BUSY: f64 = 20.0;
+/// Percent of a host CPU that may be counted otherwise by the kernel's two ways, by ticks and exactly.
+const COARSE: f64 = 5.0;
 
 /// Whether the guest does something: what costs it speed shows only then.
 pub(super) fn work(seen: &Seen<'_>) -> Option<Judgement> {
@@ -44,8 +53,11 @@ pub(super) fn pinning(seen: &Seen<'_>) -> Judgement {
         let allowed: Option<Vec<&CpuSet>> = seen.vcpus.iter().map(|vcpu| vcpu.allowed.as_ref()).collect();
         let allowed = allowed.map(|sets| CpuSet(sets.into_iter().flat_map(|set| set.0.iter().copied()).collect()).to_string());
         let on = allowed.unwrap_or_else(|| "an unknown set of them".to_owned());
-        let text = format!("the virtual CPUs are not pinned: they may run on the host CPUs {on}{waits}");
-        let weight = if seen.subject.pinnable.is_ok() { UNPINNED } else { 0.0 };
+        let isolated = &seen.subject.isolated;
+        let may_pile = seen.vcpus.iter().filter_map(|vcpu| vcpu.allowed.as_ref()).any(|on| on.0.intersection(&isolated.0).count() > 1);
+        let piled = if may_pile { format!("; among isolated ones ({isolated}) the kernel does not distribute") } else { String::new() };
+        let text = format!("the virtual CPUs are not pinned: they may run on the host CPUs {on}{piled}{waits}");
+        let weight = if seen.subject.pinnable.is_ok() || may_pile { UNPINNED } else { 0.0 };
         let judged = judgement(text).costs(weight + waited.unwrap_or_default()).by_command(seen.pinned_or_fewer());
         return Judgement { costs_percent: waited.filter(|waited| *waited >= LITTLE), ..judged };
     }
@@ -93,14 +105,18 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
     }
     let most = each.values().copied().fold(0.0, f64::max);
     let good = |text: String| Judgement::good("host-load", "host load", text);
-    if most < LITTLE {
+    let is_unseen = seen.unseen >= COARSE && seen.unseen > most;
+    if most < LITTLE && !is_unseen {
         return good(format!("nothing else took more than {most:.1} % of a host CPU of the guest"));
     }
+    let most = if is_unseen { seen.unseen } else { most };
     if !seen.is_pinned() && seen.waited().is_some_and(|waited| waited < LITTLE) {
         return good(format!("other threads took up to {} % of a host CPU, and no virtual CPU had to wait for one", rounded(most)));
     }
     let left: String = seen.subject.left_processes.iter().map(|said| format!("; {said}")).collect();
-    let judgement = good(format!("on the guest's host CPUs {} there ran {}{left}", seen.cpus, worst(&others)));
+    let mut ran = if is_unseen { vec![format!("processes that came and went {} % of a CPU", seen.unseen)] } else { Vec::new() };
+    ran.extend(Some(worst(&others)).filter(|worst| !worst.is_empty()));
+    let judgement = good(format!("on the guest's host CPUs {} there ran {}{left}", seen.cpus, listed(&ran)));
     // A guest that may move elsewhere loses no more than it waits.
     let cost = seen.waited().filter(|_| !seen.is_pinned()).unwrap_or(most);
     let judgement = judgement.costs(cost).percent(rounded(cost));
@@ -118,9 +134,9 @@ fn worst(others: &[&Load]) -> String {
 
 /// With how to move the process that ran most to where the guest is not; nobody moves a thread of the kernel.
 fn moved(judgement: Judgement, seen: &Seen<'_>, others: &[&Load]) -> Judgement {
-    let apart = seen.apart();
-    let rest = if apart.0.is_empty() { seen.rest() } else { apart };
+    let rest = seen.spare();
     match others.iter().find(|load| !load.is_kernel && load.ran >= LITTLE) {
+        Some(load) if load.is_own => judgement.by_command(own_pins(seen, others)),
         Some(load) if is_of_guest(load) => judgement.by("it is another guest: let each have host CPUs of its own (virsh vcpupin)"),
         Some(load) if !rest.0.is_empty() => {
             let judgement = judgement.by_command(format!("taskset -apc {rest} {}", load.pid));
@@ -172,16 +188,20 @@ pub(super) fn own_threads(seen: &Seen<'_>) -> Judgement {
     }
     let own: Vec<&Load> = loads.iter().filter(|load| load.is_own).collect();
     let names: Vec<String> = own.iter().take(3).map(|load| format!("{} {} %", load.name, load.ran)).collect();
-    let rest = seen.rest();
-    // libvirt pins each I/O thread by itself, and all that are neither these nor virtual CPUs together.
-    let pin = |load: &&Load| {
+    let text = format!("they ran on the guest's host CPUs {}: {}", seen.cpus, listed(&names));
+    Judgement::good(code, subject, text).costs(ran).percent(ran).by_command(own_pins(seen, &own))
+}
+
+/// What keeps QEMU's own threads off the guest's cores: libvirt pins each I/O thread by itself, and all that are neither these
+/// nor virtual CPUs together.
+fn own_pins(seen: &Seen<'_>, loads: &[&Load]) -> Option<String> {
+    let rest = seen.spare();
+    let pin = |load: &&&Load| {
         let iothread = load.name.strip_prefix("IO iothread").filter(|id| id.parse::<u32>().is_ok());
         iothread.map_or_else(|| seen.virsh("emulatorpin", &rest.to_string()), |id| seen.virsh("iothreadpin", &format!("{id} {rest}")))
     };
-    let commands: BTreeSet<String> = own.iter().filter(|load| load.ran >= LITTLE).map(pin).collect();
-    let command = (!rest.0.is_empty() && !commands.is_empty()).then(|| commands.into_iter().collect::<Vec<_>>().join(" && "));
-    let text = format!("they ran on the guest's host CPUs {}: {}", seen.cpus, listed(&names));
-    Judgement::good(code, subject, text).costs(ran).percent(ran).by_command(command)
+    let commands: BTreeSet<String> = loads.iter().filter(|load| load.is_own && load.ran >= LITTLE).map(|load| pin(&load)).collect();
+    (!rest.0.is_empty() && !commands.is_empty()).then(|| commands.into_iter().collect::<Vec<_>>().join(" && "))
 }
 
 /// Only where it is pinned: else the judgement about pinning says it.
@@ -212,31 +232,43 @@ pub(super) fn steal(seen: &Seen<'_>) -> Option<Judgement> {
     Some(Judgement::good("steal", "steal", text).costs(most).percent(most))
 }
 
+/// Only of host CPUs that work are the frequencies those of work; of ones without a tick the kernel knows an old one
+/// (`arch_freq_get_on_cpu`).
 pub(super) fn frequency(seen: &Seen<'_>) -> Option<Judgement> {
     let frequencies = &seen.surroundings.frequencies;
-    let slow: Vec<u32> = frequencies.iter().filter(|(_, one)| one.governor != "performance").map(|(cpu, _)| *cpu).collect();
+    let first = frequencies.values().next().filter(|_| seen.is_pinned())?;
     #[expect(clippy::cast_precision_loss, reason = "kHz")]
-    let share = |one: &Frequency| one.khz.zip(one.most_khz).map_or(0.0, |(now, most)| now as f64 / most.max(1) as f64);
-    let slowest = frequencies.values().min_by(|one, other| share(one).total_cmp(&share(other))).filter(|_| seen.is_pinned())?;
+    let share = |one: &Frequency| Some(one.khz? as f64 / one.most_khz?.max(1) as f64);
+    let works = |core: &&CoreTimes| 100.0 - core.idle >= AT_WORK && !seen.subject.tickless.0.contains(&core.cpu);
+    let at_work = seen.cores.iter().filter(works).filter_map(|core| {
+        let one = frequencies.get(&core.cpu)?;
+        Some((one, share(one)?, 100.0 - core.idle))
+    });
+    let at_work: Vec<(&Frequency, f64, f64)> = at_work.collect();
+    let slowest = at_work.iter().min_by(|one, other| one.1.total_cmp(&other.1));
+    let part = slowest.map(|(_, part, _)| *part);
     let mhz = |khz: Option<u64>| khz.map_or_else(|| "an unknown number of".to_owned(), |khz| (khz / 1000).to_string());
-    let now = format!("the slowest at {} of {} MHz", mhz(slowest.khz), mhz(slowest.most_khz));
+    let now = slowest.map(|(one, ..)| format!("the slowest at work at {} of {} MHz", mhz(one.khz), mhz(one.most_khz)));
+    let now = now.unwrap_or_else(|| "how fast they are at work is unknown: none was, or the kernel does not say it".to_owned());
+    let most = at_work.iter().map(|(_, part, works)| (1.0 - part) * works).fold(1.0, f64::max);
     let judgement = |text| Judgement::good("frequency", "frequency", text);
-    let Some(governor) = slow.first().and_then(|cpu| frequencies.get(cpu)).map(|one| &one.governor) else {
-        return Some(judgement(format!("the governor of the guest's host CPUs is performance ({now})")));
+    let slow: Vec<u32> = frequencies.iter().filter(|(_, one)| !one.is_fast()).map(|(cpu, _)| *cpu).collect();
+    let Some(one) = slow.first().and_then(|cpu| frequencies.get(cpu)) else {
+        let text = format!("the host CPUs of the guest are set to be fast: the governor is {} ({now})", first.governor);
+        let limits = "their power or heat limits them: turbostat shows it, and the firmware settings and the cooling change it";
+        return Some(if part.is_some_and(|part| part < HELD_BACK) { judgement(text).costs(most).by(limits) } else { judgement(text) });
     };
-    if share(slowest) >= FULL_SPEED {
-        return Some(judgement(format!("the governor of the guest's host CPUs is {governor}, and they run at full speed ({now})")));
+    let governor = &one.governor;
+    let is_enough = if one.follows_load() { HELD_BACK } else { FULL_SPEED };
+    let is_never_fast = governor == "powersave" && !one.follows_load();
+    if part.map_or(!is_never_fast, |part| part >= is_enough) {
+        let driver = one.driver.as_ref().filter(|_| one.follows_load()).map(|driver| format!(" of {driver}")).unwrap_or_default();
+        return Some(judgement(format!("the governor of the guest's host CPUs is {governor}{driver}, which goes with the load ({now})")));
     }
     let cpus: Vec<String> = slow.iter().map(u32::to_string).collect();
     let text = format!("the governor of the host CPUs {} is {governor}, not performance ({now})", listed(&cpus));
     let each =
         format!("for cpu in {}; do echo performance > /sys/devices/system/cpu/cpu$cpu/cpufreq/scaling_governor; done", cpus.join(" "));
-    // One that has nothing to do is slow for that reason.
-    let lost = |core: &CoreTimes| {
-        let share = frequencies.get(&core.cpu).map(share).filter(|share| *share > 0.0);
-        share.map_or(0.0, |share| (1.0 - share) * (100.0 - core.idle))
-    };
-    let most = seen.cores.iter().map(lost).fold(1.0, f64::max);
     Some(judgement(text).costs(most).by_command(each).by("from the next start vgapt's hook does that: vgapt prepare"))
 }
 
@@ -246,9 +278,10 @@ pub(super) fn idle(seen: &Seen<'_>) -> Option<Judgement> {
     let percent = rounded(often * long / 10_000.0);
     let text = format!("a host CPU of the guest left {name} {often} times a second, which takes up to {long} µs each");
     let judgement = Judgement::good("idle", "idle states", text);
-    if percent < LITTLE {
+    // Nobody waits for a guest that does little, and the host's own timers wake its CPUs too.
+    if percent < LITTLE || seen.vcpus.iter().all(|vcpu| vcpu.guest + vcpu.host < BUSY) {
         return Some(judgement);
     }
     let command = format!("cpupower -c {} idle-set -D {long}", seen.cpus);
-    Some(judgement.costs(percent).percent(percent).by_command(command).by(UNTIL_BOOT))
+    Some(judgement.costs(percent).by_command(command).by(UNTIL_BOOT))
 }

@@ -67,14 +67,16 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let is_reason = |name: &str| name.ends_with("_exits") || ["hypercalls", "pf_taken"].contains(&name);
     let reasons = most(exits.iter().map(|(name, rate)| (name.as_str(), *rate)).filter(|(name, _)| is_reason(name)));
     let of = if reasons.is_empty() { String::new() } else { format!(", of these {}", listed(&reasons)) };
-    let (guest, host) = seen.vcpus.iter().fold((0.0, 0.0), |(guest, host), vcpu| (guest + vcpu.guest, host + vcpu.host));
-    let share = if guest + host > 0.0 { rounded(100.0 * host / (guest + host)) } else { 0.0 };
-    let polled = rounded(polled(exits) / 1e7);
-    let polled = if polled >= LITTLE { format!("; halt polling took {polled} % of a host CPU") } else { String::new() };
-    let text = format!("{total} a second{of}; {share} % of the virtual CPUs' time was in the host{polled}");
-    let judgement = Judgement::good(code, subject, text);
     #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
-    let each = total / (seen.vcpus.len().max(1) as f64);
+    let (each, many) = (total / (seen.vcpus.len().max(1) as f64), seen.vcpus.len().max(1) as f64);
+    // While the host polls, the guest has nothing to do.
+    let polled = rounded(polled(exits) / 1e7);
+    let host: f64 = seen.vcpus.iter().map(|vcpu| vcpu.host).sum();
+    let share = rounded((host - polled).max(0.0) / many);
+    let polled =
+        if polled >= LITTLE { format!("; halt polling, which costs the guest nothing, took {polled} % of one") } else { String::new() };
+    let text = format!("{total} a second{of}; they took {share} % of the virtual CPUs' time{polled}");
+    let judgement = Judgement::good(code, subject, text);
     if each >= MANY_EXITS && share >= MUCH_HOST { judgement.costs(share).percent(share) } else { judgement }
 }
 

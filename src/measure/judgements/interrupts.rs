@@ -46,7 +46,9 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
         " for all: vgapt prepare".to_owned()
     };
     // irqbalance distributes them every ten seconds (irqbalance(1), --interval).
-    let always = format!("irqbalance, where it runs, moves it back; from the next start vgapt's hook does that{hook}");
+    let always = format!(
+        "where the kernel refuses it, only 'vgapt prepare --isolate' helps; irqbalance, where it runs, moves it back; from the next start vgapt's hook does that{hook}"
+    );
     Some(judgement.by_command(format!("echo {rest} > /proc/irq/{}/smp_affinity_list", worst.name)).by(always))
 }
 
@@ -57,34 +59,46 @@ pub(super) fn timer(seen: &Seen<'_>) -> Option<Judgement> {
     Some(if most < TICKS { judgement } else { judgement.costs(most / 1000.0) })
 }
 
-/// The interrupts of the passed functions.
+/// The interrupts of the passed functions. Those that the IOMMU posts to the guest pass the host by, which counts only what it
+/// handles itself (arch/x86/kernel/irq.c).
 pub(super) fn card_interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     let (code, subject) = ("card-interrupts", "the card's interrupts");
     if seen.subject.functions.is_empty() {
         return None;
     }
-    let Some(interrupts) = seen.interrupts else {
+    let Some(own) = &seen.own_interrupts else {
         return Some(Judgement::unknown(code, subject, "/proc/interrupts could not be read"));
     };
-    let own = rounded(interrupts.iter().filter(|one| one.is_own).map(|one| one.per_second).sum());
-    let on: Vec<String> = interrupts.iter().filter(|one| one.is_own).map(|one| format!("{} on {}", one.name, one.cpus)).collect();
-    // PIN, NPI and PIW count those that KVM was notified of (arch/x86/kernel/irq.c).
-    let posted = interrupts.iter().filter(|one| ["PIN", "NPI", "PIW"].contains(&one.name.as_str()));
-    let posted = rounded(posted.map(|one| one.per_second).sum());
-    let text = format!(
-        "{} a second on the guest's host CPUs{}, {posted} posted",
-        own,
-        if on.is_empty() { String::new() } else { format!(" ({})", listed(&on)) }
-    );
+    let own = rounded(own.values().sum());
+    let lines = seen.interrupts.unwrap_or_default().iter().filter(|one| one.is_own);
+    let on: Vec<String> = lines.map(|one| format!("{} on {}", one.name, one.cpus)).collect();
+    let on = if on.is_empty() { String::new() } else { format!("; on the guest's host CPUs: {}", listed(&on)) };
+    let text = format!("the host handled {own} a second{on}");
+    let handled = |text: String| {
+        let judgement = Judgement::good(code, subject, text);
+        if own >= MANY_EXITS { judgement.costs(own / 2000.0) } else { judgement }
+    };
     Some(match &seen.surroundings.posts_interrupts {
-        Reading::Known(true) => Judgement::good(code, subject, text + "; KVM can deliver them without an exit"),
-        Reading::Known(false) => {
-            let judgement = Judgement::good(code, subject, text + "; KVM delivers each with an exit (enable_apicv, avic)");
-            if own >= MANY_EXITS { judgement.costs(own / 2000.0) } else { judgement }
+        Reading::Known(true) if own < MANY_EXITS => {
+            Judgement::good(code, subject, text + "; others may have been posted to the guest, without an exit")
         }
+        Reading::Known(true) => handled(
+            text + "; KVM could let the IOMMU post them, and these were not: by the IOMMU, or by what the guest sees of the hypervisor",
+        ),
+        Reading::Known(false) => handled(text + "; KVM delivers each with an exit (enable_apicv, avic)"),
         Reading::Absent => {
             Judgement::unknown(code, subject, "neither kvm_intel nor kvm_amd says whether it can deliver them without an exit")
         }
         Reading::Unknown(because) => Judgement::unknown(code, subject, because),
     })
+}
+
+/// Passed functions that interrupt by a shared line: the host masks it each time, and the guest's end is an exit too.
+pub(super) fn lines(seen: &Seen<'_>) -> Option<Judgement> {
+    let lines = seen.interrupts.unwrap_or_default().iter().filter(|one| one.is_own && one.about.contains("vfio-intx"));
+    let worst = lines.filter(|one| one.per_second >= FEW).max_by(|one, other| one.per_second.total_cmp(&other.per_second))?;
+    let text = format!("{} a second by a shared line ({}), which is never posted: several exits each", worst.per_second, worst.about);
+    let remedy = "let the guest's driver use MSI: a Windows driver by the value MSISupported of 1 in its device's registry key \
+                  (Interrupt Management\\MessageSignaledInterruptProperties), a Linux driver by its option";
+    Some(Judgement::good("intx", "interrupts by a shared line", text).costs(worst.per_second / 300.0).by(remedy))
 }

@@ -81,15 +81,66 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
     let good = |text: String| Judgement::good("node", "NUMA node", text);
     let of_nodes = if many > 1 { format!("{many} nodes") } else { "node".to_owned() };
     let text = format!("{near} % of the memory is on the {of_nodes} of the virtual CPUs");
-    Some(match seen.subject.cells {
+    let again = seen.restarted(&format!("vgapt define {} --guest-numa yes", seen.name()));
+    if many > 1 && seen.subject.cells.len() > 1 {
+        return Some(match apart(seen) {
+            Ok(None) => good(format!("{text}, and each NUMA node of the guest is on the host's node of its virtual CPUs")),
+            Ok(Some(cell)) => {
+                good(format!("{text}, and the memory of the guest's node {cell} is bound to another node than its virtual CPUs run on"))
+                    .costs(FAR)
+                    .by_command(again)
+            }
+            Err(cell) => {
+                Judgement::unknown("node", "NUMA node", &format!("{text}, and nothing binds the memory of the guest's node {cell} to one"))
+                    .by_command(again)
+            }
+        });
+    }
+    Some(match () {
         // It knows what is far, and uses it last.
-        2.. if near < MOST => good(format!("{text}, and the guest sees the rest as NUMA nodes of its own")),
-        cells if many > cells && near >= MOST => good(format!("{text}, and the guest does not see them: half of what it reads may be far"))
+        () if seen.subject.cells.len() > 1 && near < MOST => good(format!("{text}, and the guest sees NUMA nodes of its own")),
+        () if many > 1 && near >= MOST => good(format!("{text}, and the guest does not see them: half of what it reads may be far"))
             .costs(FAR)
-            .by_command(seen.restarted(&format!("vgapt define {} --guest-numa yes", seen.name())))
+            .by_command(again)
             .by("where that is not possible, define says why; fewer virtual CPUs fit on one node"),
-        _ if near >= MOST => good(text),
-        _ => good(text).costs((100.0 - near) * 0.15).by_command(seen.pin()),
+        () if near >= MOST => good(text),
+        () => good(text).costs((100.0 - near) * 0.15).by_command(seen.pin()),
+    })
+}
+
+/// The first of the guest's nodes whose memory is elsewhere than its virtual CPUs, or, as an error, bound to no node.
+fn apart(seen: &Seen<'_>) -> Result<Option<usize>, usize> {
+    let pins = seen.subject.pins.as_ref().ok();
+    for (number, cell) in seen.subject.cells.iter().enumerate() {
+        let on = cell.vcpus.0.iter().filter_map(|vcpu| pins?.get(vcpu)).flat_map(|pin| &pin.0);
+        let of_vcpus: BTreeSet<u32> = on.filter_map(|cpu| seen.subject.nodes.get(cpu).copied()).collect();
+        let bound = cell.nodes.as_ref().ok_or(number)?;
+        // One without virtual CPUs is memory alone.
+        if !of_vcpus.is_empty() && !bound.0.is_superset(&of_vcpus) {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+/// What it weighs that a passed function is on another node: each of its accesses to the guest's memory crosses to it.
+const FAR_FUNCTION: f64 = 2.0;
+
+/// Whether the passed functions are on the node of the virtual CPUs.
+pub(super) fn card_node(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("card-node", "NUMA node of the functions");
+    let of_vcpus: BTreeSet<u32> = seen.cpus.0.iter().filter_map(|cpu| seen.subject.nodes.get(cpu).copied()).collect();
+    if !seen.is_pinned() || of_vcpus.is_empty() || seen.subject.function_nodes.is_empty() {
+        return None;
+    }
+    let far = seen.subject.function_nodes.iter().find(|(_, node)| !of_vcpus.contains(node));
+    let on: Vec<String> = of_vcpus.iter().map(u32::to_string).collect();
+    let on = format!("the virtual CPUs are on node {}", listed(&on));
+    Some(match far {
+        None => Judgement::good(code, subject, format!("{on}, as they are")),
+        Some((function, node)) => Judgement::good(code, subject, format!("{} is on node {node}, and {on}", function.short()))
+            .costs(FAR_FUNCTION)
+            .by_command(seen.pin()),
     })
 }
 
@@ -97,7 +148,9 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
 const AT_WORK: f64 = 100.0;
 
 pub(super) fn link(link: &Link, seen: &Seen<'_>) -> Judgement {
-    let (code, subject) = ("link", format!("link of {}", link.address.short()));
+    let of =
+        link.switch.map_or_else(|| link.address.short(), |switch| format!("{} (of the switch {})", link.address.short(), switch.short()));
+    let (code, subject) = ("link", format!("link of {of}"));
     let (Some(speed), Some(width), Some(most_speed), Some(most_width)) = (link.speed, link.width, link.most_speed, link.most_width) else {
         return Judgement::unknown(code, &subject, "its speed or width cannot be read");
     };
@@ -116,7 +169,14 @@ pub(super) fn link(link: &Link, seen: &Seen<'_>) -> Judgement {
         );
     }
     // Power management lowers the speed of a link that is not used, and raises it again: that is no fault.
-    match seen.own_interrupts.map(rounded) {
+    let of_slot = seen.own_interrupts.as_ref().map(|own| {
+        let rates: Vec<f64> = own.iter().filter(|(function, _)| function.same_slot(link.address)).map(|(_, rate)| *rate).collect();
+        rates
+    });
+    // Posted, they come without the host.
+    let may_be_posted = matches!(seen.surroundings.posts_interrupts, Reading::Known(true));
+    let rate = of_slot.filter(|rates| !rates.is_empty()).map(|rates| rounded(rates.iter().sum()));
+    match rate.filter(|rate| *rate >= AT_WORK || !may_be_posted) {
         Some(rate) if rate >= AT_WORK => judged(
             "measure again while the guest draws much: cards lower the speed while they have little to do; if it stays, look for the speed of the slot in the firmware settings",
         ),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::measure::differences::Held;
 use crate::measure::measured::{CoreTimes, InterruptRate, Load, Subject, VcpuTimes};
-use crate::model::{CpuSet, Link, Reading, Surroundings, shell_word};
+use crate::model::{CpuSet, Link, PciAddress, Reading, Surroundings, shell_word};
 
 /// What is said of settings in `/sys`.
 pub(super) const UNTIL_BOOT: &str = "that counts until the host boots again";
@@ -21,6 +21,8 @@ pub(in crate::measure) struct Seen<'a> {
     /// The idle state that costs most: its name, how often a second, and how many microseconds it takes to leave it.
     pub(in crate::measure) idle: Option<(String, f64, f64)>,
     pub(in crate::measure) loads: &'a Reading<Vec<Load>>,
+    /// What threads that were not seen ran there, by the kernel's count: the most of a host CPU.
+    pub(in crate::measure) unseen: f64,
     /// What ran beside them, on the other threads of their cores.
     pub(in crate::measure) beside: &'a Reading<Vec<Load>>,
     /// These.
@@ -29,8 +31,8 @@ pub(in crate::measure) struct Seen<'a> {
     pub(in crate::measure) held: &'a Reading<Vec<Held<'a>>>,
     pub(in crate::measure) links: &'a [Link],
     pub(in crate::measure) exits: &'a Reading<BTreeMap<String, f64>>,
-    /// Those of the passed functions a second, on all host CPUs; `None` where they are unknown.
-    pub(in crate::measure) own_interrupts: Option<f64>,
+    /// Those of each passed function that the host handled a second, on all host CPUs; `None` where they are unknown.
+    pub(in crate::measure) own_interrupts: Option<BTreeMap<PciAddress, f64>>,
     /// `None` where they are unknown.
     pub(in crate::measure) interrupts: Option<&'a [InterruptRate]>,
     pub(in crate::measure) surroundings: &'a Surroundings,
@@ -54,6 +56,12 @@ impl Seen<'_> {
     /// Those of them that are on cores of their own.
     pub(super) fn apart(&self) -> CpuSet {
         CpuSet(self.rest().0.difference(&self.siblings.0).copied().collect())
+    }
+
+    /// Where the host's threads and QEMU's own best run: these, or all that are left where there are none.
+    pub(super) fn spare(&self) -> CpuSet {
+        let apart = self.apart();
+        if apart.0.is_empty() { self.rest() } else { apart }
     }
 
     /// What virsh is to do with the domain: `vcpupin`.

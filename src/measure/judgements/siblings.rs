@@ -12,7 +12,7 @@ const WRONG: f64 = 1.0;
 /// Only where each virtual CPU has one core of the host, and cores have several threads.
 pub(super) fn siblings(seen: &Seen<'_>) -> Option<Judgement> {
     let pins = seen.subject.pins.as_ref().ok()?;
-    let threads = seen.subject.threads.max(1);
+    let threads = if seen.subject.hides_cores { 1 } else { seen.subject.threads.max(1) };
     let core_of = |vcpu: &VcpuTimes| {
         let pin = pins.get(&vcpu.vcpu)?;
         seen.subject.cores.iter().position(|core| core.cpus.len() > 1 && pin.0.iter().all(|cpu| core.cpus.contains(cpu)))
@@ -46,6 +46,10 @@ pub(super) fn siblings(seen: &Seen<'_>) -> Option<Judgement> {
     };
     let both = unseen.iter().map(second).fold(0.0, f64::max);
     let judged = judgement(text).costs((both * SHARED).max(WRONG));
+    if seen.subject.hides_cores {
+        let judged = judged.by_command(seen.restarted(&format!("vgapt define {}", seen.name())));
+        return Some(judged.by("an AMD processor tells it by topoext, which QEMU leaves out and define adds"));
+    }
     Some(match &seen.subject.pinnable {
         Ok(pinning) if pinning.guest.threads > 1 || threads > 1 => judged.by_command(seen.pin()),
         Ok(_) => judged.by("use --cpus with a number that fills whole cores of the host: then the guest sees which virtual CPUs share one"),
