@@ -115,8 +115,8 @@ pub(crate) fn running(bytes: &[u8]) {
         discovery::evidence(&root, &hang);
     }
     for pid in [QEMU, 1] {
-        let Ok(Some(sample)) = discovery::sample(&root, pid, None, &functions) else { continue };
-        let Ok(Some(mut later)) = discovery::sample(&root, pid, Some(7), &functions) else { continue };
+        let Ok(Some(sample)) = discovery::sample(&root, pid, &functions) else { continue };
+        let Ok(Some(mut later)) = discovery::sample(&root, pid, &functions) else { continue };
         later.at += std::time::Duration::from_secs(5);
         let samples = [sample, later];
         let pins = host.topology.online.0.iter().map(|cpu| (*cpu, "2".parse().unwrap_or_default())).collect();
@@ -141,6 +141,7 @@ pub(crate) fn running(bytes: &[u8]) {
             functions: functions.iter().map(PciAddress::to_string).collect(),
             cores: topology::cores(&host.topology),
             memory: host.memory.total,
+            own: Some(7),
             virsh: String::new(),
         };
         let cpus = measure::host_cpus(&subject, &samples);

@@ -13,11 +13,11 @@ const KVM: &str = "/sys/kernel/debug/kvm";
 /// The flag of a thread of the kernel (`PF_KTHREAD` of include/linux/sched.h).
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
-/// A moment of this QEMU; `None` where it has ended. `own` is a process whose threads are left out: that which measures.
+/// A moment of this QEMU; `None` where it has ended.
 ///
 /// # Errors
 /// Where `/proc` itself cannot be read.
-pub fn sample(root: &Root, pid: u32, own: Option<u32>, functions: &[PciAddress]) -> Result<Option<Sample>, String> {
+pub fn sample(root: &Root, pid: u32, functions: &[PciAddress]) -> Result<Option<Sample>, String> {
     let needed = |path: &str| root.text(path).map_err(|error| format!("cannot read {path}: {error}"));
     let uptime = needed("/proc/uptime")?;
     let at = uptime.split_whitespace().next().and_then(|seconds| seconds.parse().ok());
@@ -27,7 +27,7 @@ pub fn sample(root: &Root, pid: u32, own: Option<u32>, functions: &[PciAddress])
         return Ok(None);
     }
     let others = root.entries("/proc").map(|names| {
-        let pids = names.iter().filter_map(|name| name.parse().ok()).filter(|other| *other != pid && Some(*other) != own);
+        let pids = names.iter().filter_map(|name| name.parse().ok()).filter(|other| *other != pid);
         pids.flat_map(|other| self::threads(root, other, false)).collect::<Vec<Thread>>()
     });
     // The kernel's threads are there on every host.

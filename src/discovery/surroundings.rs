@@ -74,6 +74,10 @@ fn memory_of(rollup: &str, status: &str, maps: &str) -> Result<GuestMemory, Stri
 pub(super) fn links(root: &Root, address: PciAddress) -> Vec<Link> {
     let home = format!("{PCI}/{address}");
     let place = root.real_path(&home).unwrap_or(home);
+    // Behind a bridge to PCI there is no link of its own, and what is above pairs otherwise.
+    if root.attribute(&format!("{place}/max_link_width")).is_none() {
+        return Vec::new();
+    }
     let is_function = |path: &&Path| path.file_name().is_some_and(|name| name.to_string_lossy().parse::<PciAddress>().is_ok());
     let way: Vec<String> = Path::new(&place).ancestors().take_while(is_function).map(|path| path.display().to_string()).collect();
     // Each has two ends; the ports of a switch are connected inside.

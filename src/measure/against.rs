@@ -95,7 +95,7 @@ pub struct Turn {
     pub after: Option<Verdict>,
 }
 
-/// The judgements that are others now; those that are unknown now say nothing of what they were.
+/// The judgements that are others now.
 pub fn turns(before: &Measured, after: &Measured) -> Vec<Turn> {
     let of = |one: &Measured, code: &str, subject: &str| {
         one.judgements.iter().find(|judged| judged.code == code && judged.subject == subject).map(|judged| judged.verdict)

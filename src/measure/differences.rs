@@ -70,20 +70,29 @@ pub(super) fn vcpus(samples: &[Sample], reasons: Option<&ExitReasons>) -> Vec<Vc
     vcpus
 }
 
-/// How much of each host CPU's time was used, without the virtual CPUs of this guest that stayed there, in percent.
+/// How much of each host CPU's time was used, without its virtual CPU, in percent; of none that a virtual one shares its time
+/// with another.
 pub(super) fn used(cores: &[CoreTimes], vcpus: &[VcpuTimes]) -> BTreeMap<u32, f64> {
-    let of_guest = |core: &CoreTimes| -> f64 {
-        let stayed = vcpus.iter().filter(|vcpu| vcpu.ran_on.0.iter().eq([&core.cpu]));
-        stayed.map(|vcpu| vcpu.guest + vcpu.host).sum()
+    let stays = |vcpu: &&VcpuTimes| vcpu.ran_on.0.len() <= 1 && vcpu.allowed.as_ref().is_some_and(|on| on.0.len() == 1);
+    let of = |core: &CoreTimes| {
+        let may = |vcpu: &&VcpuTimes| vcpu.ran_on.0.contains(&core.cpu) || vcpu.allowed.as_ref().is_none_or(|on| on.0.contains(&core.cpu));
+        let here: Vec<&VcpuTimes> = vcpus.iter().filter(may).collect();
+        let own: f64 = here.iter().map(|vcpu| vcpu.guest + vcpu.host).sum();
+        here.iter().all(stays).then(|| (core.cpu, (core.guest + core.host - own).max(0.0)))
     };
-    cores.iter().map(|core| (core.cpu, (core.guest + core.host - of_guest(core)).max(0.0))).collect()
+    cores.iter().filter_map(of).collect()
 }
 
-/// The most that threads which were not seen used of one of these host CPUs, in percent: they began and ended between two looks.
-pub(super) fn unseen(loads: &Reading<Vec<Load>>, used: &BTreeMap<u32, f64>) -> f64 {
+/// What the counts of a host CPU's time by ticks and of a thread's may differ in five seconds, in percent.
+const COARSE: f64 = 5.0;
+
+/// The most that threads which were not seen used of one of these host CPUs, in percent: they began and ended between two
+/// looks. None where that may be the coarseness of the counts.
+pub(super) fn unseen(loads: &Reading<Vec<Load>>, used: &BTreeMap<u32, f64>, seconds: f64) -> f64 {
     let Reading::Known(loads) = loads else { return 0.0 };
     let seen = |cpu: u32| loads.iter().filter(|load| load.cpu == cpu).map(|load| load.ran).sum::<f64>();
-    rounded(used.iter().map(|(cpu, used)| used - seen(*cpu)).fold(0.0, f64::max))
+    let most = rounded(used.iter().map(|(cpu, used)| used - seen(*cpu)).fold(0.0, f64::max));
+    if most < COARSE * (5.0 / seconds).sqrt().max(1.0) { 0.0 } else { most }
 }
 
 /// What the two counts of a host CPU's time, by ticks and exactly, may differ, in percent.
@@ -201,6 +210,14 @@ pub(super) fn own_interrupts(before: &Sample, after: &Sample, functions: &[Strin
         }
     }
     Some(own)
+}
+
+/// The shared lines that only passed functions have, and how often a second they came, on any host CPU.
+pub(super) fn shared_lines(before: &Sample, after: &Sample, functions: &[String]) -> Vec<(String, f64)> {
+    let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |line| line.about.contains("vfio-intx("));
+    let is_alone = |line: &Interrupts| is_own(line, functions) && line.about.split(", ").all(|name| name.contains("vfio-intx("));
+    let alone = all.into_iter().flatten().filter(|(line, _)| is_alone(line));
+    alone.map(|(line, counts)| (line.about.clone(), rounded(counts.values().sum()))).collect()
 }
 
 /// Of each slot, the link on the way to it that can do least of what it could, at its best: its speed changes with what is to

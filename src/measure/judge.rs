@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::differences;
 use super::judgements::{Seen, all};
-use super::measured::{Measured, Subject};
-use crate::model::{CpuSet, Sample, Surroundings};
+use super::measured::{Load, Measured, Subject};
+use crate::model::{CpuSet, Reading, Sample, Surroundings};
 
 /// Of at least two samples, between which time has passed.
 ///
@@ -23,7 +23,16 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
     let interrupts = differences::interrupts(first, last, &cpus, &subject.functions);
     let cores = differences::cores(first, last, &cpus);
     let used = differences::used(&cores, &vcpus);
-    let loads = differences::loads(samples, &cpus, &used);
+    let all_loads = differences::loads(samples, &cpus, &used);
+    let unseen = differences::unseen(&all_loads, &used, seconds);
+    // What measures is among what ran.
+    let others = |loads: Reading<Vec<Load>>| {
+        loads.map(|mut loads| {
+            loads.retain(|load| Some(load.pid) != subject.own);
+            loads
+        })
+    };
+    let loads = others(all_loads);
     let shared = subject.cores.iter().filter(|core| core.is_among(&cpus));
     let siblings = CpuSet(shared.flat_map(|core| &core.cpus).filter(|cpu| !cpus.0.contains(cpu)).copied().collect());
     let links = differences::links(samples);
@@ -35,8 +44,9 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         cores: &cores,
         idle: differences::idle(first, last, &cpus),
         loads: &loads,
-        unseen: differences::unseen(&loads, &used),
-        beside: &differences::loads(samples, &siblings, &differences::used(&differences::cores(first, last, &siblings), &vcpus)),
+        unseen,
+        beside: &others(differences::loads(samples, &siblings, &differences::used(&differences::cores(first, last, &siblings), &vcpus))),
+        shared_lines: differences::shared_lines(first, last, &subject.functions),
         siblings: &siblings,
         held: &held,
         links: &links,

@@ -48,6 +48,8 @@ pub struct Subject<'a> {
     pub cores: Vec<Core>,
     /// How much memory the guest has, where that is known.
     pub memory: Option<Size>,
+    /// The process that measures, where that is on this host.
+    pub own: Option<u32>,
     /// The command that runs virsh with this libvirt.
     pub virsh: String,
 }

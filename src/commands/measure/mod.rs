@@ -127,6 +127,7 @@ impl Arguments {
         let functions: Vec<PciAddress> = domain_xml::pci_hostdevs(running.root()).map(|(_, address)| address).collect();
         let mut subject = subject(name, running.root(), &host, &functions);
         subject.virsh = context.virsh();
+        subject.own = root.is_live().then(std::process::id);
         subject.moves_interrupts = domain::needs(&running).known().map(|needs| needs.moves_interrupts);
         match context.target(root).and_then(|target| life::left_alone(name, root, &target)) {
             Ok(left) => {
@@ -173,9 +174,8 @@ impl Arguments {
     fn samples(&self, watched: &Watched<'_>, pid: u32, functions: &[PciAddress]) -> Result<Vec<Sample>> {
         let whole = Duration::from_secs(self.seconds.into());
         let slices = (2 * self.seconds).min(SLICES);
-        let own = watched.root.is_live().then(std::process::id);
         let take = || {
-            let sample = discovery::sample(watched.root, pid, own, functions)
+            let sample = discovery::sample(watched.root, pid, functions)
                 .map_err(|because| Problem::new(because, "measure on the host itself, where /proc is mounted"))?;
             sample.ok_or_else(|| anyhow::Error::from(ended(&self.name)))
         };
@@ -402,6 +402,7 @@ fn subject<'a>(name: &'a str, domain: Element<'_>, host: &crate::model::Host, fu
         functions: functions.iter().map(PciAddress::to_string).collect(),
         cores: topology::cores(&host.topology),
         memory: domain_xml::memory(domain),
+        own: None,
         virsh: String::new(),
     }
 }

@@ -23,8 +23,6 @@ const HELD_BACK: f64 = 0.6;
 const AT_WORK: f64 = 50.0;
 /// Percent of a virtual CPU's time from which what its host CPU's waking costs matters.
 const BUSY: f64 = 20.0;
-/// Percent of a host CPU that may be counted otherwise by the kernel's two ways, by ticks and exactly.
-const COARSE: f64 = 5.0;
 
 /// Whether the guest does something: what costs it speed shows only then.
 pub(super) fn work(seen: &Seen<'_>) -> Option<Judgement> {
@@ -105,7 +103,7 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
     }
     let most = each.values().copied().fold(0.0, f64::max);
     let good = |text: String| Judgement::good("host-load", "host load", text);
-    let is_unseen = seen.unseen >= COARSE && seen.unseen > most;
+    let is_unseen = seen.unseen > most;
     if most < LITTLE && !is_unseen {
         return good(format!("nothing else took more than {most:.1} % of a host CPU of the guest"));
     }
@@ -260,7 +258,11 @@ pub(super) fn frequency(seen: &Seen<'_>) -> Option<Judgement> {
     };
     let governor = &one.governor;
     let is_enough = if one.follows_load() { HELD_BACK } else { FULL_SPEED };
-    let is_never_fast = governor == "powersave" && !one.follows_load();
+    let is_never_fast = (governor == "powersave" || governor == "userspace") && !one.follows_load();
+    if part.is_none() && !is_never_fast && seen.cores.iter().any(|core| 100.0 - core.idle >= AT_WORK) {
+        let because = format!("the governor is {governor}, and the kernel does not say how fast the host CPUs at work are (nohz_full)");
+        return Some(Judgement::unknown("frequency", "frequency", &because));
+    }
     if part.map_or(!is_never_fast, |part| part >= is_enough) {
         let driver = one.driver.as_ref().filter(|_| one.follows_load()).map(|driver| format!(" of {driver}")).unwrap_or_default();
         return Some(judgement(format!("the governor of the guest's host CPUs is {governor}{driver}, which goes with the load ({now})")));

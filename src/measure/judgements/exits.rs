@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
 use crate::measure::differences::rounded;
-use crate::measure::measured::Judgement;
+use crate::measure::measured::{Judgement, VcpuTimes};
 use crate::model::Reading;
 
-/// Exits a second of one virtual CPU from which the host's part of its time is reported.
+/// Exits a second from which the host's part of a virtual CPU's time is reported, or its halts.
 pub(super) const MANY_EXITS: f64 = 1000.0;
 /// Percent of a virtual CPU's time in the host from which it is reported.
 const MUCH_HOST: f64 = 20.0;
@@ -67,17 +67,16 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let is_reason = |name: &str| name.ends_with("_exits") || ["hypercalls", "pf_taken"].contains(&name);
     let reasons = most(exits.iter().map(|(name, rate)| (name.as_str(), *rate)).filter(|(name, _)| is_reason(name)));
     let of = if reasons.is_empty() { String::new() } else { format!(", of these {}", listed(&reasons)) };
-    #[expect(clippy::cast_precision_loss, reason = "a few virtual CPUs")]
-    let (each, many) = (total / (seen.vcpus.len().max(1) as f64), seen.vcpus.len().max(1) as f64);
-    // While the host polls, the guest has nothing to do.
     let polled = rounded(polled(exits) / 1e7);
-    let host: f64 = seen.vcpus.iter().map(|vcpu| vcpu.host).sum();
-    let share = rounded((host - polled).max(0.0) / many);
-    let polled =
-        if polled >= LITTLE { format!("; halt polling, which costs the guest nothing, took {polled} % of one") } else { String::new() };
-    let text = format!("{total} a second{of}; they took {share} % of the virtual CPUs' time{polled}");
+    // While the host polls, a virtual CPU has nothing to do: each has its part of it in what it does not run.
+    let idle = |vcpu: &VcpuTimes| (100.0 - vcpu.guest).max(0.0);
+    let all_idle = seen.vcpus.iter().map(idle).sum::<f64>().max(1.0);
+    let took = rounded(seen.vcpus.iter().map(|vcpu| vcpu.host - polled * idle(vcpu) / all_idle).fold(0.0, f64::max));
+    let polling = format!("; halt polling, which costs the guest nothing, took {polled} % of a host CPU");
+    let polling = if polled >= LITTLE { polling } else { String::new() };
+    let text = format!("{total} a second{of}; they took up to {took} % of a virtual CPU's time{polling}");
     let judgement = Judgement::good(code, subject, text);
-    if each >= MANY_EXITS && share >= MUCH_HOST { judgement.costs(share).percent(share) } else { judgement }
+    if *total >= MANY_EXITS && took >= MUCH_HOST { judgement.costs(took).percent(took) } else { judgement }
 }
 
 /// Those of one kind a second; one that did not grow is not among them.

@@ -74,18 +74,20 @@ pub(super) fn card_interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     let on: Vec<String> = lines.map(|one| format!("{} on {}", one.name, one.cpus)).collect();
     let on = if on.is_empty() { String::new() } else { format!("; on the guest's host CPUs: {}", listed(&on)) };
     let text = format!("the host handled {own} a second{on}");
-    let handled = |text: String| {
+    let here: f64 = seen.interrupts.unwrap_or_default().iter().filter(|one| one.is_own).map(|one| one.per_second).sum();
+    let handled = |often: f64, text: String| {
         let judgement = Judgement::good(code, subject, text);
-        if own >= MANY_EXITS { judgement.costs(own / 2000.0) } else { judgement }
+        if often >= MANY_EXITS { judgement.costs(often / 2000.0) } else { judgement }
     };
     Some(match &seen.surroundings.posts_interrupts {
         Reading::Known(true) if own < MANY_EXITS => {
             Judgement::good(code, subject, text + "; others may have been posted to the guest, without an exit")
         }
-        Reading::Known(true) => handled(
-            text + "; KVM could let the IOMMU post them, and these were not: by the IOMMU, or by what the guest sees of the hypervisor",
-        ),
-        Reading::Known(false) => handled(text + "; KVM delivers each with an exit (enable_apicv, avic)"),
+        Reading::Known(true) => {
+            let passed = "the IOMMU did not post these: on a host CPU of the guest each is an exit, elsewhere KVM passes it on without one";
+            handled(here, format!("{text}; {passed}"))
+        }
+        Reading::Known(false) => handled(own, text + "; KVM delivers each with an exit (enable_apicv, avic)"),
         Reading::Absent => {
             Judgement::unknown(code, subject, "neither kvm_intel nor kvm_amd says whether it can deliver them without an exit")
         }
@@ -94,11 +96,11 @@ pub(super) fn card_interrupts(seen: &Seen<'_>) -> Option<Judgement> {
 }
 
 /// Passed functions that interrupt by a shared line: the host masks it each time, and the guest's end is an exit too.
-pub(super) fn lines(seen: &Seen<'_>) -> Option<Judgement> {
-    let lines = seen.interrupts.unwrap_or_default().iter().filter(|one| one.is_own && one.about.contains("vfio-intx"));
-    let worst = lines.filter(|one| one.per_second >= FEW).max_by(|one, other| one.per_second.total_cmp(&other.per_second))?;
-    let text = format!("{} a second by a shared line ({}), which is never posted: several exits each", worst.per_second, worst.about);
+pub(super) fn shared_lines(seen: &Seen<'_>) -> Option<Judgement> {
+    let often = seen.shared_lines.iter().filter(|(_, rate)| *rate >= FEW);
+    let (about, rate) = often.max_by(|one, other| one.1.total_cmp(&other.1))?;
+    let text = format!("{rate} a second by a shared line ({about}), which is never posted: several exits each");
     let remedy = "let the guest's driver use MSI: a Windows driver by the value MSISupported of 1 in its device's registry key \
                   (Interrupt Management\\MessageSignaledInterruptProperties), a Linux driver by its option";
-    Some(Judgement::good("intx", "interrupts by a shared line", text).costs(worst.per_second / 300.0).by(remedy))
+    Some(Judgement::good("intx", "interrupts by a shared line", text).costs(rate / 300.0).by(remedy))
 }

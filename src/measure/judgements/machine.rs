@@ -90,10 +90,12 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
                     .costs(FAR)
                     .by_command(again)
             }
-            Err(cell) => {
-                Judgement::unknown("node", "NUMA node", &format!("{text}, and nothing binds the memory of the guest's node {cell} to one"))
-                    .by_command(again)
-            }
+            Err(cell) => Judgement::unknown(
+                "node",
+                "NUMA node",
+                &format!("{text}, and the memory of the guest's node {cell} is not bound to that of its virtual CPUs"),
+            )
+            .by_command(again),
         });
     }
     Some(match () {
@@ -108,7 +110,7 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
     })
 }
 
-/// The first of the guest's nodes whose memory is elsewhere than its virtual CPUs, or, as an error, bound to no node.
+/// The first of the guest's nodes whose memory is elsewhere than its virtual CPUs, or, as an error, not bound to their node.
 fn apart(seen: &Seen<'_>) -> Result<Option<usize>, usize> {
     let pins = seen.subject.pins.as_ref().ok();
     for (number, cell) in seen.subject.cells.iter().enumerate() {
@@ -116,9 +118,10 @@ fn apart(seen: &Seen<'_>) -> Result<Option<usize>, usize> {
         let of_vcpus: BTreeSet<u32> = on.filter_map(|cpu| seen.subject.nodes.get(cpu).copied()).collect();
         let bound = cell.nodes.as_ref().ok_or(number)?;
         // One without virtual CPUs is memory alone.
-        if !of_vcpus.is_empty() && !bound.0.is_superset(&of_vcpus) {
-            return Ok(Some(number));
+        if of_vcpus.is_empty() || bound.0.is_subset(&of_vcpus) {
+            continue;
         }
+        return if bound.0.is_disjoint(&of_vcpus) { Ok(Some(number)) } else { Err(number) };
     }
     Ok(None)
 }

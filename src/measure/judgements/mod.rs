@@ -15,7 +15,7 @@ pub(super) use seen::Seen;
 use caches::caches;
 use cores::{beside, frequency, idle, load, own_threads, pinning, steal, waiting, work};
 use exits::{exits, halt_polling, reasons};
-use interrupts::{card_interrupts, interrupts, lines, timer};
+use interrupts::{card_interrupts, interrupts, shared_lines, timer};
 use kinds::kinds;
 use machine::{agent, aspm, card_node, link, merged, node, pages};
 use quota::quota;
@@ -28,7 +28,7 @@ pub(super) fn all(seen: &Seen<'_>) -> Vec<Judgement> {
     all.extend([work(seen), quota(seen), beside(seen), siblings(seen), kinds(seen), caches(seen)].into_iter().flatten());
     all.extend([waiting(seen), interrupts(seen), timer(seen), steal(seen), node(seen), card_node(seen)].into_iter().flatten());
     all.extend([pages(seen), exits(seen), reasons(seen)]);
-    all.extend([halt_polling(seen), merged(seen), card_interrupts(seen), lines(seen)].into_iter().flatten());
+    all.extend([halt_polling(seen), merged(seen), card_interrupts(seen), shared_lines(seen)].into_iter().flatten());
     all.extend([frequency(seen), idle(seen)].into_iter().flatten());
     all.extend(seen.links.iter().map(|one| link(one, seen)));
     all.extend(aspm(seen));

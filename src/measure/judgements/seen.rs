@@ -33,6 +33,8 @@ pub(in crate::measure) struct Seen<'a> {
     pub(in crate::measure) exits: &'a Reading<BTreeMap<String, f64>>,
     /// Those of each passed function that the host handled a second, on all host CPUs; `None` where they are unknown.
     pub(in crate::measure) own_interrupts: Option<BTreeMap<PciAddress, f64>>,
+    /// The lines that only passed functions share, with how often a second they came.
+    pub(in crate::measure) shared_lines: Vec<(String, f64)>,
     /// `None` where they are unknown.
     pub(in crate::measure) interrupts: Option<&'a [InterruptRate]>,
     pub(in crate::measure) surroundings: &'a Surroundings,
