@@ -919,7 +919,7 @@ fn a_guest_that_does_nothing() {
 fn an_interrupt_on_a_core_of_the_guest() {
     let seen = "45 (IR-PCI-MSI 1-edge eth0) 3000 a second on 2";
     let machine = Machine { interrupts: 3000, ..GOOD };
-    let by_hand = "echo 0-1 > /proc/irq/45/smp_affinity_list; where the kernel refuses it, only 'vgapt prepare --isolate' helps; irqbalance, where it runs, moves it back; from the next start vgapt's hook does that";
+    let by_hand = "echo 0-1 > /proc/irq/45/smp_affinity_list; where the kernel refuses it: vgapt prepare --isolate 2-3; irqbalance, where it runs, moves it back; from the next start vgapt's hook does that";
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand} for all: vgapt prepare"));
     let machine = Machine { moves_interrupts: Some(false), ..machine };
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand}: vgapt define it --move-interrupts yes"));

@@ -37,8 +37,9 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     if rest.0.is_empty() {
         return Some(judgement);
     }
+    let isolate = format!("vgapt prepare --isolate {}", seen.cpus);
     if seen.subject.fixed.contains(&worst.name) {
-        return Some(judgement.by_command(format!("vgapt prepare --isolate {}", seen.cpus)));
+        return Some(judgement.by_command(isolate));
     }
     let hook = if seen.subject.moves_interrupts == Some(false) {
         format!(": vgapt define {} --move-interrupts yes", seen.name())
@@ -47,7 +48,7 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     };
     // irqbalance distributes them every ten seconds (irqbalance(1), --interval).
     let always = format!(
-        "where the kernel refuses it, only 'vgapt prepare --isolate' helps; irqbalance, where it runs, moves it back; from the next start vgapt's hook does that{hook}"
+        "where the kernel refuses it: {isolate}; irqbalance, where it runs, moves it back; from the next start vgapt's hook does that{hook}"
     );
     Some(judgement.by_command(format!("echo {rest} > /proc/irq/{}/smp_affinity_list", worst.name)).by(always))
 }
