@@ -51,7 +51,9 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let (code, subject) = ("exits", "exits");
     let exits = match seen.exits {
         Reading::Known(exits) => exits,
-        Reading::Unknown(because) => return Judgement::unknown(code, subject, &format!("{because}: KVM's counters are for root only")),
+        Reading::Unknown(because) => {
+            return Judgement::unknown(code, subject, &format!("{because}: KVM's counters are for root, and with Secure Boot for nobody"));
+        }
         Reading::Absent => {
             return Judgement::unknown(
                 code,
