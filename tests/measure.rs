@@ -14,8 +14,8 @@ use std::time::Duration;
 use command::{Ran, run, vgapt};
 use serde_json::Value;
 use tempfile::TempDir;
-use vgapt::measure::{CellPlace, Measured, Subject};
-use vgapt::model::{CpuQuota, CpuSet, ExitReasons, GuestClock, PciAddress, Reading, Sample, Size, Surroundings};
+use vgapt::measure::{Measured, Subject};
+use vgapt::model::{CellPlace, CpuQuota, CpuSet, ExitReasons, GuestClock, PciAddress, Reading, Sample, Size, Surroundings};
 use vgapt::root::Root;
 use vgapt::topology::{Core, GuestTopology, Pinning};
 use vgapt::{discovery, measure};
@@ -330,11 +330,13 @@ impl Machine {
     }
 
     fn cells(&self) -> Vec<CellPlace> {
-        let place = |(vcpus, nodes): &(&str, Option<&str>)| CellPlace {
+        let place = |(number, (vcpus, nodes)): (usize, &(&str, Option<&str>))| CellPlace {
+            id: number.to_string(),
             vcpus: vcpus.parse().unwrap(),
+            size: None,
             nodes: nodes.map(|nodes| nodes.parse().unwrap()),
         };
-        self.cells.iter().map(place).collect()
+        self.cells.iter().enumerate().map(place).collect()
     }
 
     fn pinning(&self, threads: u32) -> Pinning {
@@ -428,7 +430,7 @@ impl Place {
             pins: Ok(self.machine.pins.iter().flatten().zip(0..).map(|(cpu, vcpu)| (vcpu, cpu.to_string().parse().unwrap())).collect()),
             online: "0-3".parse().unwrap(),
             nodes: self.machine.nodes.iter().copied().collect(),
-            cells: self.machine.cells(),
+            cells: Ok(self.machine.cells()),
             function_nodes: self.machine.function_node.map(|node| ("0000:01:00.0".parse().unwrap(), node)).into_iter().collect(),
             isolated: self.machine.isolated.parse().unwrap(),
             tickless: self.machine.tickless.parse().unwrap(),
@@ -440,7 +442,7 @@ impl Place {
             fixed: self.machine.fixed.iter().map(|&number| number.to_owned()).collect(),
             left_processes: self.machine.left.iter().map(|&left| left.to_owned()).collect(),
             left_interrupts: self.machine.fixed.iter().map(|&number| format!("{number} stays")).collect(),
-            functions: vec!["0000:01:00.0".to_owned()],
+            functions: vec!["0000:01:00.0".parse().unwrap()],
             cores: self.machine.cores(),
             memory: Some(Size::from_mib(self.machine.memory_mib)),
             own: None,

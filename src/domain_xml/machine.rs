@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::devices::devices_named;
 use super::processors::cpu_set;
-use crate::model::Size;
+use crate::model::{CellPlace, CpuSet, Size};
 use crate::xml::Element;
 
 pub fn machine(domain: Element<'_>) -> Option<String> {
@@ -91,33 +91,51 @@ pub fn pages(domain: Element<'_>) -> Result<Option<Pages>, String> {
 
 /// Where the memory is from: each cell's from its own nodes, else from those of all.
 pub fn nodes_of_memory(domain: Element<'_>, all: Size) -> Result<BTreeMap<Option<u32>, Size>, String> {
-    // Without a node set, libvirt allocates it from any node.
-    let node = |element: Element<'_>| match element.attribute("nodeset") {
-        None => Ok(None),
-        Some(_) => match cpu_set(element, "nodeset") {
-            Some(nodes) if nodes.0.len() == 1 => Ok(nodes.0.first().copied()),
-            Some(_) => Ok(None),
-            None => Err("the NUMA nodes of its memory cannot be read"),
-        },
-    };
-    let tune = domain.child("numatune");
-    let common = tune.and_then(|tune| tune.child("memory")).map(node).transpose()?.flatten();
+    // Of several nodes, libvirt allocates it from any.
+    let node = |nodes: Option<CpuSet>| nodes.filter(|nodes| nodes.0.len() == 1).and_then(|nodes| nodes.0.first().copied());
     let (mut parts, mut left) = (BTreeMap::new(), all.bytes());
-    for (number, cell) in cells(domain).enumerate() {
-        let id = cell.attribute("id").map_or_else(|| number.to_string(), Cow::into_owned);
-        let own = tune.into_iter().flat_map(|tune| tune.children_named("memnode"));
-        let own = own.filter(|memnode| memnode.attribute("cellid").as_deref() == Some(&id)).map(node).next().transpose()?;
-        let size = cell_size(cell).ok_or("the size of one of its NUMA cells cannot be read")?.bytes().min(left);
-        let part: &mut Size = parts.entry(own.unwrap_or(common)).or_default();
+    for place in cell_places(domain)? {
+        let size = place.size.ok_or("the size of one of its NUMA cells cannot be read")?.bytes().min(left);
+        let part: &mut Size = parts.entry(node(place.nodes)).or_default();
         *part = Size::from_bytes(part.bytes() + size);
         left -= size;
     }
     if left > 0 {
         // Memory devices, or all of it where there are no cells.
-        let part = parts.entry(common).or_default();
+        let part = parts.entry(node(common_nodes(domain)?)).or_default();
         *part = Size::from_bytes(part.bytes() + left);
     }
     Ok(parts)
+}
+
+/// The guest's NUMA nodes, as the domain has them.
+///
+/// # Errors
+/// If the CPUs or the nodes of one cannot be read; the message names the problem.
+pub fn cell_places(domain: Element<'_>) -> Result<Vec<CellPlace>, String> {
+    let common = common_nodes(domain)?;
+    let place = |(number, cell): (usize, Element<'_>)| {
+        let id = cell.attribute("id").map_or_else(|| number.to_string(), Cow::into_owned);
+        let mut own = domain.child("numatune").into_iter().flat_map(|tune| tune.children_named("memnode"));
+        let own = own.find(|memnode| memnode.attribute("cellid").as_deref() == Some(&id)).map(nodes).transpose()?;
+        // One without CPUs is memory alone.
+        let vcpus = match cell.attribute("cpus") {
+            None => CpuSet::default(),
+            Some(_) => cpu_set(cell, "cpus").ok_or("the CPUs of one of its NUMA cells cannot be read")?,
+        };
+        Ok(CellPlace { id, vcpus, size: cell_size(cell), nodes: own.unwrap_or_else(|| common.clone()) })
+    };
+    cells(domain).enumerate().map(place).collect()
+}
+
+/// The host's nodes that memory without nodes of its own is bound to.
+fn common_nodes(domain: Element<'_>) -> Result<Option<CpuSet>, String> {
+    Ok(domain.at("numatune/memory").map(nodes).transpose()?.flatten())
+}
+
+fn nodes(element: Element<'_>) -> Result<Option<CpuSet>, String> {
+    let Some(_) = element.attribute("nodeset") else { return Ok(None) };
+    cpu_set(element, "nodeset").map(Some).ok_or_else(|| "the NUMA nodes of its memory cannot be read".to_owned())
 }
 
 pub fn cells(domain: Element<'_>) -> impl Iterator<Item = Element<'_>> {

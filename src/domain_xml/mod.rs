@@ -18,6 +18,10 @@ pub use disks::{Disk, Source, disks};
 pub use hostdevs::{
     HostDevice, Interface, function_of, host_device, hostdev_of, interfaces, managed_functions, passes_usb, pci_address, pci_hostdevs,
 };
-pub use machine::{Pages, cell_size, cells, is_express, machine, memory, nodes_of_memory, osinfo, page_size, pages, plugged, size_of};
-pub use processors::{are_pinned, iothreads, is_without_hypervisor, of_a_cache, of_a_die, pinned_to_one, pins, threads, vcpus};
+pub use machine::{
+    Pages, cell_places, cell_size, cells, is_express, machine, memory, nodes_of_memory, osinfo, page_size, pages, plugged, size_of,
+};
+pub use processors::{
+    are_pinned, hides_amd_cores, iothreads, is_without_hypervisor, of_a_cache, of_a_die, owned, pinned_to_one, pins, threads, vcpus,
+};
 pub use taken::{ExclusiveResources, all_functions, functions, taken};

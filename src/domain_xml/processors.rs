@@ -1,5 +1,6 @@
 //! The number of vCPUs of a domain, and the host CPUs to which its threads are pinned, by vgapt or by hand.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::CpuSet;
@@ -15,11 +16,23 @@ pub fn vcpus(domain: Element<'_>) -> Option<u32> {
     domain.child("vcpu").map_or(Some(1), |vcpu| vcpu.text().parse().ok())
 }
 
+/// What the domain asks of a feature of the guest's processor: `require` unless it says otherwise; `None` where it does not name it.
+fn policy<'d>(domain: Element<'d>, feature: &str) -> Option<Cow<'d, str>> {
+    let mut features = domain.child("cpu").into_iter().flat_map(|cpu| cpu.children_named("feature"));
+    let named = features.find(|named| named.attribute("name").as_deref() == Some(feature))?;
+    Some(named.attribute("policy").unwrap_or(Cow::Borrowed("require")))
+}
+
 /// Whether the guest's processor says that it runs under no hypervisor.
 pub fn is_without_hypervisor(domain: Element<'_>) -> bool {
-    let features = domain.child("cpu").into_iter().flat_map(|cpu| cpu.children_named("feature"));
-    let is = |feature: Element<'_>, name: &str, value: &str| feature.attribute(name).as_deref() == Some(value);
-    features.into_iter().any(|feature| is(feature, "name", "hypervisor") && is(feature, "policy", "disable"))
+    policy(domain, "hypervisor").as_deref() == Some("disable")
+}
+
+/// Whether the guest cannot tell which threads share a core of an AMD processor: QEMU shows it without `topoext`, also as
+/// `host-passthrough`, unless the domain asks for it.
+pub fn hides_amd_cores(domain: Element<'_>) -> bool {
+    let is_passed = domain.child("cpu").is_some_and(|cpu| cpu.attribute("mode").as_deref() == Some("host-passthrough"));
+    is_passed && !matches!(policy(domain, "topoext").as_deref(), Some("require" | "force" | "optional"))
 }
 
 /// How many threads a core has, as the guest sees it; without a topology QEMU makes each a core of its own.
@@ -97,6 +110,15 @@ impl Sets {
             format!("its pins name more than {MOST_PINNED} host CPUs in total, which no machine has; correct them with virsh edit")
         })
     }
+}
+
+/// How many host CPUs a vCPU can have for itself: those of a core.
+const THREADS_OF_A_CORE: usize = 2;
+
+/// Those of the host CPUs that so many vCPUs are pinned to which they own: none where these are more than the threads of a core
+/// for each, which then may run there among others.
+pub fn owned(vcpus: usize, pinned: CpuSet) -> CpuSet {
+    if pinned.0.len() > vcpus * THREADS_OF_A_CORE { CpuSet::default() } else { pinned }
 }
 
 /// The host CPU of each vCPU, where each is pinned to only one; else none.

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::differences::rounded;
-use super::measured::{Load, Measured, VcpuTimes, Verdict};
-use crate::model::GuestMemory;
+use super::differences::{most_of_a_cpu, rounded, share};
+use super::measured::{Measured, VcpuTimes, Verdict};
 
 /// A number before and after.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -41,12 +40,17 @@ pub fn changes(before: &Measured, after: &Measured) -> Vec<Change> {
         change("most preemptions of a virtual CPU", "a second", &|one| most(one.vcpus.iter().map(|vcpu| vcpu.preempted).collect())),
     ];
     changes.extend([
-        change("most of a host CPU that others used", "%", &|one| Some(others(one.loads.as_ref()?))),
+        change("most of a host CPU that others used", "%", &|one| {
+            Some(most_of_a_cpu(one.loads.as_ref()?.iter().filter(|load| !load.is_own)))
+        }),
         change("interrupts of the host's devices", "a second", &|one| {
-            let devices = one.interrupts.as_ref()?.iter().filter(|one| !one.is_own && one.name.bytes().all(|byte| byte.is_ascii_digit()));
+            let devices = one.interrupts.as_ref()?.iter().filter(|one| one.is_of_host_device());
             Some(rounded(devices.map(|one| one.per_second).sum()))
         }),
-        change("memory in huge pages", "%", &|one| in_huge_pages(one.memory.as_ref()?)),
+        change("memory in huge pages", "%", &|one| {
+            let memory = one.memory.as_ref()?;
+            Some(share(memory.in_huge_pages(), memory.resident()))
+        }),
     ]);
     let names = [before, after].into_iter().filter_map(|one| one.exits.as_ref()).flat_map(|exits| exits.keys());
     let names: BTreeSet<&String> = names.filter(|name| !name.ends_with("_ns") && name.contains("exits")).collect();
@@ -66,23 +70,6 @@ pub fn changes(before: &Measured, after: &Measured) -> Vec<Change> {
         }));
     }
     changes
-}
-
-/// On the guest's host CPUs, of threads that are not QEMU's own.
-fn others(loads: &[Load]) -> f64 {
-    let mut each: BTreeMap<u32, f64> = BTreeMap::new();
-    for load in loads.iter().filter(|load| !load.is_own) {
-        *each.entry(load.cpu).or_default() += load.ran;
-    }
-    rounded(each.into_values().fold(0.0, f64::max))
-}
-
-fn in_huge_pages(memory: &GuestMemory) -> Option<f64> {
-    let huge = memory.reserved.values().fold(memory.transparent.bytes(), |sum, size| sum.saturating_add(size.bytes()));
-    let all = huge.saturating_add(memory.ordinary.bytes());
-    #[expect(clippy::cast_precision_loss, reason = "a share in percent")]
-    let share = (all > 0).then(|| rounded(100.0 * huge as f64 / all as f64));
-    share
 }
 
 /// A judgement that is another one than before.

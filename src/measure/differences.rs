@@ -15,6 +15,12 @@ pub(super) fn rounded(number: f64) -> f64 {
     (number * 10.0).round() / 10.0 + 0.0
 }
 
+/// In percent.
+#[expect(clippy::cast_precision_loss, reason = "a share in percent")]
+pub(super) fn share(part: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { rounded(100.0 * part as f64 / all as f64) }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counters of some seconds are far below 2^53")]
 fn grown(before: u64, after: u64) -> f64 {
     after.saturating_sub(before) as f64
@@ -85,6 +91,15 @@ pub(super) fn used(cores: &[CoreTimes], vcpus: &[VcpuTimes]) -> BTreeMap<u32, f6
 
 /// What the counts of a host CPU's time by ticks and of a thread's may differ in five seconds, in percent.
 const COARSE: f64 = 5.0;
+
+/// How much these threads ran together on one host CPU at most, in percent.
+pub(super) fn most_of_a_cpu<'l>(loads: impl IntoIterator<Item = &'l Load>) -> f64 {
+    let mut each: BTreeMap<u32, f64> = BTreeMap::new();
+    for load in loads {
+        *each.entry(load.cpu).or_default() += load.ran;
+    }
+    rounded(each.into_values().fold(0.0, f64::max))
+}
 
 /// The most that threads which were not seen used of one of these host CPUs, in percent: they began and ended between two
 /// looks. None where that may be the coarseness of the counts.
@@ -195,25 +210,24 @@ fn rates<'a>(
 }
 
 /// vfio names its vectors `vfio-msi[0](0000:01:00.0)` (`vfio_msi_set_vector_signal`).
-fn is_own(line: &Interrupts, functions: &[String]) -> bool {
-    line.about.contains("vfio-") && functions.iter().any(|function| line.about.contains(function.as_str()))
+fn is_own(line: &Interrupts, functions: &[PciAddress]) -> bool {
+    line.about.contains("vfio-") && functions.iter().any(|function| line.about.contains(&function.to_string()))
 }
 
 /// How often a second each of the functions interrupted, on any host CPU; one without a vector in the host is not among them.
-pub(super) fn own_interrupts(before: &Sample, after: &Sample, functions: &[String]) -> Option<BTreeMap<PciAddress, f64>> {
+pub(super) fn own_interrupts(before: &Sample, after: &Sample, functions: &[PciAddress]) -> Option<BTreeMap<PciAddress, f64>> {
     let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |_| true)?;
     let mut own = BTreeMap::new();
-    for (function, address) in functions.iter().filter_map(|function| Some((function, function.parse().ok()?))) {
-        let lines = all.iter().filter(|(line, _)| is_own(line, std::slice::from_ref(function)));
-        for (_, counts) in lines {
-            *own.entry(address).or_default() += counts.values().sum::<f64>();
+    for function in functions {
+        for (_, counts) in all.iter().filter(|(line, _)| is_own(line, &[*function])) {
+            *own.entry(*function).or_default() += counts.values().sum::<f64>();
         }
     }
     Some(own)
 }
 
 /// The shared lines that only passed functions have, and how often a second they came, on any host CPU.
-pub(super) fn shared_lines(before: &Sample, after: &Sample, functions: &[String]) -> Vec<(String, f64)> {
+pub(super) fn shared_lines(before: &Sample, after: &Sample, functions: &[PciAddress]) -> Vec<(String, f64)> {
     let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |line| line.about.contains("vfio-intx("));
     let is_alone = |line: &Interrupts| is_own(line, functions) && line.about.split(", ").all(|name| name.contains("vfio-intx("));
     let alone = all.into_iter().flatten().filter(|(line, _)| is_alone(line));
@@ -272,7 +286,7 @@ pub(super) fn held<'a>(before: &Sample, after: &'a Sample) -> Reading<Vec<Held<'
 }
 
 /// All interrupts that came on these host CPUs; `None` where they are unknown. `functions` are the domain's own.
-pub(super) fn interrupts(before: &Sample, after: &Sample, cpus: &CpuSet, functions: &[String]) -> Option<Vec<InterruptRate>> {
+pub(super) fn interrupts(before: &Sample, after: &Sample, cpus: &CpuSet, functions: &[PciAddress]) -> Option<Vec<InterruptRate>> {
     let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |_| true)?;
     let seen = |(line, counts): (&Interrupts, BTreeMap<u32, f64>)| {
         let on: BTreeMap<u32, f64> = counts.into_iter().filter(|(cpu, rate)| cpus.0.contains(cpu) && *rate > 0.0).collect();

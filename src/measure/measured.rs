@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CpuSet, GuestMemory, Link, PciAddress, Size};
+use crate::model::{CellPlace, CpuSet, GuestMemory, Link, PciAddress, Size};
 use crate::topology::{Core, Pinning};
 
 /// What is known of the domain and its host before anything is measured.
@@ -18,8 +18,8 @@ pub struct Subject<'a> {
     pub online: CpuSet,
     /// The NUMA node of each host CPU, where the host has several nodes.
     pub nodes: BTreeMap<u32, u32>,
-    /// The NUMA nodes that the guest sees, if it sees any.
-    pub cells: Vec<CellPlace>,
+    /// The NUMA nodes that the guest sees, if it sees any, and why they are unknown.
+    pub cells: Result<Vec<CellPlace>, String>,
     /// The NUMA nodes of the passed functions, where the host has several and says it.
     pub function_nodes: BTreeMap<PciAddress, u32>,
     /// The host CPUs among which the kernel does not distribute threads.
@@ -42,8 +42,8 @@ pub struct Subject<'a> {
     pub left_interrupts: Vec<String>,
     /// The same of processes.
     pub left_processes: Vec<String>,
-    /// The functions that are passed through to it, as `0000:01:00.0`.
-    pub functions: Vec<String>,
+    /// The functions that are passed through to it.
+    pub functions: Vec<PciAddress>,
     /// The host's.
     pub cores: Vec<Core>,
     /// How much memory the guest has, where that is known.
@@ -52,14 +52,6 @@ pub struct Subject<'a> {
     pub own: Option<u32>,
     /// The command that runs virsh with this libvirt.
     pub virsh: String,
-}
-
-/// Where a NUMA node of the guest is on the host, as the domain has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CellPlace {
-    pub vcpus: CpuSet,
-    /// The host's nodes that its memory is bound to; `None` where it is bound to none.
-    pub nodes: Option<CpuSet>,
 }
 
 /// A measurement. What is unknown is null or missing, and a judgement says why.
@@ -222,6 +214,13 @@ pub struct InterruptRate {
     pub per_second: f64,
     /// Whether it is one of a function that is passed through to the domain.
     pub is_own: bool,
+}
+
+impl InterruptRate {
+    /// Whether a device of the host has it, not a passed one and not the kernel itself.
+    pub(super) fn is_of_host_device(&self) -> bool {
+        !self.is_own && self.name.bytes().all(|byte| byte.is_ascii_digit())
+    }
 }
 
 /// A slice of the time.

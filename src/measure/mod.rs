@@ -9,4 +9,4 @@ mod measured;
 
 pub use against::{Change, Turn, changes, turns};
 pub use judge::{host_cpus, measure};
-pub use measured::{CellPlace, CoreTimes, InterruptRate, Judgement, Load, Measured, Moment, Subject, VcpuTimes, Verdict};
+pub use measured::{CoreTimes, InterruptRate, Judgement, Load, Measured, Moment, Subject, VcpuTimes, Verdict};

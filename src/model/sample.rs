@@ -169,6 +169,21 @@ pub struct GuestMemory {
     pub nodes: BTreeMap<u32, Size>,
 }
 
+impl GuestMemory {
+    /// What is in reserved huge pages, in bytes.
+    pub fn in_reserved_pages(&self) -> u64 {
+        self.reserved.values().fold(0, |sum, size| sum.saturating_add(size.bytes()))
+    }
+
+    pub fn in_huge_pages(&self) -> u64 {
+        self.in_reserved_pages().saturating_add(self.transparent.bytes())
+    }
+
+    pub fn resident(&self) -> u64 {
+        self.in_huge_pages().saturating_add(self.ordinary.bytes())
+    }
+}
+
 /// A PCI Express link on the way to a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {

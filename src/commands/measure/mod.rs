@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use subject::{keep_own_pins, subject};
+use subject::{keep_owned_pins, subject};
 use tracing::Tracing;
 
 use super::Context;
@@ -115,6 +115,7 @@ impl Arguments {
     fn once(&self, watched: &Watched<'_>, before: Option<&Measured>) -> Result<Measurement> {
         let Watched { context, connection, root, .. } = watched;
         let name = &self.name;
+        // Refuses a name that no domain has.
         Existing::open(*connection, name)?;
         match connection.state(name)? {
             State::Paused => return Err(Refused::from(paused(context, name)).into()),
@@ -140,7 +141,7 @@ impl Arguments {
         let samples = self.samples(watched, pid, &functions)?;
         let exit_reasons = tracing.map_or_else(Reading::Unknown, |tracing| tracing.end(root));
         let agent = clock.end(*connection, name)?;
-        keep_own_pins(&mut subject, &samples);
+        keep_owned_pins(&mut subject, &samples);
         subject.fixed.extend(discovery::fixed_interrupts(root));
         let cpus = measure::host_cpus(&subject, &samples);
         let mut surroundings = Surroundings { agent, exit_reasons, ..discovery::surroundings(root, pid, &cpus) };

@@ -1,12 +1,9 @@
 //! The host resources that a domain uses while it runs, according to its XML, no matter who wrote it.
 
 use crate::domain::record::{Passed, Record};
-use crate::domain_xml::{Pages, functions, managed_functions, pages, pins};
+use crate::domain_xml::{Pages, functions, managed_functions, owned, pages, pins};
 use crate::model::{CpuSet, PciAddress, Reading, RecordedGroup};
 use crate::xml::{Document, Element};
-
-/// How many host CPUs a vCPU can have for itself: those of a core.
-const THREADS_OF_A_CORE: usize = 2;
 
 /// The host resources that a domain uses while it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,17 +54,15 @@ fn of(domain: &Document, record: &Record) -> Result<HostResources, String> {
 }
 
 /// The recorded host CPUs: whole cores, so that an odd number of vCPUs leaves a thread unused. If the pinning was changed
-/// manually since, only the CPUs in the pinning; none where these are more than the threads of a core for each vCPU, which
-/// then may run there among others, but do not own them.
+/// manually since, only those in the pinning that the vCPUs own.
 fn taken(root: Element<'_>, record: &Record) -> Result<CpuSet, String> {
     let (pins, _) = pins(root)?;
-    let most = pins.len() * THREADS_OF_A_CORE;
+    let vcpus = pins.len();
     let pinned = CpuSet(pins.into_iter().flat_map(|(_, cpus)| cpus.0).collect());
     let recorded = record.guest_cpus.clone().unwrap_or_default();
     Ok(match pinned.0.len() {
         1.. if pinned.0.is_subset(&recorded.0) => recorded,
-        many if many > most => CpuSet::default(),
-        _ => pinned,
+        _ => owned(vcpus, pinned),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::quota::quota;
 use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
-use crate::measure::differences::rounded;
+use crate::measure::differences::{most_of_a_cpu, rounded};
 use crate::measure::measured::{CoreTimes, Judgement, Load, Verdict};
 use crate::model::{CpuSet, Frequency, Reading};
 
@@ -97,11 +97,7 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
         Reading::Absent => return Judgement::unknown("host-load", "host load", "the host's threads could not be read"),
     };
     let others: Vec<&Load> = loads.iter().filter(|load| !load.is_own).collect();
-    let mut each: BTreeMap<u32, f64> = BTreeMap::new();
-    for load in &others {
-        *each.entry(load.cpu).or_default() += load.ran;
-    }
-    let most = each.values().copied().fold(0.0, f64::max);
+    let most = most_of_a_cpu(others.iter().copied());
     let good = |text: String| Judgement::good("host-load", "host load", text);
     let is_unseen = seen.unseen > most;
     if most < LITTLE && !is_unseen {
@@ -134,7 +130,7 @@ fn worst(others: &[&Load]) -> String {
 fn moved(judgement: Judgement, seen: &Seen<'_>, others: &[&Load]) -> Judgement {
     let rest = seen.spare();
     match others.iter().find(|load| !load.is_kernel && load.ran >= LITTLE) {
-        Some(load) if load.is_own => judgement.by_command(own_pins(seen, others)),
+        Some(load) if load.is_own => judgement.by_command(pins_of_own_threads(seen, others)),
         Some(load) if is_of_guest(load) => judgement.by("it is another guest: let each have host CPUs of its own (virsh vcpupin)"),
         Some(load) if !rest.0.is_empty() => {
             let judgement = judgement.by_command(format!("taskset -apc {rest} {}", load.pid));
@@ -160,9 +156,7 @@ pub(super) fn beside(seen: &Seen<'_>) -> Option<Judgement> {
         return Some(Judgement::unknown(code, subject, "the host's threads could not be read"));
     };
     let others: Vec<&Load> = loads.iter().collect();
-    let most = rounded(
-        seen.siblings.0.iter().map(|cpu| others.iter().filter(|load| load.cpu == *cpu).map(|load| load.ran).sum()).fold(0.0, f64::max),
-    );
+    let most = most_of_a_cpu(loads);
     if most < MUCH_BESIDE {
         let text = format!("the host CPUs {} share cores with the guest, and were used up to {most} %", seen.siblings);
         return Some(Judgement::good(code, subject, text));
@@ -187,12 +181,12 @@ pub(super) fn own_threads(seen: &Seen<'_>) -> Judgement {
     let own: Vec<&Load> = loads.iter().filter(|load| load.is_own).collect();
     let names: Vec<String> = own.iter().take(3).map(|load| format!("{} {} %", load.name, load.ran)).collect();
     let text = format!("they ran on the guest's host CPUs {}: {}", seen.cpus, listed(&names));
-    Judgement::good(code, subject, text).costs(ran).percent(ran).by_command(own_pins(seen, &own))
+    Judgement::good(code, subject, text).costs(ran).percent(ran).by_command(pins_of_own_threads(seen, &own))
 }
 
 /// What keeps QEMU's own threads off the guest's cores: libvirt pins each I/O thread by itself, and all that are neither these
 /// nor virtual CPUs together.
-fn own_pins(seen: &Seen<'_>, loads: &[&Load]) -> Option<String> {
+fn pins_of_own_threads(seen: &Seen<'_>, loads: &[&Load]) -> Option<String> {
     let rest = seen.spare();
     let pin = |load: &&&Load| {
         let iothread = load.name.strip_prefix("IO iothread").filter(|id| id.parse::<u32>().is_ok());

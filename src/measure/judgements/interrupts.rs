@@ -21,8 +21,7 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
         return Some(Judgement::unknown(code, subject, "/proc/interrupts could not be read"));
     };
     let left: String = seen.subject.left_interrupts.iter().map(|said| format!("; {said}")).collect();
-    let is_device = |one: &&InterruptRate| !one.is_own && one.name.bytes().all(|byte| byte.is_ascii_digit());
-    let devices: Vec<&InterruptRate> = interrupts.iter().filter(is_device).collect();
+    let devices: Vec<&InterruptRate> = interrupts.iter().filter(|one| one.is_of_host_device()).collect();
     let Some(worst) = devices.first().filter(|worst| worst.per_second >= FEW) else {
         return Some(Judgement::good(code, subject, format!("no device of the host interrupts the guest's host CPUs{left}")));
     };

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
-use crate::measure::differences::rounded;
+use crate::measure::differences::{rounded, share};
 use crate::measure::measured::Judgement;
-use crate::model::{Link, Reading, Size};
+use crate::model::{CellPlace, Link, Reading, Size};
 
 /// Percent of the memory that has to be in huge pages, or on the node.
 const MOST: f64 = 90.0;
@@ -16,11 +16,6 @@ const COPY: f64 = 0.05;
 /// What memory on two nodes costs a guest that takes both for one: half of what all of it on another node would.
 const FAR: f64 = 7.5;
 
-#[expect(clippy::cast_precision_loss, reason = "a share in percent")]
-fn share(part: u64, all: u64) -> f64 {
-    if all == 0 { 0.0 } else { rounded(100.0 * part as f64 / all as f64) }
-}
-
 pub(super) fn pages(seen: &Seen<'_>) -> Judgement {
     let (code, subject) = ("pages", "huge pages");
     let memory = match &seen.surroundings.memory {
@@ -28,15 +23,13 @@ pub(super) fn pages(seen: &Seen<'_>) -> Judgement {
         Reading::Unknown(because) => return Judgement::unknown(code, subject, because),
         Reading::Absent => return Judgement::unknown(code, subject, "QEMU's memory could not be read"),
     };
-    let reserved: u64 = memory.reserved.values().map(|size| size.bytes()).sum();
-    let transparent = memory.transparent.bytes();
-    let all = reserved.saturating_add(transparent).saturating_add(memory.ordinary.bytes());
+    let (reserved, all) = (memory.in_reserved_pages(), memory.resident());
     if all == 0 {
         return Judgement::unknown(code, subject, "none of QEMU's memory is resident");
     }
     // QEMU has memory of its own besides the guest's, which is not in these pages and need not be.
     let is_whole = seen.subject.memory.is_some_and(|memory| memory.bytes() > 0 && reserved >= memory.bytes());
-    let (share, reserved) = (share(reserved.saturating_add(transparent), all), share(reserved, all));
+    let (share, reserved) = (share(memory.in_huge_pages(), all), share(reserved, all));
     let sizes: Vec<String> = memory.reserved.keys().map(Size::to_string).collect();
     let good = |text: String| Judgement::good(code, subject, text);
     match () {
@@ -82,8 +75,12 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
     let of_nodes = if many > 1 { format!("{many} nodes") } else { "node".to_owned() };
     let text = format!("{near} % of the memory is on the {of_nodes} of the virtual CPUs");
     let again = seen.restarted(&format!("vgapt define {} --guest-numa yes", seen.name()));
-    if many > 1 && seen.subject.cells.len() > 1 {
-        return Some(match apart(seen) {
+    let cells = match &seen.subject.cells {
+        Ok(cells) => cells,
+        Err(because) => return Some(Judgement::unknown("node", "NUMA node", because)),
+    };
+    if many > 1 && cells.len() > 1 {
+        return Some(match apart(cells, seen) {
             Ok(None) => good(format!("{text}, and each NUMA node of the guest is on the host's node of its virtual CPUs")),
             Ok(Some(cell)) => {
                 good(format!("{text}, and the memory of the guest's node {cell} is bound to another node than its virtual CPUs run on"))
@@ -100,7 +97,7 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
     }
     Some(match () {
         // It knows what is far, and uses it last.
-        () if seen.subject.cells.len() > 1 && near < MOST => good(format!("{text}, and the guest sees NUMA nodes of its own")),
+        () if cells.len() > 1 && near < MOST => good(format!("{text}, and the guest sees NUMA nodes of its own")),
         () if many > 1 && near >= MOST => good(format!("{text}, and the guest does not see them: half of what it reads may be far"))
             .costs(FAR)
             .by_command(again)
@@ -111,17 +108,17 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
 }
 
 /// The first of the guest's nodes whose memory is elsewhere than its virtual CPUs, or, as an error, not bound to their node.
-fn apart(seen: &Seen<'_>) -> Result<Option<usize>, usize> {
+fn apart<'c>(cells: &'c [CellPlace], seen: &Seen<'_>) -> Result<Option<&'c str>, &'c str> {
     let pins = seen.subject.pins.as_ref().ok();
-    for (number, cell) in seen.subject.cells.iter().enumerate() {
+    for cell in cells {
         let on = cell.vcpus.0.iter().filter_map(|vcpu| pins?.get(vcpu)).flat_map(|pin| &pin.0);
         let of_vcpus: BTreeSet<u32> = on.filter_map(|cpu| seen.subject.nodes.get(cpu).copied()).collect();
-        let bound = cell.nodes.as_ref().ok_or(number)?;
+        let bound = cell.nodes.as_ref().ok_or(cell.id.as_str())?;
         // One without virtual CPUs is memory alone.
         if of_vcpus.is_empty() || bound.0.is_subset(&of_vcpus) {
             continue;
         }
-        return if bound.0.is_disjoint(&of_vcpus) { Ok(Some(number)) } else { Err(number) };
+        return if bound.0.is_disjoint(&of_vcpus) { Ok(Some(&cell.id)) } else { Err(&cell.id) };
     }
     Ok(None)
 }
@@ -172,13 +169,13 @@ pub(super) fn link(link: &Link, seen: &Seen<'_>) -> Judgement {
         );
     }
     // Power management lowers the speed of a link that is not used, and raises it again: that is no fault.
-    let of_slot = seen.own_interrupts.as_ref().map(|own| {
-        let rates: Vec<f64> = own.iter().filter(|(function, _)| function.same_slot(link.address)).map(|(_, rate)| *rate).collect();
-        rates
-    });
-    // Posted, they come without the host.
-    let may_be_posted = matches!(seen.surroundings.posts_interrupts, Reading::Known(true));
+    let of_slot: Option<Vec<f64>> = seen
+        .own_interrupts
+        .as_ref()
+        .map(|own| own.iter().filter(|(function, _)| function.same_slot(link.address)).map(|(_, rate)| *rate).collect());
     let rate = of_slot.filter(|rates| !rates.is_empty()).map(|rates| rounded(rates.iter().sum()));
+    // Posted, interrupts pass the host by: few that it handled do not tell of an idle card.
+    let may_be_posted = matches!(seen.surroundings.posts_interrupts, Reading::Known(true));
     match rate.filter(|rate| *rate >= AT_WORK || !may_be_posted) {
         Some(rate) if rate >= AT_WORK => judged(
             "measure again while the guest draws much: cards lower the speed while they have little to do; if it stays, look for the speed of the slot in the firmware settings",
