@@ -563,7 +563,7 @@ fn what_the_host_does_for_the_guest() {
     );
     worst(Machine { exits: 6000, host: 30, ..GOOD }, "exits", "they took up to 30 % of a virtual CPU's time", "");
     // A thread that no look saw is in the host's count.
-    worst(Machine { unseen: 40, ..GOOD }, "host-load", "processes that came and went 40 % of a CPU", "");
+    worst(Machine { unseen: 40, ..GOOD }, "host-load", "processes that came and went, together 40 % of a CPU", "");
     // An interrupt that the host handled was not posted, whatever KVM can do.
     worst(Machine { drawn: 8000, ..GOOD }, "card-interrupts", "the host handled 8000 a second; on the guest's host CPUs: 60 on 2", "");
     worst(Machine { vector: "vfio-intx", ..GOOD }, "intx", "200 a second by a shared line", "MSISupported");

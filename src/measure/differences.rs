@@ -89,7 +89,7 @@ pub(super) fn used(cores: &[CoreTimes], vcpus: &[VcpuTimes]) -> BTreeMap<u32, f6
     cores.iter().filter_map(of).collect()
 }
 
-/// What the counts of a host CPU's time by ticks and of a thread's may differ in five seconds, in percent.
+/// By how much the counts of a host CPU's time, by ticks, and of a thread's may differ in five seconds, in percent.
 const COARSE: f64 = 5.0;
 
 /// How much these threads ran together on one host CPU at most, in percent.
@@ -110,7 +110,7 @@ pub(super) fn unseen(loads: &Reading<Vec<Load>>, used: &BTreeMap<u32, f64>, seco
     if most < COARSE * (5.0 / seconds).sqrt().max(1.0) { 0.0 } else { most }
 }
 
-/// What the two counts of a host CPU's time, by ticks and exactly, may differ, in percent.
+/// By how much the two counts of a host CPU's time, by ticks and exactly, may differ, in percent.
 const TICK: f64 = 2.0;
 
 /// What ran on these host CPUs besides the virtual ones. Each slice of a thread's time counts where the slice ended; together,

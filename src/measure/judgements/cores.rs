@@ -53,7 +53,8 @@ pub(super) fn pinning(seen: &Seen<'_>) -> Judgement {
         let on = allowed.unwrap_or_else(|| "an unknown set of them".to_owned());
         let isolated = &seen.subject.isolated;
         let may_pile = seen.vcpus.iter().filter_map(|vcpu| vcpu.allowed.as_ref()).any(|on| on.0.intersection(&isolated.0).count() > 1);
-        let piled = if may_pile { format!("; among isolated ones ({isolated}) the kernel does not distribute") } else { String::new() };
+        let piled =
+            if may_pile { format!("; among isolated ones ({isolated}) the kernel does not distribute them") } else { String::new() };
         let text = format!("the virtual CPUs are not pinned: they may run on the host CPUs {on}{piled}{waits}");
         let weight = if seen.subject.pinnable.is_ok() || may_pile { UNPINNED } else { 0.0 };
         let judged = judgement(text).costs(weight + waited.unwrap_or_default()).by_command(seen.pinned_or_fewer());
@@ -108,7 +109,7 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
         return good(format!("other threads took up to {} % of a host CPU, and no virtual CPU had to wait for one", rounded(most)));
     }
     let left: String = seen.subject.left_processes.iter().map(|said| format!("; {said}")).collect();
-    let mut ran = if is_unseen { vec![format!("processes that came and went {} % of a CPU", seen.unseen)] } else { Vec::new() };
+    let mut ran = if is_unseen { vec![format!("processes that came and went, together {} % of a CPU", seen.unseen)] } else { Vec::new() };
     ran.extend(Some(worst(&others)).filter(|worst| !worst.is_empty()));
     let judgement = good(format!("on the guest's host CPUs {} there ran {}{left}", seen.cpus, listed(&ran)));
     // A guest that may move elsewhere loses no more than it waits.
@@ -246,7 +247,8 @@ pub(super) fn frequency(seen: &Seen<'_>) -> Option<Judgement> {
     let judgement = |text| Judgement::good("frequency", "frequency", text);
     let slow: Vec<u32> = frequencies.iter().filter(|(_, one)| !one.is_fast()).map(|(cpu, _)| *cpu).collect();
     let Some(one) = slow.first().and_then(|cpu| frequencies.get(cpu)) else {
-        let text = format!("the host CPUs of the guest are set to be fast: the governor is {} ({now})", first.governor);
+        let prefers = if first.follows_load() { ", which prefers performance" } else { "" };
+        let text = format!("the host CPUs of the guest are set to be fast: the governor is {}{prefers} ({now})", first.governor);
         let limits = "their power or heat limits them: turbostat shows it, and the firmware settings and the cooling change it";
         return Some(if part.is_some_and(|part| part < HELD_BACK) { judgement(text).costs(most).by(limits) } else { judgement(text) });
     };

@@ -135,12 +135,14 @@ pub(super) fn card_node(seen: &Seen<'_>) -> Option<Judgement> {
     }
     let far = seen.subject.function_nodes.iter().find(|(_, node)| !of_vcpus.contains(node));
     let on: Vec<String> = of_vcpus.iter().map(u32::to_string).collect();
-    let on = format!("the virtual CPUs are on node {}", listed(&on));
+    let on = listed(&on);
     Some(match far {
-        None => Judgement::good(code, subject, format!("{on}, as they are")),
-        Some((function, node)) => Judgement::good(code, subject, format!("{} is on node {node}, and {on}", function.short()))
-            .costs(FAR_FUNCTION)
-            .by_command(seen.pin()),
+        None => Judgement::good(code, subject, format!("they are on node {on}, as the virtual CPUs")),
+        Some((function, node)) => {
+            Judgement::good(code, subject, format!("{} is on node {node}, and the virtual CPUs are on node {on}", function.short()))
+                .costs(FAR_FUNCTION)
+                .by_command(seen.pin())
+        }
     })
 }
 

@@ -48,7 +48,7 @@ pub(super) fn siblings(seen: &Seen<'_>) -> Option<Judgement> {
     let judged = judgement(text).costs((both * SHARED).max(WRONG));
     if seen.subject.hides_cores {
         let judged = judged.by_command(seen.restarted(&format!("vgapt define {}", seen.name())));
-        return Some(judged.by("an AMD processor tells it by topoext, which QEMU leaves out and define adds"));
+        return Some(judged.by("an AMD processor says by topoext which threads share a core; QEMU leaves it out, and define adds it"));
     }
     Some(match &seen.subject.pinnable {
         Ok(pinning) if pinning.guest.threads > 1 || threads > 1 => judged.by_command(seen.pin()),
