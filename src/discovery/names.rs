@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::scope::Scope;
 use crate::model::{Card, Host, PciDevice, PciId};
-use crate::root::Root;
+use crate::root::{Root, Wanted};
 
 /// The paths of the list on different distributions.
 const LISTS: [&str; 4] = ["/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids", "/var/lib/pciutils/pci.ids"];
@@ -26,11 +26,7 @@ pub(super) fn name(root: &Root, host: &mut Host, scope: Scope) {
     if ids.is_empty() {
         return;
     }
-    let of_host = LISTS.iter().find_map(|path| {
-        let mut search = Search::new(&ids);
-        root.lines(path, |piece, found| search.pick(piece, found))
-    });
-    let of_host = of_host.unwrap_or_default();
+    let of_host = LISTS.iter().find_map(|path| root.sorted(path, Search::new(&ids))).unwrap_or_default();
     let missing: Vec<PciId> = ids.into_iter().filter(|id| device_name(&of_host, *id).is_none()).collect();
     let built_in = names_in(BUILT_IN, &missing);
     for device in host.pci.iter_mut().filter(wanted) {
@@ -65,7 +61,7 @@ fn names_in(list: &str, ids: &[PciId]) -> String {
 }
 
 /// A search for the names of devices in a list, which is sorted ("Please keep sorted", it says itself) and has more than a
-/// megabyte. It is read up to the last name that is wanted, in pieces; in a piece, lines are found by halving.
+/// megabyte. Of it, the parts with the vendors are read; in a part, lines are found by halving.
 struct Search {
     /// Sorted.
     unnamed: Vec<PciId>,
@@ -78,17 +74,30 @@ impl Search {
         Self { unnamed: ids.to_vec(), vendor: None }
     }
 
-    /// Adds the lines that name devices, which are among these.
+    fn pick_devices(&mut self, vendor: u16, lines: &[u8], found: &mut Vec<u8>) {
+        self.unnamed.retain(|id| {
+            if id.vendor != vendor {
+                return true;
+            }
+            let at = first(lines, id.device, device_line, of_device);
+            let line = at.map(|at| &lines[at..at + line_length(&lines[at..])]).filter(|line| of_device(line) == Some(id.device));
+            found.extend_from_slice(line.unwrap_or_default());
+            line.is_none()
+        });
+    }
+}
+
+impl Wanted for Search {
     fn pick(&mut self, lines: &[u8], found: &mut Vec<u8>) -> ControlFlow<()> {
         let mut rest = lines;
         loop {
             if let Some(vendor) = self.vendor {
                 let (of_vendor, others) = rest.split_at(vendor_line(rest, 0).unwrap_or(rest.len()));
                 self.pick_devices(vendor, of_vendor, found);
-                if others.is_empty() {
+                rest = others;
+                if rest.is_empty() && self.unnamed.iter().any(|id| id.vendor == vendor) {
                     return ControlFlow::Continue(());
                 }
-                rest = others;
                 // What its vendor's lines do not name, no later line does.
                 self.unnamed.retain(|id| id.vendor != vendor);
                 self.vendor = None;
@@ -107,16 +116,13 @@ impl Search {
         }
     }
 
-    fn pick_devices(&mut self, vendor: u16, lines: &[u8], found: &mut Vec<u8>) {
-        self.unnamed.retain(|id| {
-            if id.vendor != vendor {
-                return true;
-            }
-            let at = first(lines, id.device, device_line, of_device);
-            let line = at.map(|at| &lines[at..at + line_length(&lines[at..])]).filter(|line| of_device(line) == Some(id.device));
-            found.extend_from_slice(line.unwrap_or_default());
-            line.is_none()
-        });
+    fn reads_on(&self) -> bool {
+        self.vendor.is_some()
+    }
+
+    fn comes_later(&self, lines: &[u8]) -> bool {
+        let vendor = vendor_line(lines, 0).and_then(|at| number(&lines[at..]));
+        vendor.zip(self.unnamed.first()).is_some_and(|(vendor, next)| vendor < next.vendor)
     }
 }
 
@@ -269,6 +275,16 @@ mod tests {
             let names: Vec<&str> = found.lines().filter_map(|line| line.strip_prefix('\t')).map(|line| &line[6..]).collect();
             assert_eq!(names, some.iter().map(|(_, name)| *name).collect::<Vec<_>>(), "{length}");
         }
+        // Each by itself, too, as a host has the list: what is left out holds none.
+        let host = tempfile::tempdir().unwrap();
+        std::fs::write(host.path().join("list"), &list).unwrap();
+        let root = Root::open(host.path()).unwrap();
+        for (id, name) in some.iter().step_by(10) {
+            let excerpt = root.sorted("/list", Search::new(&[*id])).unwrap();
+            assert_eq!(device_name(&excerpt, *id), Some(name.trim()), "{id}");
+        }
+        let excerpt = root.sorted("/list", Search::new(&ids)).unwrap();
+        assert_eq!(excerpt, names_in(&list, &ids));
         let others: Vec<PciId> = ids
             .iter()
             .map(|id| PciId { device: id.device ^ 1, ..*id })

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::mem::MaybeUninit;
-use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
@@ -14,6 +13,7 @@ use rustix::io::Errno;
 
 use super::once::Once;
 use super::resolve::LONGEST;
+use super::sorted::{self, Wanted};
 use super::status::Status;
 use crate::model::{Identity, file_of_loop};
 
@@ -92,31 +92,11 @@ impl Directory {
         self.at(path, OFlags::PATH | OFlags::DIRECTORY)
     }
 
-    /// Gives a file to `look` in pieces of whole lines, as far as it wants more. The memory of a piece serves for the next.
-    pub(super) fn pieces(&self, path: &str, limit: usize, mut look: impl FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
-        const PIECE: usize = 64 << 10;
-        let mut file = File::from(self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?).take(limit as u64);
-        let (mut piece, mut kept) = (vec![0; PIECE], 0);
-        loop {
-            if kept == piece.len() {
-                piece.resize(2 * kept, 0);
-            }
-            let length = match file.read(&mut piece[kept..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Ok(0) if kept == 0 => return Ok(()),
-                Ok(0) => {
-                    let _ = look(&piece[..kept]);
-                    return Ok(());
-                }
-                read => kept + read?,
-            };
-            let whole = piece[..length].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            if whole > 0 && look(&piece[..whole]).is_break() {
-                return Ok(());
-            }
-            piece.copy_within(whole..length, 0);
-            kept = length - whole;
-        }
+    /// Adds what is wanted of a file with sorted lines.
+    pub(super) fn sorted(&self, path: &str, limit: usize, wanted: &mut impl Wanted, found: &mut Vec<u8>) -> io::Result<()> {
+        let file = File::from(self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
+        let length = file.metadata()?.len().min(limit as u64);
+        sorted::read(&file, length, wanted, found)
     }
 
     /// The last bytes of a file, and whether there are more before them.
@@ -369,32 +349,5 @@ mod tests {
                 assert_eq!(looked.read(&path, limit).map_err(text), now.read(&path, limit).map_err(text), "{name} {limit}");
             }
         }
-    }
-
-    #[test]
-    fn pieces_are_whole_lines_and_together_the_file() {
-        let place = tempfile::tempdir().unwrap();
-        let line = |length: usize| "x".repeat(length) + "\n";
-        let text = line(3) + &line(200_000) + &line(70_000) + &line(10).repeat(20_000) + "no newline";
-        std::fs::write(place.path().join("file"), &text).unwrap();
-        let directory = Directory::open(place.path()).unwrap();
-        let mut pieces: Vec<Vec<u8>> = Vec::new();
-        let mut add = |piece: &[u8]| {
-            pieces.push(piece.to_vec());
-            ControlFlow::Continue(())
-        };
-        directory.pieces("/file", usize::MAX, &mut add).unwrap();
-        assert_eq!(pieces.concat(), text.as_bytes());
-        let (last, others) = pieces.split_last().unwrap();
-        assert!(others.len() > 2 && others.iter().all(|piece| piece.ends_with(b"\n")));
-        assert!(last.ends_with(b"no newline"));
-        let mut looks = 0;
-        directory
-            .pieces("/file", usize::MAX, |_| {
-                looks += 1;
-                ControlFlow::Break(())
-            })
-            .unwrap();
-        assert_eq!(looks, 1, "no more is read than is wanted");
     }
 }

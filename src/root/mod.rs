@@ -10,10 +10,12 @@ mod once;
 mod reader;
 mod redact;
 mod resolve;
+mod sorted;
 mod status;
 
 pub use capture::{Capture, CapturedPath, Entry, Node};
 pub use directory::open_beneath;
 pub use folder::Folder;
 pub use reader::Root;
+pub use sorted::Wanted;
 pub use status::Status;

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 
+use foldhash::fast::RandomState;
+
 use super::status::Status;
 
 /// The answers so far.
@@ -18,7 +20,7 @@ pub(super) struct Once {
 }
 
 /// The answers to one question, by path; an error by its number.
-pub(super) struct Answers<T>(RefCell<HashMap<String, Result<T, i32>>>);
+pub(super) struct Answers<T>(RefCell<HashMap<String, Result<T, i32>, RandomState>>);
 
 impl<T> Default for Answers<T> {
     fn default() -> Self {

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -13,6 +12,7 @@ use super::capture::{Capture, CapturedPath, Node};
 use super::capture_text;
 use super::directory::{ATTRIBUTE_BYTES, Directory};
 use super::resolve;
+use super::sorted::Wanted;
 use super::status::Status;
 use crate::model::Reading;
 
@@ -178,14 +178,14 @@ impl Root {
         Some(part)
     }
 
-    /// The relevant lines of a very long text file; only these are recorded. `pick` is given the file in pieces of whole lines,
-    /// adds those that matter, and says when it has them all.
-    pub fn lines(&self, path: &str, mut pick: impl FnMut(&[u8], &mut Vec<u8>) -> ControlFlow<()>) -> Option<String> {
+    /// What is wanted of a very long text file with sorted lines; only this is recorded. `None` if the file is missing or
+    /// unreadable.
+    pub fn sorted(&self, path: &str, mut wanted: impl Wanted) -> Option<String> {
         let mut found = Vec::new();
         match &self.source {
-            Source::Directory(directory) => directory.pieces(path, FILE_BYTES, |piece| pick(piece, &mut found)).ok()?,
+            Source::Directory(directory) => directory.sorted(path, FILE_BYTES, &mut wanted, &mut found).ok()?,
             Source::Capture(capture) => {
-                let _ = pick(capture.read(path).ok()?, &mut found);
+                let _ = wanted.pick(capture.read(path).ok()?, &mut found);
             }
         }
         self.record(path, || Node::File(found.clone()));
