@@ -6,7 +6,7 @@ use vgapt::discovery::{self, Scope};
 use vgapt::failure::{self, Run};
 use vgapt::host::{self, Bind, Hugepages, PackageUse, PageSize, Shares, Wanted};
 use vgapt::measure::{self, Subject};
-use vgapt::model::{ExitReasons, Host, PciAddress, Reading, Setup, Size, SmbShare, Surroundings};
+use vgapt::model::{Clocks, ExitReasons, Host, PciAddress, Reading, Setup, Size, SmbShare, Surroundings};
 use vgapt::output::{self, Detail, PlanView};
 use vgapt::passthrough;
 use vgapt::readiness::{self, Input};
@@ -115,8 +115,8 @@ pub(crate) fn running(bytes: &[u8]) {
         discovery::evidence(&root, &hang);
     }
     for pid in [QEMU, 1] {
-        let Ok(Some(sample)) = discovery::sample(&root, pid, &functions) else { continue };
-        let Ok(Some(mut later)) = discovery::sample(&root, pid, &functions) else { continue };
+        let Ok(Some(sample)) = discovery::sample(&root, pid, &functions, &host.topology.online) else { continue };
+        let Ok(Some(mut later)) = discovery::sample(&root, pid, &functions, &host.topology.online) else { continue };
         later.at += std::time::Duration::from_secs(5);
         let samples = [sample, later];
         let pins = host.topology.online.0.iter().map(|cpu| (*cpu, "2".parse().unwrap_or_default())).collect();
@@ -130,6 +130,7 @@ pub(crate) fn running(bytes: &[u8]) {
             function_nodes: host.pci.iter().filter_map(|device| Some((device.address, device.numa_node?))).collect(),
             isolated: host.topology.isolated.clone(),
             tickless: host.topology.online.clone(),
+            clocks: Clocks::default(),
             hides_cores: false,
             threads: 2,
             of_a_cache: Some(2),

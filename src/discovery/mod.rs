@@ -53,5 +53,5 @@ pub use resets::{answers, function_holders, no_suspend, resetting_bridges};
 pub use sample::sample;
 pub use scope::Scope;
 pub use setup::setup;
-pub use surroundings::{fixed_interrupts, surroundings};
+pub use surroundings::{fixed_interrupts, is_replaced, surroundings};
 pub use uses::read_from as uses;

@@ -12,12 +12,14 @@ use crate::root::Root;
 const KVM: &str = "/sys/kernel/debug/kvm";
 /// The flag of a thread of the kernel (`PF_KTHREAD` of include/linux/sched.h).
 const KERNEL_THREAD: u64 = 0x0020_0000;
+/// That of one whose CPUs nobody may change (`PF_NO_SETAFFINITY`).
+const FIXED_THREAD: u64 = 0x0400_0000;
 
-/// A moment of this QEMU; `None` where it has ended.
+/// A moment of this QEMU, and of the host CPUs that are its own; `None` where it has ended.
 ///
 /// # Errors
 /// Where `/proc` itself cannot be read.
-pub fn sample(root: &Root, pid: u32, functions: &[PciAddress]) -> Result<Option<Sample>, String> {
+pub fn sample(root: &Root, pid: u32, functions: &[PciAddress], own: &CpuSet) -> Result<Option<Sample>, String> {
     let needed = |path: &str| root.text(path).map_err(|error| format!("cannot read {path}: {error}"));
     let uptime = needed("/proc/uptime")?;
     let at = uptime.split_whitespace().next().and_then(|seconds| seconds.parse().ok());
@@ -48,6 +50,7 @@ pub fn sample(root: &Root, pid: u32, functions: &[PciAddress]) -> Result<Option<
         kvm: kvm(root, pid),
         quotas: quotas(root, pid, &vcpus),
         links: functions.iter().flat_map(|address| links(root, *address)).collect(),
+        khz: own.0.iter().filter_map(|cpu| Some((*cpu, khz(root, *cpu)?))).collect(),
     }))
 }
 
@@ -76,6 +79,7 @@ fn thread(root: &Root, pid: u32, tid: u32, all: bool) -> Option<Thread> {
         started: field(22)?,
         name: before.split_once('(')?.1.to_owned(),
         is_kernel: field(9)? & KERNEL_THREAD != 0,
+        is_fixed: field(9)? & FIXED_THREAD != 0,
         cpu: field(39)?.try_into().ok()?,
         user: field(14)?,
         system: field(15)?,
@@ -126,6 +130,10 @@ fn idle_states(root: &Root, cpu: u32) -> Vec<IdleState> {
         Some(IdleState { name: read("name")?, latency: read("latency")?.parse().ok()?, used: read("usage")?.parse().ok()? })
     };
     root.names(&home).into_iter().filter_map(state).collect()
+}
+
+fn khz(root: &Root, cpu: u32) -> Option<u64> {
+    root.attribute(&format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq"))?.parse().ok()
 }
 
 /// The counters of the process's virtual machine. debugfs is root's.

@@ -158,6 +158,11 @@ fn number(text: &str) -> Option<u64> {
     number.parse().ok().filter(|width| *width > 0 && *width < 255)
 }
 
+/// Whether a process runs a program that is no longer there, or another one by now (`proc_pid_exe(5)`).
+pub fn is_replaced(root: &Root, pid: u32) -> bool {
+    root.link(&format!("/proc/{pid}/exe")).is_some_and(|program| program.ends_with(" (deleted)"))
+}
+
 /// The numbers of interrupts that the kernel distributes by itself: it makes their affinity a file that nobody may write
 /// (`register_irq_proc` of kernel/irq/proc.c; older kernels refuse the writing).
 pub fn fixed_interrupts(root: &Root) -> Vec<String> {
@@ -179,13 +184,11 @@ fn posts_interrupts(root: &Root) -> Reading<bool> {
 
 fn frequency(root: &Root, cpu: u32) -> Option<Frequency> {
     let read = |name: &str| root.attribute(&format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/{name}"));
-    let khz = |name: &str| read(name)?.parse().ok();
     Some(Frequency {
         governor: read("scaling_governor")?,
         driver: read("scaling_driver"),
         preference: read("energy_performance_preference"),
-        khz: khz("scaling_cur_freq"),
-        most_khz: khz("cpuinfo_max_freq"),
+        most_khz: read("cpuinfo_max_freq").and_then(|khz| khz.parse().ok()),
     })
 }
 

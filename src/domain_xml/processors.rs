@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::CpuSet;
+use crate::model::{Clocks, CpuSet};
 use crate::xml::Element;
 
 /// QEMU's maximum (4096 for q35); limits a number that is read from XML.
@@ -26,6 +26,23 @@ fn policy<'d>(domain: Element<'d>, feature: &str) -> Option<Cow<'d, str>> {
 /// Whether the guest's processor says that it runs under no hypervisor.
 pub fn is_without_hypervisor(domain: Element<'_>) -> bool {
     policy(domain, "hypervisor").as_deref() == Some("disable")
+}
+
+/// The clocks that the guest finds. QEMU has an HPET unless the domain says no.
+pub fn clocks(domain: Element<'_>) -> Clocks {
+    let says = |path: &str, attribute: &str, value: &str| {
+        domain.at(path).is_some_and(|element| element.attribute(attribute).as_deref() == Some(value))
+    };
+    let timer = |name: &str| {
+        let mut timers = domain.child("clock").into_iter().flat_map(|clock| clock.children_named("timer"));
+        timers.find(|timer| timer.attribute("name").as_deref() == Some(name))?.attribute("present")
+    };
+    let is_seen = !is_without_hypervisor(domain);
+    Clocks {
+        kvm: is_seen && !says("features/kvm/hidden", "state", "on"),
+        hyper_v: is_seen && timer("hypervclock").as_deref() == Some("yes"),
+        hpet: timer("hpet").as_deref() != Some("no"),
+    }
 }
 
 /// Whether the guest cannot tell which threads share a core of an AMD processor: QEMU shows it without `topoext`, also as

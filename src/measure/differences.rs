@@ -150,6 +150,7 @@ pub(super) fn loads(samples: &[Sample], cpus: &CpuSet, used: &BTreeMap<u32, f64>
         thread: tid,
         name: thread.name.clone(),
         is_kernel: thread.is_kernel,
+        is_fixed: thread.is_fixed,
         is_own,
         cpu,
         ran: rounded(100.0 * ran / seconds * part(cpu)),
@@ -287,7 +288,23 @@ pub(super) fn held<'a>(before: &Sample, after: &'a Sample) -> Reading<Vec<Held<'
 
 /// All interrupts that came on these host CPUs; `None` where they are unknown. `functions` are the domain's own.
 pub(super) fn interrupts(before: &Sample, after: &Sample, cpus: &CpuSet, functions: &[PciAddress]) -> Option<Vec<InterruptRate>> {
-    let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |_| true)?;
+    lines(&before.interrupts, &after.interrupts, seconds(before, after), cpus, functions)
+}
+
+/// The same for what the kernel does behind them.
+pub(super) fn softirqs(before: &Sample, after: &Sample, cpus: &CpuSet) -> Vec<InterruptRate> {
+    lines(&before.softirqs, &after.softirqs, seconds(before, after), cpus, &[]).unwrap_or_default()
+}
+
+/// The lines of a table that grew on these host CPUs, the most first.
+fn lines(
+    before: &Reading<Vec<Interrupts>>,
+    after: &Reading<Vec<Interrupts>>,
+    seconds: f64,
+    cpus: &CpuSet,
+    functions: &[PciAddress],
+) -> Option<Vec<InterruptRate>> {
+    let all = rates(before, after, seconds, |_| true)?;
     let seen = |(line, counts): (&Interrupts, BTreeMap<u32, f64>)| {
         let on: BTreeMap<u32, f64> = counts.into_iter().filter(|(cpu, rate)| cpus.0.contains(cpu) && *rate > 0.0).collect();
         let per_second = rounded(on.values().sum());
@@ -300,15 +317,53 @@ pub(super) fn interrupts(before: &Sample, after: &Sample, cpus: &CpuSet, functio
     Some(all)
 }
 
+/// KVM's counters that are no counts of what happened, but of what there is now (`KVM_STAT_INSTANT` and `KVM_STAT_PEAK` of
+/// arch/x86/kvm/x86.c).
+const STATES: [&str; 11] = [
+    "blocking",
+    "guest_mode",
+    "lpages",
+    "max_mmu_page_hash_collisions",
+    "max_mmu_rmap_size",
+    "mmu_unsync",
+    "nx_lpage_splits",
+    "pages_1g",
+    "pages_2m",
+    "pages_4k",
+    "nx_largepages_splits",
+];
+
 /// How much KVM's counters grew a second.
 pub(super) fn exits(before: &Sample, after: &Sample) -> Reading<BTreeMap<String, f64>> {
     let seconds = seconds(before, after);
     before.kvm.as_ref().then(|before| {
         after.kvm.as_ref().map(|after| {
             let rate = |(name, now): (&String, &u64)| Some((name.clone(), rounded(grown(*before.get(name)?, *now) / seconds)));
-            after.iter().filter_map(rate).filter(|(name, rate)| *rate > 0.0 || name == "exits").collect()
+            let counts = after.iter().filter(|(name, _)| !STATES.contains(&name.as_str()));
+            counts.filter_map(rate).filter(|(name, rate)| *rate > 0.0 || name == "exits").collect()
         })
     })
+}
+
+/// Percent of the time that a host CPU works at least where its frequency is that of work.
+pub(super) const AT_WORK: f64 = 50.0;
+
+/// How fast these host CPUs ran while they worked, in kHz: of each the median of these slices. Of one without work, the kernel
+/// knows an old frequency.
+pub(super) fn speeds(samples: &[Sample], cpus: &CpuSet) -> BTreeMap<u32, u64> {
+    let mut slices: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+    for pair in samples.windows(2) {
+        let [before, after] = pair else { continue };
+        let works = |core: &CoreTimes| seconds(before, after) > 0.0 && 100.0 - core.idle >= AT_WORK;
+        for core in cores(before, after, cpus).into_iter().filter(works) {
+            slices.entry(core.cpu).or_default().extend(after.khz.get(&core.cpu));
+        }
+    }
+    let median = |(cpu, mut speeds): (u32, Vec<u64>)| {
+        speeds.sort_unstable();
+        Some((cpu, *speeds.get(speeds.len() / 2)?))
+    };
+    slices.into_iter().filter_map(median).collect()
 }
 
 /// The idle state of one of these host CPUs that costs most: its name, how often a second it was left, how long that takes

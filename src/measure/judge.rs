@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::differences;
-use super::judgements::{Seen, all};
-use super::measured::{Load, Measured, Subject};
+use super::judgements::{BUSY, Seen, all};
+use super::measured::{Load, Measured, Subject, VcpuTimes};
 use crate::model::{CpuSet, Reading, Sample, Surroundings};
 
 /// Of at least two samples, between which time has passed.
@@ -37,12 +37,17 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
     let siblings = CpuSet(shared.flat_map(|core| &core.cpus).filter(|cpu| !cpus.0.contains(cpu)).copied().collect());
     let links = differences::links(samples);
     let held = differences::held(first, last);
+    let is_busy = |vcpu: &&VcpuTimes| vcpu.guest + vcpu.host >= BUSY;
+    let busy = vcpus.iter().filter(is_busy).flat_map(|vcpu| &vcpu.ran_on.0).copied().filter(|cpu| cpus.0.contains(cpu)).collect();
+    let busy = CpuSet(busy);
     let seen = Seen {
         subject,
         cpus: &cpus,
         vcpus: &vcpus,
         cores: &cores,
-        idle: differences::idle(first, last, &cpus),
+        speeds: differences::speeds(samples, &cpus),
+        idle: differences::idle(first, last, if busy.0.is_empty() { &cpus } else { &busy }),
+        busy: &busy,
         loads: &loads,
         unseen,
         beside: &others(differences::loads(samples, &siblings, &differences::used(&differences::cores(first, last, &siblings), &vcpus))),
@@ -53,6 +58,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         own_interrupts: differences::own_interrupts(first, last, &subject.functions),
         exits: &exits,
         interrupts: interrupts.as_deref(),
+        softirqs: differences::softirqs(first, last, &cpus),
         surroundings: &surroundings,
     };
     let mut judgements = all(&seen);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CellPlace, CpuSet, GuestMemory, Link, PciAddress, Size};
+use crate::model::{CellPlace, Clocks, CpuSet, GuestMemory, Link, PciAddress, Size};
 use crate::topology::{Core, Pinning};
 
 /// What is known of the domain and its host before anything is measured.
@@ -26,6 +26,8 @@ pub struct Subject<'a> {
     pub isolated: CpuSet,
     /// Those whose tick is off while a thread is alone there.
     pub tickless: CpuSet,
+    /// The clocks that the guest finds.
+    pub clocks: Clocks,
     /// Whether the guest's processor does not tell which threads share a core, whatever the topology says.
     pub hides_cores: bool,
     /// How many virtual CPUs share an L3 cache, as it sees them; `None` where that is unknown.
@@ -197,6 +199,9 @@ pub struct Load {
     pub thread: u32,
     pub name: String,
     pub is_kernel: bool,
+    /// Whether the kernel lets nobody move it.
+    #[serde(default)]
+    pub is_fixed: bool,
     /// Whether it is one of this QEMU's.
     pub is_own: bool,
     pub cpu: u32,

@@ -5,6 +5,7 @@
 mod boot_pages;
 mod card;
 mod cells;
+mod clocks;
 mod cpu;
 mod devices;
 mod files;
@@ -38,6 +39,7 @@ mod unbinding;
 pub use boot_pages::{BootPages, kernel_size};
 pub use card::{Card, CardKind};
 pub use cells::CellPlace;
+pub use clocks::Clocks;
 pub use cpu::{Cache, Cpu, CpuSet, LogicalCpu, Topology};
 pub use devices::{Bar, IommuGroup, PARENT_DOWN, PARENT_DOWN_REMEDY, PciDevice, Sriov, UsbDevice};
 pub use files::{FileFacts, Files, Identity, file_of_loop, is_device_by_name};

@@ -35,6 +35,8 @@ pub struct Sample {
     pub quotas: Reading<Vec<CpuQuota>>,
     /// Those of the passed functions.
     pub links: Vec<Link>,
+    /// How fast these host CPUs run, in kHz; none where the kernel does not say it.
+    pub khz: BTreeMap<u32, u64>,
 }
 
 /// A thread at one moment.
@@ -46,6 +48,8 @@ pub struct Thread {
     pub started: u64,
     pub name: String,
     pub is_kernel: bool,
+    /// Whether the kernel lets nobody change on which host CPUs it runs.
+    pub is_fixed: bool,
     /// The host CPU that it runs on, or ran on last.
     pub cpu: u32,
     /// In ticks; contains the time in the guest.
@@ -210,7 +214,6 @@ pub struct Frequency {
     /// What sets it (`scaling_driver`), and what that prefers (`energy_performance_preference`).
     pub driver: Option<String>,
     pub preference: Option<String>,
-    pub khz: Option<u64>,
     pub most_khz: Option<u64>,
 }
 

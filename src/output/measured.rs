@@ -84,7 +84,7 @@ fn vcpus(measured: &Measured) -> String {
 }
 
 fn cores(measured: &Measured) -> String {
-    let rows: Vec<[String; 7]> = measured
+    let rows: Vec<[String; 8]> = measured
         .cores
         .iter()
         .map(|core| {
@@ -95,12 +95,17 @@ fn cores(measured: &Measured) -> String {
                 percent(core.host),
                 percent(core.interrupts),
                 percent(core.softirqs),
+                percent(core.steal),
                 percent(core.idle),
                 unknown_or(core.timer, "/s"),
             ]
         })
         .collect();
-    if rows.is_empty() { String::new() } else { table(["host CPU", "guest", "host", "interrupts", "softirqs", "idle", "timer"], &rows) }
+    if rows.is_empty() {
+        String::new()
+    } else {
+        table(["host CPU", "guest", "host", "interrupts", "softirqs", "steal", "idle", "timer"], &rows)
+    }
 }
 
 /// All that the JSON has, but for its slices of time.

@@ -24,7 +24,7 @@ use crate::hypervisor::{Hypervisor, State};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::life;
 use crate::measure::{self, Change, Measured, Turn};
-use crate::model::{Finding, GuestClock, Next, PciAddress, Reading, Sample, Surroundings, shell_word};
+use crate::model::{CpuSet, Finding, GuestClock, Next, PciAddress, Reading, Sample, Surroundings, shell_word};
 use crate::output::{self, Answer, Form, Outcome};
 use crate::problem::Problem;
 use crate::root::Root;
@@ -138,7 +138,7 @@ impl Arguments {
         }
         let clock = Clock::begin(*connection, name, running.root())?;
         let tracing = Tracing::begin(root, &context.target(root)?);
-        let samples = self.samples(watched, pid, &functions)?;
+        let samples = self.samples(watched, pid, &functions, &measure::host_cpus(&subject, &[]))?;
         let exit_reasons = tracing.map_or_else(Reading::Unknown, |tracing| tracing.end(root));
         let agent = clock.end(*connection, name)?;
         keep_owned_pins(&mut subject, &samples);
@@ -149,6 +149,10 @@ impl Arguments {
             let versions = [("libvirt", connection.abilities()?.version), ("QEMU", connection.qemu_version()?)];
             let known = versions.into_iter().filter_map(|(program, version)| Some((program.to_owned(), dotted(version?))));
             surroundings.versions = known.collect();
+            if discovery::is_replaced(root, pid) {
+                let newer = "unknown: its program was replaced since it started, which counts from the next start";
+                surroundings.versions.push(("QEMU".to_owned(), newer.to_owned()));
+            }
         }
         let mut measured = measure::measure(&subject, &samples, surroundings).map_err(|because| {
             Problem::new(format!("'{name}' cannot be measured: {because}"), "measure on the host itself, while the domain runs there")
@@ -172,11 +176,11 @@ impl Arguments {
         Ok(Measurement { measured, against, turned })
     }
 
-    fn samples(&self, watched: &Watched<'_>, pid: u32, functions: &[PciAddress]) -> Result<Vec<Sample>> {
+    fn samples(&self, watched: &Watched<'_>, pid: u32, functions: &[PciAddress], pinned: &CpuSet) -> Result<Vec<Sample>> {
         let whole = Duration::from_secs(self.seconds.into());
         let slices = (2 * self.seconds).min(SLICES);
         let take = || {
-            let sample = discovery::sample(watched.root, pid, functions)
+            let sample = discovery::sample(watched.root, pid, functions, pinned)
                 .map_err(|because| Problem::new(because, "measure on the host itself, where /proc is mounted"))?;
             sample.ok_or_else(|| anyhow::Error::from(ended(&self.name)))
         };

@@ -29,6 +29,7 @@ pub(super) fn subject<'a>(name: &'a str, domain: Element<'_>, host: &Host, funct
         },
         isolated: host.topology.isolated.clone(),
         tickless: host.topology.nohz_full.clone().known().unwrap_or_default(),
+        clocks: domain_xml::clocks(domain),
         hides_cores: host.cpu.is_amd() && domain_xml::hides_amd_cores(domain),
         of_a_cache: domain_xml::of_a_cache(domain),
         threads: domain_xml::threads(domain),

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::quota::quota;
 use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
-use crate::measure::differences::{most_of_a_cpu, rounded};
-use crate::measure::measured::{CoreTimes, Judgement, Load, Verdict};
-use crate::model::{CpuSet, Frequency, Reading};
+use crate::measure::differences::{AT_WORK, most_of_a_cpu, rounded};
+use crate::measure::measured::{Judgement, Load, Verdict};
+use crate::model::{CpuSet, Reading};
 
 /// How much it weighs that virtual CPUs have no host CPUs of their own, besides what they waited.
 const UNPINNED: f64 = 20.0;
@@ -19,10 +19,6 @@ const FULL_SPEED: f64 = 0.9;
 /// The part of it below which a host CPU at work is held back: processors have the highest one for a core alone, and less,
 /// but not so little, for all.
 const HELD_BACK: f64 = 0.6;
-/// Percent of the time that a host CPU works at least where its frequency is judged.
-const AT_WORK: f64 = 50.0;
-/// Percent of a virtual CPU's time from which what its host CPU's waking costs matters.
-const BUSY: f64 = 20.0;
 
 /// Whether the guest does something: what costs it speed shows only then.
 pub(super) fn work(seen: &Seen<'_>) -> Option<Judgement> {
@@ -127,10 +123,16 @@ fn worst(others: &[&Load]) -> String {
     listed(&others.iter().take(3).map(words).collect::<Vec<String>>())
 }
 
-/// With how to move the process that ran most to where the guest is not; nobody moves a thread of the kernel.
+/// With how to move the process that ran most to where the guest is not, else the thread of the kernel; some of these belong to
+/// a host CPU, and are only kept from having work there.
 fn moved(judgement: Judgement, seen: &Seen<'_>, others: &[&Load]) -> Judgement {
     let rest = seen.spare();
-    match others.iter().find(|load| !load.is_kernel && load.ran >= LITTLE) {
+    let most = |is_meant: fn(&Load) -> bool| others.iter().find(|load| is_meant(load) && load.ran >= LITTLE);
+    match most(|load| !load.is_kernel).or_else(|| most(|load| !load.is_fixed)).or_else(|| most(|_| true)) {
+        Some(load) if load.is_fixed && !rest.0.is_empty() => judgement
+            .by_command(format!("vgapt prepare --isolate {}", seen.cpus))
+            .by("it belongs to its host CPU and cannot move; isolation keeps work from it, and that costs the host these CPUs"),
+        Some(load) if load.is_kernel && !rest.0.is_empty() => judgement.by_command(format!("taskset -pc {rest} {}", load.pid)),
         Some(load) if load.is_own => judgement.by_command(pins_of_own_threads(seen, others)),
         Some(load) if is_of_guest(load) => judgement.by("it is another guest: let each have host CPUs of its own (virsh vcpupin)"),
         Some(load) if !rest.0.is_empty() => {
@@ -230,20 +232,18 @@ pub(super) fn steal(seen: &Seen<'_>) -> Option<Judgement> {
 pub(super) fn frequency(seen: &Seen<'_>) -> Option<Judgement> {
     let frequencies = &seen.surroundings.frequencies;
     let first = frequencies.values().next().filter(|_| seen.is_pinned())?;
-    #[expect(clippy::cast_precision_loss, reason = "kHz")]
-    let share = |one: &Frequency| Some(one.khz? as f64 / one.most_khz?.max(1) as f64);
-    let works = |core: &&CoreTimes| 100.0 - core.idle >= AT_WORK && !seen.subject.tickless.0.contains(&core.cpu);
-    let at_work = seen.cores.iter().filter(works).filter_map(|core| {
-        let one = frequencies.get(&core.cpu)?;
-        Some((one, share(one)?, 100.0 - core.idle))
+    let at_work = seen.cores.iter().filter(|core| !seen.subject.tickless.0.contains(&core.cpu)).filter_map(|core| {
+        let (khz, most) = (*seen.speeds.get(&core.cpu)?, frequencies.get(&core.cpu)?.most_khz?);
+        #[expect(clippy::cast_precision_loss, reason = "kHz")]
+        let part = khz as f64 / most.max(1) as f64;
+        Some((khz, most, part, 100.0 - core.idle))
     });
-    let at_work: Vec<(&Frequency, f64, f64)> = at_work.collect();
-    let slowest = at_work.iter().min_by(|one, other| one.1.total_cmp(&other.1));
-    let part = slowest.map(|(_, part, _)| *part);
-    let mhz = |khz: Option<u64>| khz.map_or_else(|| "an unknown number of".to_owned(), |khz| (khz / 1000).to_string());
-    let now = slowest.map(|(one, ..)| format!("the slowest at work at {} of {} MHz", mhz(one.khz), mhz(one.most_khz)));
+    let at_work: Vec<(u64, u64, f64, f64)> = at_work.collect();
+    let slowest = at_work.iter().min_by(|one, other| one.2.total_cmp(&other.2));
+    let part = slowest.map(|(.., part, _)| *part);
+    let now = slowest.map(|(khz, most, ..)| format!("the slowest at work at {} of {} MHz", khz / 1000, most / 1000));
     let now = now.unwrap_or_else(|| "how fast they are at work is unknown: none was, or the kernel does not say it".to_owned());
-    let most = at_work.iter().map(|(_, part, works)| (1.0 - part) * works).fold(1.0, f64::max);
+    let most = at_work.iter().map(|(.., part, works)| (1.0 - part) * works).fold(1.0, f64::max);
     let judgement = |text| Judgement::good("frequency", "frequency", text);
     let slow: Vec<u32> = frequencies.iter().filter(|(_, one)| !one.is_fast()).map(|(cpu, _)| *cpu).collect();
     let Some(one) = slow.first().and_then(|cpu| frequencies.get(cpu)) else {
@@ -277,9 +277,10 @@ pub(super) fn idle(seen: &Seen<'_>) -> Option<Judgement> {
     let text = format!("a host CPU of the guest left {name} {often} times a second, which takes up to {long} µs each");
     let judgement = Judgement::good("idle", "idle states", text);
     // Nobody waits for a guest that does little, and the host's own timers wake its CPUs too.
-    if percent < LITTLE || seen.vcpus.iter().all(|vcpu| vcpu.guest + vcpu.host < BUSY) {
+    if percent < LITTLE || !seen.is_busy() {
         return Some(judgement);
     }
     let command = format!("cpupower -c {} idle-set -D {long}", seen.cpus);
-    Some(judgement.costs(percent).by_command(command).by(UNTIL_BOOT))
+    let price = "it takes power and heat, of which cores that work then have less for their highest frequencies";
+    Some(judgement.costs(percent).by_command(command).by(format!("{UNTIL_BOOT}; {price}")))
 }

@@ -10,22 +10,28 @@ use crate::model::Reading;
 /// Exits a second from which the host's part of a virtual CPU's time is reported, or its halts.
 pub(super) const MANY_EXITS: f64 = 1000.0;
 /// Percent of a virtual CPU's time in the host from which it is reported.
-const MUCH_HOST: f64 = 20.0;
+const MUCH_HOST: f64 = 5.0;
 /// How many reasons are named.
 const NAMED: usize = 4;
+
+const HALTS: &[&str] = &["hlt", "mwait_instruction", "mwait", "halt_exits"];
+const PORTS: &[&str] = &["io_instruction", "io", "io_exits"];
+const WAITS: &[&str] = &["pause_instruction", "pause"];
+/// What an emulated device is for: its ports and its memory.
+const DEVICES: &[&str] = &["io_instruction", "io", "io_exits", "ept_misconfig", "mmio_exits", "npf"];
 
 /// What reasons mean, in the names of Intel's and AMD's processors (arch/x86/include/uapi/asm/vmx.h and svm.h), in small
 /// letters, and of KVM's own counters (`kvm_vcpu_stats_desc` of arch/x86/kvm/x86.c).
 const MEANINGS: [(&[&str], &str); 12] = [
-    (&["hlt", "mwait_instruction", "mwait", "halt_exits"], "it had nothing to do"),
+    (HALTS, "it had nothing to do"),
     (&["external_interrupt", "interrupt", "irq_exits"], "an interrupt of the host, or one for the guest that is not posted"),
-    (&["io_instruction", "io", "io_exits"], "a port of an emulated device, such as the ACPI timer"),
+    (PORTS, "a port of an emulated device, such as the ACPI timer"),
     (&["ept_misconfig", "mmio_exits"], "memory of an emulated device, such as the HPET"),
     (&["npf"], "memory of an emulated device, or memory that the host has not given yet"),
     (&["ept_violation"], "memory that the host has not given yet"),
     (&["msr_write", "msr_read", "msr"], "a register of the processor, mostly for the guest's timer"),
     (&["preemption_timer"], "the guest's timer"),
-    (&["pause_instruction", "pause"], "it waited for another virtual CPU"),
+    (WAITS, "it waited for another virtual CPU"),
     (&["interrupt_window", "vintr", "irq_window_exits"], "the guest could not take an interrupt yet"),
     (&["apic_write", "apic_access", "eoi_induced", "avic_incomplete_ipi", "avic_unaccelerated_access"], "the guest's interrupt controller"),
     (&["vmcall", "vmmcall", "hypercalls"], "the guest asked the hypervisor for something"),
@@ -49,27 +55,21 @@ fn most<'r>(reasons: impl Iterator<Item = (&'r str, f64)>) -> Vec<String> {
 
 pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let (code, subject) = ("exits", "exits");
-    let exits = match seen.exits {
-        Reading::Known(exits) => exits,
-        Reading::Unknown(because) => {
-            return Judgement::unknown(code, subject, &format!("{because}: KVM's counters are for root, and with Secure Boot for nobody"));
-        }
-        Reading::Absent => {
-            return Judgement::unknown(
-                code,
-                subject,
-                "KVM has no counters for it in /sys/kernel/debug/kvm: debugfs is not mounted, or QEMU does not use KVM",
-            );
-        }
-    };
-    let Some(total) = exits.get("exits") else {
-        return Judgement::unknown(code, subject, "KVM does not count its exits here");
-    };
+    let none = BTreeMap::new();
+    let counters = seen.exits.as_ref().known().filter(|counters| counters.contains_key("exits"));
+    let by_reason = counters.is_none().then(|| of_all(seen)).flatten();
+    if counters.is_none() && by_reason.is_none() {
+        return Judgement::unknown(code, subject, &uncounted(seen));
+    }
+    let counters = counters.unwrap_or(&none);
     // Counters of other things have other names; that of all exits is no reason.
     let is_reason = |name: &str| name.ends_with("_exits") || ["hypercalls", "pf_taken"].contains(&name);
-    let reasons = most(exits.iter().map(|(name, rate)| (name.as_str(), *rate)).filter(|(name, _)| is_reason(name)));
-    let of = if reasons.is_empty() { String::new() } else { format!(", of these {}", listed(&reasons)) };
-    let polled = rounded(polled(exits) / 1e7);
+    let total = by_reason.as_ref().map_or_else(|| rate(counters, "exits"), |reasons| rounded(reasons.values().sum()));
+    let reasons: BTreeMap<String, f64> = by_reason
+        .unwrap_or_else(|| counters.iter().filter(|(name, _)| is_reason(name)).map(|(name, rate)| (name.clone(), *rate)).collect());
+    let named = most(reasons.iter().map(|(name, rate)| (name.as_str(), *rate)));
+    let of = if named.is_empty() { String::new() } else { format!(", of these {}", listed(&named)) };
+    let polled = rounded(polled(counters) / 1e7);
     // While the host polls, a virtual CPU has nothing to do: each has its part of it in what it does not run.
     let idle = |vcpu: &VcpuTimes| (100.0 - vcpu.guest).max(0.0);
     let all_idle = seen.vcpus.iter().map(idle).sum::<f64>().max(1.0);
@@ -78,7 +78,54 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let polling = if polled >= LITTLE { polling } else { String::new() };
     let text = format!("{total} a second{of}; they took up to {took} % of a virtual CPU's time{polling}");
     let judgement = Judgement::good(code, subject, text);
-    if *total >= MANY_EXITS && took >= MUCH_HOST { judgement.costs(took).percent(took) } else { judgement }
+    if total < MANY_EXITS || took < MUCH_HOST {
+        return judgement;
+    }
+    mended(judgement.costs(took).percent(took), seen, &reasons)
+}
+
+/// Why nobody counted them.
+fn uncounted(seen: &Seen<'_>) -> String {
+    match seen.exits {
+        Reading::Known(_) => "KVM does not count its exits here".to_owned(),
+        Reading::Unknown(because) => format!("{because}: KVM's counters are for root, and with Secure Boot for nobody"),
+        Reading::Absent => {
+            "KVM has no counters for it in /sys/kernel/debug/kvm: debugfs is not mounted, or QEMU does not use KVM".to_owned()
+        }
+    }
+}
+
+/// The exits of all virtual CPUs by reason, where the kernel counted each of these.
+fn of_all(seen: &Seen<'_>) -> Option<BTreeMap<String, f64>> {
+    let mut all = BTreeMap::new();
+    for vcpu in seen.vcpus {
+        for (name, rate) in vcpu.reasons.as_ref()? {
+            *all.entry(name.clone()).or_default() += rate;
+        }
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+/// With what takes away most of them, where their most frequent reason tells it.
+fn mended(judgement: Judgement, seen: &Seen<'_>, reasons: &BTreeMap<String, f64>) -> Judgement {
+    let is = |kinds: &[&str], name: &str| kinds.contains(&name.to_ascii_lowercase().as_str());
+    // That it had nothing to do is no fault.
+    let often = reasons.iter().filter(|(name, rate)| **rate >= MANY_EXITS && !is(HALTS, name));
+    let worst = often.max_by(|one, other| one.1.total_cmp(other.1));
+    let Some((worst, _)) = worst else { return judgement };
+    match &seen.subject.clocks {
+        _ if is(WAITS, worst) && !seen.is_pinned() => judgement.by_command(seen.pinned_or_fewer()),
+        clocks if is(DEVICES, worst) && !clocks.kvm && !clocks.hyper_v => judgement
+            .by_command(seen.restarted(&format!("vgapt define {} --hide-kvm no", seen.name())))
+            .by("a Linux guest then has KVM's clock: it sees neither KVM's nor Hyper-V's, and reads that of an emulated device"),
+        clocks if is(DEVICES, worst) && clocks.hpet => judgement
+            .by_command(seen.virsh("edit", "").trim_end().to_owned())
+            .by("the guest has an HPET, of which each reading is an exit: <timer name='hpet' present='no'/> in <clock>, and start it anew"),
+        _ if is(DEVICES, worst) => judgement.by(
+            "the guest uses an emulated device: a disk or network card that is not virtio, or a slow clock (in Linux /sys/devices/system/clocksource/clocksource0/current_clocksource)",
+        ),
+        _ => judgement,
+    }
 }
 
 /// Those of one kind a second; one that did not grow is not among them.

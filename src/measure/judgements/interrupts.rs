@@ -52,11 +52,47 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     Some(judgement.by_command(format!("echo {rest} > /proc/irq/{}/smp_affinity_list", worst.name)).by(always))
 }
 
+/// What the kernel does behind interrupts: it has no thread, so that no load names it.
+pub(super) fn softirqs(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("softirqs", "softirqs");
+    let most = seen.cores.iter().map(|core| core.softirqs).reduce(f64::max).filter(|most| *most >= LITTLE && seen.is_pinned())?;
+    let kinds: Vec<String> = seen.softirqs.iter().take(3).map(|kind| format!("{} {} a second", kind.name, kind.per_second)).collect();
+    let of = if kinds.is_empty() { "of an unknown kind".to_owned() } else { listed(&kinds) };
+    let judgement = Judgement::good(code, subject, format!("they took up to {most} % of a host CPU of the guest: {of}"));
+    let has_packets = seen.softirqs.first().is_some_and(|kind| kind.name.starts_with("NET_"));
+    let packets = "packets are handled where the network card's interrupt comes, or where /sys/class/net/*/queues/*/rps_cpus says";
+    // What comes with interrupts of the host's devices goes with them.
+    let is_explained = seen.interrupts.unwrap_or_default().iter().any(|one| one.is_of_host_device() && one.per_second >= FEW);
+    let judgement = judgement.costs(if is_explained { 0.0 } else { most }).percent(most);
+    Some(if has_packets { judgement.by(packets) } else { judgement })
+}
+
+/// The most ticks a second of a host CPU whose tick is off while a thread is alone there: there is one each second.
+const FEW_TICKS: f64 = 10.0;
+
 pub(super) fn timer(seen: &Seen<'_>) -> Option<Judgement> {
-    let most = seen.cores.iter().filter_map(|core| core.timer).reduce(f64::max).filter(|_| seen.is_pinned())?;
+    let (code, subject) = ("timer", "timer");
+    let tickless = &seen.subject.tickless;
+    let most = |is_tickless: bool| {
+        let meant = seen.cores.iter().filter(|core| tickless.0.contains(&core.cpu) == is_tickless);
+        meant.filter_map(|core| core.timer).reduce(f64::max).filter(|_| seen.is_pinned())
+    };
+    if let Some(most) = most(true).filter(|most| *most >= FEW_TICKS) {
+        let text = format!(
+            "the host's timer interrupts a host CPU of the guest {most} times a second, though its tick is off while one thread is alone there (nohz_full): the guest's own timers come so too, and a second thread there turns the tick on"
+        );
+        // The guest's timers are exits for it anyway.
+        let judgement = Judgement::good(code, subject, text);
+        return Some(if most >= TICKS { judgement.costs(most / 1000.0) } else { judgement });
+    }
+    let most = most(false).or(most(true))?;
     let text = format!("the host's timer interrupts a host CPU of the guest {most} times a second");
-    let judgement = Judgement::good("timer", "timer", text);
-    Some(if most < TICKS { judgement } else { judgement.costs(most / 1000.0) })
+    let judgement = Judgement::good(code, subject, text);
+    if most < TICKS {
+        return Some(judgement);
+    }
+    let remedy = "the guest's own timers are among them; where the processor can, its tick is off with nohz_full";
+    Some(judgement.costs(most / 1000.0).by_command(format!("vgapt prepare --isolate {}", seen.cpus)).by(remedy))
 }
 
 /// The interrupts of the passed functions. Those that the IOMMU posts to the guest pass the host by, which counts only what it

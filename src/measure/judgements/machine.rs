@@ -42,6 +42,23 @@ pub(super) fn pages(seen: &Seen<'_>) -> Judgement {
     }
 }
 
+/// Whether the memory is where the passed functions find it at any time: with VFIO, all of it is pinned at the start.
+pub(super) fn pinned(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("pinned", "pinned memory");
+    let Reading::Known(memory) = &seen.surroundings.memory else { return None };
+    let all = seen.subject.memory.filter(|_| !seen.subject.functions.is_empty())?;
+    let Some(pinned) = memory.pinned else {
+        return Some(Judgement::unknown(code, subject, "this kernel does not say how much of QEMU's memory is pinned"));
+    };
+    if pinned >= all {
+        return Some(Judgement::good(code, subject, format!("{pinned}, all of the guest's {all}, is pinned for the passed functions")));
+    }
+    let because = format!(
+        "{pinned} of the guest's {all} is pinned: QEMU has given the passed functions no more, as with a virtual IOMMU or memory that is plugged in later; what is not pinned may be swapped out"
+    );
+    Some(Judgement::unknown(code, subject, &because))
+}
+
 /// What KSM does with the guest's memory; only where it works, or has left something merged.
 pub(super) fn merged(seen: &Seen<'_>) -> Option<Judgement> {
     let (code, subject) = ("merged", "merging of memory");
@@ -179,13 +196,14 @@ pub(super) fn link(link: &Link, seen: &Seen<'_>) -> Judgement {
     // Posted, interrupts pass the host by: few that it handled do not tell of an idle card.
     let may_be_posted = matches!(seen.surroundings.posts_interrupts, Reading::Known(true));
     match rate.filter(|rate| *rate >= AT_WORK || !may_be_posted) {
-        Some(rate) if rate >= AT_WORK => judged(
+        // A desktop that stands still has pictures too, and its processors have nothing to do.
+        Some(rate) if rate >= AT_WORK && seen.is_busy() => judged(
             "measure again while the guest draws much: cards lower the speed while they have little to do; if it stays, look for the speed of the slot in the firmware settings",
         ),
         rate => {
             let idle = rate.map_or_else(
                 || "whether the card works is unknown".to_owned(),
-                |rate| format!("the card hardly works ({rate} interrupts a second)"),
+                |rate| format!("the guest hardly works ({rate} interrupts a second of the card)"),
             );
             Judgement::unknown(
                 code,
@@ -224,8 +242,11 @@ pub(super) fn aspm(seen: &Seen<'_>) -> Option<Judgement> {
     Some(if are_known { Judgement::good(code, subject, text.as_str()) } else { unknown() })
 }
 
-/// How much the guest's clock may differ from the host's: an agent answers within milliseconds.
-const LEAST_LATE: f64 = 0.2;
+/// How much the guest's clock may differ from the host's, in seconds: an agent answers within milliseconds, or where the guest
+/// works somewhat later.
+const LEAST_LATE: f64 = 0.1;
+/// The part of the time that it may differ.
+const PART_LATE: f64 = 0.01;
 
 /// What the guest itself says: whether its clock runs as fast as the host's. It does not where it loses ticks.
 pub(super) fn agent(seen: &Seen<'_>) -> Judgement {
@@ -237,5 +258,10 @@ pub(super) fn agent(seen: &Seen<'_>) -> Judgement {
     };
     let (guest, host) = (clock.guest.as_secs_f64(), clock.host.as_secs_f64());
     let judgement = Judgement::good(code, subject, format!("{guest:.2} s passed in the guest (its agent says), {host:.2} s on the host"));
-    if (guest - host).abs() < LEAST_LATE { judgement } else { judgement.costs(5.0) }
+    if (guest - host).abs() < LEAST_LATE.max(host * PART_LATE) {
+        return judgement;
+    }
+    let remedy =
+        "the guest's clock source loses ticks: vgapt explain says which timers the domain has; vgapt's own profile has those that do not";
+    judgement.costs(5.0).by(remedy)
 }

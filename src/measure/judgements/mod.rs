@@ -10,14 +10,14 @@ mod quota;
 mod seen;
 mod siblings;
 
-pub(super) use seen::Seen;
+pub(super) use seen::{BUSY, Seen};
 
 use caches::caches;
 use cores::{beside, frequency, idle, load, own_threads, pinning, steal, waiting, work};
 use exits::{exits, halt_polling, reasons};
-use interrupts::{card_interrupts, interrupts, shared_lines, timer};
+use interrupts::{card_interrupts, interrupts, shared_lines, softirqs, timer};
 use kinds::kinds;
-use machine::{agent, aspm, card_node, link, merged, node, pages};
+use machine::{agent, aspm, card_node, link, merged, node, pages, pinned};
 use quota::quota;
 use siblings::siblings;
 
@@ -26,7 +26,11 @@ use super::measured::Judgement;
 pub(super) fn all(seen: &Seen<'_>) -> Vec<Judgement> {
     let mut all = vec![pinning(seen), load(seen), own_threads(seen)];
     all.extend([work(seen), quota(seen), beside(seen), siblings(seen), kinds(seen), caches(seen)].into_iter().flatten());
-    all.extend([waiting(seen), interrupts(seen), timer(seen), steal(seen), node(seen), card_node(seen)].into_iter().flatten());
+    all.extend(
+        [waiting(seen), interrupts(seen), softirqs(seen), timer(seen), steal(seen), node(seen), card_node(seen), pinned(seen)]
+            .into_iter()
+            .flatten(),
+    );
     all.extend([pages(seen), exits(seen), reasons(seen)]);
     all.extend([halt_polling(seen), merged(seen), card_interrupts(seen), shared_lines(seen)].into_iter().flatten());
     all.extend([frequency(seen), idle(seen)].into_iter().flatten());

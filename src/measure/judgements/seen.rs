@@ -10,6 +10,8 @@ use crate::model::{CpuSet, Link, PciAddress, Reading, Surroundings, shell_word};
 pub(super) const UNTIL_BOOT: &str = "that counts until the host boots again";
 /// Percent of a host CPU below which nothing is reported.
 pub(super) const LITTLE: f64 = 1.0;
+/// Percent of a virtual CPU's time from which the guest works there.
+pub(in crate::measure) const BUSY: f64 = 20.0;
 
 /// What was measured.
 pub(in crate::measure) struct Seen<'a> {
@@ -18,7 +20,11 @@ pub(in crate::measure) struct Seen<'a> {
     pub(in crate::measure) cpus: &'a CpuSet,
     pub(in crate::measure) vcpus: &'a [VcpuTimes],
     pub(in crate::measure) cores: &'a [CoreTimes],
-    /// The idle state that costs most: its name, how often a second, and how many microseconds it takes to leave it.
+    /// How fast they ran while they worked, in kHz; none where that is unknown.
+    pub(in crate::measure) speeds: BTreeMap<u32, u64>,
+    /// Those on which a virtual CPU worked.
+    pub(in crate::measure) busy: &'a CpuSet,
+    /// The idle state of these that costs most: its name, how often a second, and how many microseconds it takes to leave it.
     pub(in crate::measure) idle: Option<(String, f64, f64)>,
     pub(in crate::measure) loads: &'a Reading<Vec<Load>>,
     /// What threads that were not seen ran there, by the kernel's count: the most of a host CPU.
@@ -37,6 +43,8 @@ pub(in crate::measure) struct Seen<'a> {
     pub(in crate::measure) shared_lines: Vec<(String, f64)>,
     /// `None` where they are unknown.
     pub(in crate::measure) interrupts: Option<&'a [InterruptRate]>,
+    /// What the kernel did there besides its threads.
+    pub(in crate::measure) softirqs: Vec<InterruptRate>,
     pub(in crate::measure) surroundings: &'a Surroundings,
 }
 
@@ -48,6 +56,11 @@ impl Seen<'_> {
     /// Whether its virtual CPUs have host CPUs of their own; unknown pins are none.
     pub(super) fn is_pinned(&self) -> bool {
         self.subject.pins.as_ref().is_ok_and(|pins| !pins.is_empty())
+    }
+
+    /// Whether the guest does much.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.busy.0.is_empty()
     }
 
     /// The host CPUs that are left to the host.
