@@ -46,7 +46,7 @@ fn fitted<'t>(text: &'t str, stream: &(impl IsTerminal + AsFd)) -> Cow<'t, str> 
 }
 
 /// The width of a terminal: as the user says, else as it says.
-fn width(terminal: &impl AsFd) -> usize {
+pub(super) fn width(terminal: &impl AsFd) -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let own = || rustix::termios::tcgetwinsize(terminal).ok().map(|size| usize::from(size.ws_col));
     let width = told.or_else(own).filter(|width| *width > 0).unwrap_or(USUAL_WIDTH);

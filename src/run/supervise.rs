@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(20);
 /// How often to check for an interrupt, and whether the program has ended.
 const SLICE: Duration = Duration::from_millis(5);
 
-/// Runs a program and passes on its standard output while it runs. On an interrupt the program gets SIGTERM, and
+/// Runs a program and passes on its standard output while it runs; nothing where it has said nothing for a while. On an interrupt the program gets SIGTERM, and
 /// SIGKILL after a grace period; one that does not end within the limit is killed.
 ///
 /// # Errors
@@ -56,7 +56,10 @@ pub fn supervise(
                 stderr.extend(bytes);
                 true
             }
-            Err(RecvTimeoutError::Timeout) => true,
+            Err(RecvTimeoutError::Timeout) => {
+                heard("");
+                true
+            }
             Err(RecvTimeoutError::Disconnected) => {
                 thread::sleep(SLICE);
                 false

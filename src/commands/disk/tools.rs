@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::disk_context::DiskContext;
 use crate::discovery::{self, Scope};
@@ -13,7 +12,7 @@ use crate::disk::{self, Image, Progress, ProgressReader, argv, complaints};
 use crate::host::packages::SOFTWARE;
 use crate::interrupt::Interrupted;
 use crate::model::{Distribution, Size};
-use crate::output;
+use crate::output::ProgressBar;
 use crate::problem::Problem;
 use crate::root::Root;
 use crate::run::{self, Missing, ProgramOutput};
@@ -22,8 +21,6 @@ use crate::run::{self, Missing, ProgramOutput};
 const LOOK: Duration = Duration::from_secs(60);
 /// Time limit for a tool that reads all tables of an image.
 const LONG_LOOK: Duration = Duration::from_secs(1800);
-/// The length of the progress bar.
-const WHOLE: f64 = 1000.0;
 
 /// A run of a tool that takes long.
 pub(super) struct ToolRun<'w> {
@@ -97,47 +94,27 @@ impl DiskContext<'_> {
     /// Runs a tool to its end with a progress bar, and returns its standard error if it succeeded.
     pub(super) fn run(&self, argv: &[String], work: &ToolRun<'_>) -> Result<String> {
         self.context.detail(&argv.join(" "));
-        let bar = self.progress_bar(work.label);
+        let global = &self.context.global;
+        let mut bar = ProgressBar::new(work.label, !global.quiet && !global.json);
         let mut reader = ProgressReader::default();
         // Not TMPDIR: with it, libguestfs would also rebuild its appliance each time.
         let environment: Vec<_> = work.temporary.iter().map(|path| ("LIBGUESTFS_TMPDIR", path.display().to_string())).collect();
         let ran = run::supervise(argv, &environment, None, &self.interrupt, |piece| {
             for progress in reader.hear(piece) {
                 match progress {
-                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Between 0 and WHOLE.
-                    Progress::Part(part) => bar.set_position((part * WHOLE) as u64),
-                    Progress::Step(step) => {
-                        bar.set_position(0);
-                        bar.reset_eta();
-                        bar.set_message(output::shown(&step).into_owned());
-                    }
+                    Progress::Part(part) => bar.part(part),
+                    Progress::Step(step) => bar.step(&step),
                 }
             }
+            bar.draw();
         });
-        bar.finish_and_clear();
+        drop(bar);
         match ran {
             Ok(output) if output.success() => Ok(complaints(&output.stderr)),
             Ok(output) => Err(failure(&format!("{} failed", work.label), &output)),
             Err(error) if error.is::<Interrupted>() => Err(Interrupted(work.if_interrupted.to_owned()).into()),
             Err(error) => Err(self.explain(error)),
         }
-    }
-
-    /// Drawn only on a terminal, and not with --quiet or --json.
-    fn progress_bar(&self, label: &str) -> ProgressBar {
-        let global = &self.context.global;
-        let target = if global.quiet || global.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A small whole number.
-        let bar = ProgressBar::with_draw_target(Some(WHOLE as u64), target);
-        if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {percent:>3} %, {elapsed} elapsed, about {eta} left") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_message(label.to_owned());
-        // It needs a thread, which nobody sees where it is not drawn.
-        if !bar.is_hidden() {
-            bar.enable_steady_tick(Duration::from_millis(200));
-        }
-        bar
     }
 
     /// Adds the package to install to the error of a missing tool.
