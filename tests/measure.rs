@@ -955,7 +955,7 @@ fn an_interrupt_on_a_core_of_the_guest() {
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand} for all: vgapt prepare"));
     let machine = Machine { moves_interrupts: Some(false), ..machine };
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand}: vgapt define it --move-interrupts yes"));
-    worst(Machine { fixed: &["45"], ..machine }, "interrupts", "a second on 2; 45 stays", "vgapt prepare --isolate 2-3");
+    worst(Machine { fixed: &["45"], ..machine }, "interrupts", "a second on 2", "vgapt prepare --isolate 2-3; 45 stays");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::decide::needs::needs;
+use super::decide::needs::{HostResources, needs};
 use super::edit::Part;
 use super::record::Record;
 use super::{alias, edit};
@@ -381,17 +381,8 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
         }));
     }
     // What the hook does is no element of the domain.
-    if let Reading::Known(needs) = needs(domain)
-        && !needs.cpus.0.is_empty()
-    {
-        let says = if needs.moves_interrupts { format!("moved off {}", needs.cpus) } else { "stay".to_owned() };
-        reasons.push(Reason {
-            element: "hook/interrupts".to_owned(),
-            says,
-            why: "while it runs, the host's interrupts go to other CPUs: each one on a guest's CPU stops the guest",
-            source: "Linux Documentation/core-api/irq/irq-affinity.rst; --move-interrupts",
-            changed: false,
-        });
+    if let Reading::Known(needs) = needs(domain) {
+        reasons.extend(of_hook(&needs));
     }
     for OfDevice { alias, element: part, attribute, value, why, source } in OF_DEVICES {
         let parts = devices_with_alias(root, alias).filter_map(|(device, _)| Some((device, device.child(part)?)));
@@ -411,6 +402,43 @@ pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
             changed: false,
         }));
     }
+    reasons
+}
+
+/// What the hook does while a domain runs, and undoes at its end.
+fn of_hook(needs: &HostResources) -> Vec<Reason> {
+    let reason =
+        |element: &str, says: String, why, source| Reason { element: format!("hook/{element}"), says, why, source, changed: false };
+    let mut reasons = Vec::new();
+    if let Some(pages) = &needs.pages {
+        reasons.push(reason(
+            "pages",
+            format!("{} before each start", pages.memory),
+            "what is missing of its huge pages is reserved before it starts, and given back at its end: at other times the host has this memory",
+            "Linux Documentation/admin-guide/mm/hugetlbpage.rst; --hugepages",
+        ));
+    }
+    if needs.cpus.0.is_empty() {
+        return reasons;
+    }
+    reasons.push(reason(
+        "processes",
+        format!("moved off {}", needs.cpus),
+        "while it runs, the host's services and users' programs stay on other CPUs: the guest does not wait for them",
+        "systemd.resource-control(5), AllowedCPUs; --pin",
+    ));
+    reasons.push(reason(
+        "interrupts",
+        if needs.moves_interrupts { format!("moved off {}", needs.cpus) } else { "stay".to_owned() },
+        "while it runs, the host's interrupts go to other CPUs: each one on a guest's CPU stops the guest",
+        "Linux Documentation/core-api/irq/irq-affinity.rst; --move-interrupts",
+    ));
+    reasons.push(reason(
+        "governor",
+        format!("performance on {}", needs.cpus),
+        "while it runs, its CPUs run at full speed: the guest itself cannot ask for that",
+        "Linux Documentation/admin-guide/pm/cpufreq.rst; --pin",
+    ));
     reasons
 }
 

@@ -108,8 +108,15 @@ pub(super) fn load(seen: &Seen<'_>) -> Judgement {
     let mut ran = if is_unseen { vec![format!("processes that came and went, together {} % of a CPU", seen.unseen)] } else { Vec::new() };
     ran.extend(Some(worst(&others)).filter(|worst| !worst.is_empty()));
     let judgement = good(format!("on the guest's host CPUs {} there ran {}{left}", seen.cpus, listed(&ran)));
-    // A guest that may move elsewhere loses no more than it waits.
-    let cost = seen.waited().filter(|_| !seen.is_pinned()).unwrap_or(most);
+    // A guest that may move elsewhere loses no more than it waits; a pinned one at least what others took, and what it waited
+    // for them, unless a quota or its own other threads kept it.
+    let waited = seen.waited().unwrap_or_default();
+    let is_held = quota(seen).is_some_and(|quota| quota.verdict == Verdict::Costs) || own_threads(seen).verdict == Verdict::Costs;
+    let cost = match seen.is_pinned() {
+        true if is_held => most,
+        true => most.max(waited),
+        false => seen.waited().unwrap_or(most),
+    };
     let judgement = judgement.costs(cost).percent(rounded(cost));
     if seen.is_pinned() { moved(judgement, seen, &others) } else { judgement.by_command(seen.pinned_or_fewer()) }
 }

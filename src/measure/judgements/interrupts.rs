@@ -28,7 +28,7 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     let words = |one: &&InterruptRate| format!("{} ({}) {} a second on {}", one.name, one.about, one.per_second, one.cpus);
     let many: Vec<String> = devices.iter().filter(|one| one.per_second >= FEW).take(3).map(words).collect();
     let spent = seen.cores.iter().map(|core| core.interrupts + core.softirqs).fold(0.0, f64::max);
-    let text = format!("each is an exit of the guest that runs there: {}{left}", listed(&many));
+    let text = format!("each is an exit of the guest that runs there: {}", listed(&many));
     let judgement = Judgement::good(code, subject, text).costs(spent + worst.per_second / 1000.0);
     // All interrupts are in it, the guest's own too.
     let judgement = if spent >= LITTLE { judgement.percent(rounded(spent)) } else { judgement };
@@ -38,7 +38,7 @@ pub(super) fn interrupts(seen: &Seen<'_>) -> Option<Judgement> {
     }
     let isolate = format!("vgapt prepare --isolate {}", seen.cpus);
     if seen.subject.fixed.contains(&worst.name) {
-        return Some(judgement.by_command(isolate));
+        return Some(judgement.by_command(isolate).by(left.trim_start_matches("; ")));
     }
     let hook = if seen.subject.moves_interrupts == Some(false) {
         format!(": vgapt define {} --move-interrupts yes", seen.name())
