@@ -43,7 +43,7 @@ impl Apart {
     /// Where it failed, with what it said.
     pub fn ended_by(&mut self, end: Instant) -> Result<Option<String>> {
         loop {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.child.try_wait().context("cannot wait for the other vgapt")? {
                 let (mut printed, mut said) = (String::new(), String::new());
                 if let Some(mut pipe) = self.child.stdout.take() {
                     pipe.read_to_string(&mut printed)?;

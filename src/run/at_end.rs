@@ -37,7 +37,7 @@ impl AtEnd {
         if let Some(mut pipe) = self.child.stderr.take() {
             std::io::Read::read_to_string(&mut pipe, &mut said)?;
         }
-        let status = self.child.wait()?;
+        let status = self.child.wait().context("cannot wait for the other vgapt")?;
         if status.success() { Ok(()) } else { bail!("{}: {}", status, said.trim().replace('\n', "; ")) }
     }
 }

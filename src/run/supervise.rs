@@ -32,20 +32,21 @@ pub fn supervise(
     let mut command = command(argv)?;
     command.envs(environment.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| cannot_run(argv, &error))?;
+    let cannot_wait = || format!("cannot wait for the end of {}", argv[0]);
     let (sender, pieces) = channel();
     if let (Some(out), Some(complaints)) = (child.stdout.take(), child.stderr.take()) {
         let listening = listen(out, Pipe::Stdout, sender.clone()).and_then(|()| listen(complaints, Pipe::Stderr, sender));
         if let Err(error) = listening {
             // Nobody would read what it says.
             child.kill()?;
-            child.wait()?;
+            child.wait().with_context(cannot_wait)?;
             return Err(error).with_context(|| format!("cannot start a thread for the output of {}", argv[0]));
         }
     }
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (start, mut asked) = (Instant::now(), None::<Instant>);
     let status = loop {
-        let ended = child.try_wait()?;
+        let ended = child.try_wait().with_context(cannot_wait)?;
         let are_open = match pieces.recv_timeout(SLICE) {
             Ok((Pipe::Stdout, bytes)) => {
                 heard(&String::from_utf8_lossy(&bytes));
@@ -80,7 +81,7 @@ pub fn supervise(
                 bail!("the output of {} did not end", argv[0]);
             }
             child.kill()?;
-            child.wait()?;
+            child.wait().with_context(cannot_wait)?;
             return Err(Problem::new(
                 format!("{} did not end within {} s and was killed: {}", argv[0], limit.as_secs(), argv.join(" ")),
                 "check whether that file is on a disk or a network share that does not respond",

@@ -10,7 +10,7 @@ use super::command::{command, run};
 
 /// Every call by which a program changes files; `?` before one that not every machine has. `fsync` changes
 /// nothing that could be seen: killed before it, the tree is as it is when killed before the call after it.
-pub(crate) const CALLS: [&str; 21] = [
+pub(crate) const CALLS: [&str; 24] = [
     "openat",
     "?open",
     "?creat",
@@ -32,6 +32,9 @@ pub(crate) const CALLS: [&str; 21] = [
     "fsetxattr",
     "linkat",
     "ftruncate",
+    "fallocate",
+    "copy_file_range",
+    "sendfile",
 ];
 
 /// A system call of a run: the number of those of its name in its process, as strace counts them.
@@ -58,13 +61,24 @@ pub(crate) enum Whose {
 /// of [`super::command::vgapt`] or the like.
 pub(crate) fn points(calls: &[&str], whose: Whose, input: &Path, ran: &Command) -> Vec<Point> {
     let log = tempfile::NamedTempFile::new().unwrap();
+    let options = tracing(calls, log.path());
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    run(&mut traced(&options, input, ran)).with(0);
+    points_in(&fs::read_to_string(log.path()).unwrap(), whose)
+}
+
+/// The options of strace that write these calls to a log for [`points_in`].
+pub(crate) fn tracing(calls: &[&str], log: &Path) -> Vec<String> {
     let trace = format!("trace=sigaltstack,{}", calls.join(","));
-    let mut traced = traced(&["-f", "-y", "--seccomp-bpf", "-s", "0", "-e", &trace, "-o", log.path().to_str().unwrap()], input, ran);
-    run(&mut traced).with(0);
+    ["-f", "-y", "--seccomp-bpf", "-s", "0", "-e", &trace, "-o", log.to_str().unwrap()].map(str::to_owned).to_vec()
+}
+
+/// The calls of a log, as [`points`] has them.
+pub(crate) fn points_in(log: &str, whose: Whose) -> Vec<Point> {
     let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut first = None;
     let (mut points, mut before_main, mut mains, mut words) = (Vec::new(), BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-    for line in fs::read_to_string(log.path()).unwrap().lines() {
+    for line in log.lines() {
         let Some((process, call)) = line.split_once(' ') else { continue };
         if whose == Whose::Own && process != *first.get_or_insert_with(|| process.to_owned()) {
             continue;
@@ -87,7 +101,8 @@ pub(crate) fn points(calls: &[&str], whose: Whose, input: &Path, ran: &Command) 
         }
         let changes = match name {
             "openat" | "open" | "openat2" => rest.contains("O_CREAT"),
-            _ => name == "fsync" || CALLS.iter().any(|call| call.trim_start_matches('?') == name),
+            "fsync" | "fdatasync" => true,
+            _ => CALLS.iter().any(|call| call.trim_start_matches('?') == name),
         };
         points.push(Point { name: name.to_owned(), number, changes, path: path_in(rest) });
     }
@@ -109,11 +124,15 @@ fn path_in(arguments: &str) -> String {
 
 /// The same run with an error at a point.
 pub(crate) fn failing(point: &Point, error: &str, whose: Whose, input: &Path, ran: &Command) -> Command {
-    let Point { name, number, .. } = point;
-    let inject = format!("inject={name}:error={error}:when={number}");
-    let trace = format!("trace={name}");
-    let options = ["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let options = injecting(point, error);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
     traced(&options[usize::from(whose == Whose::Own)..], input, ran)
+}
+
+/// The options of strace that make a point fail, of which the first is for the programs that are started, too.
+pub(crate) fn injecting(Point { name, number, .. }: &Point, error: &str) -> Vec<String> {
+    let inject = format!("inject={name}:error={error}:when={number}");
+    ["-f", "-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject].map(str::to_owned).to_vec()
 }
 
 /// `timeout … vgapt …` as `timeout … strace … vgapt …`.
