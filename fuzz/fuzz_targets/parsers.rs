@@ -1,15 +1,24 @@
 //! The parsers of text from outside, each as a function of bytes: what fuzzing and tests/mutated.rs call.
 
+#[path = "../../src/libvirt/capabilities.rs"]
+mod capabilities;
 #[path = "machine.rs"]
 mod machine;
+#[path = "../../src/libvirt/missing.rs"]
+mod missing;
+#[path = "../../src/libvirt/pool_folder.rs"]
+mod pool_folder;
 
 pub(crate) use machine::{host, logs, running};
 
 use vgapt::domain::{self, Record, Request};
 use vgapt::failure::Catalog;
+use vgapt::host::Receipt;
+use vgapt::hypervisor::{self, Domains, GuestAddress, Pools, SavedData, State};
 use vgapt::import::{self, ImportContext};
+use vgapt::life::{BalancerSetup, Taken};
 use vgapt::measure::{self, Measured};
-use vgapt::model::{Hang, QemuProcess, Reading, Rom, allows_device, format_by_content, named_by, with_device};
+use vgapt::model::{CpuSet, Hang, Libvirt, QemuProcess, Reading, Rom, allows_device, format_by_content, named_by, with_device};
 use vgapt::root::Capture;
 use vgapt::xml::Document;
 use vgapt::{discovery, disk, domain_xml, export, output};
@@ -33,6 +42,17 @@ pub(crate) const PARSERS: &[Parser] = &[
     ("logs", logs, &["fixtures/failures", "fuzz/corpus/logs"]),
     ("process", process, &["fuzz/corpus/process"]),
     ("settings", settings, &["fuzz/corpus/settings"]),
+    ("receipt", receipt, RECEIPTS),
+    ("taken", taken, &["fuzz/corpus/taken"]),
+    ("irqbalance", irqbalance, &["fuzz/corpus/irqbalance"]),
+    ("libvirt", libvirt, &["fuzz/corpus/libvirt", "templates"]),
+    ("answer", answer, &["fuzz/corpus/answer"]),
+];
+
+const RECEIPTS: &[&str] = &[
+    "fixtures/receipts/format-1/var/lib/vgapt/1/receipt.json",
+    "fixtures/receipts/format-2/var/lib/vgapt/1/receipt.json",
+    "fixtures/receipts/format-2/var/lib/vgapt/2/receipt.json",
 ];
 
 fn text(bytes: &[u8]) -> String {
@@ -152,4 +172,58 @@ pub(crate) fn settings(bytes: &[u8]) {
         output::measured_svg(&measured);
     }
     drop(serde_json::from_str::<Hang>(&text));
+}
+
+/// A receipt of `prepare`.
+pub(crate) fn receipt(bytes: &[u8]) {
+    let Ok(receipt) = Receipt::parse(bytes, "/receipt.json") else { return };
+    let written = serde_json::to_vec(&receipt).expect("a receipt can be written");
+    assert_eq!(Receipt::parse(&written, "/receipt.json").expect("a written receipt can be read"), receipt);
+}
+
+/// What the hook recorded that a domain has taken.
+pub(crate) fn taken(bytes: &[u8]) {
+    let Ok(taken) = Taken::parse_list(bytes, "/it.json") else { return };
+    let written = serde_json::to_vec(&taken).expect("a list can be written");
+    assert_eq!(Taken::parse_list(&written, "/it.json").expect("a written list can be read"), taken);
+}
+
+/// What irqbalance answers, and masks and lists of CPUs, one a line.
+pub(crate) fn irqbalance(bytes: &[u8]) {
+    let text = text(bytes);
+    drop(BalancerSetup::parse(&text));
+    for line in text.lines() {
+        if let Ok(cpus) = CpuSet::of_mask(line) {
+            assert_eq!(CpuSet::of_mask(&cpus.to_mask()).as_ref(), Ok(&cpus), "a mask reads as it was written");
+        }
+        if let Ok(cpus) = line.parse::<CpuSet>() {
+            assert_eq!(cpus.to_string().parse().as_ref(), Ok(&cpus), "a list reads as it was written");
+        }
+    }
+}
+
+/// What libvirt describes: what QEMU can do, a storage pool; and what it lost of a domain.
+pub(crate) fn libvirt(bytes: &[u8]) {
+    let Ok(document) = Document::parse(&text(bytes)) else { return };
+    let root = document.root();
+    drop((capabilities::abilities(None, Some(root)), capabilities::loaders(root), pool_folder::folder(root)));
+    assert!(missing::missing(root, root).is_empty(), "nothing is lost of what came back");
+    let other = Document::parse("<domain type='kvm'><name>it</name><devices><disk type='file'/></devices></domain>");
+    missing::missing(root, other.expect("XML").root());
+}
+
+/// The lines of the program that asks libvirt: its greeting, and its answers.
+pub(crate) fn answer(bytes: &[u8]) {
+    for line in text(bytes).lines() {
+        drop(hypervisor::parse_greeting(line));
+        drop(hypervisor::parse_answer::<Domains>(line));
+        drop(hypervisor::parse_answer::<Pools>(line));
+        drop(hypervisor::parse_answer::<SavedData>(line));
+        drop(hypervisor::parse_answer::<Libvirt>(line));
+        drop(hypervisor::parse_answer::<State>(line));
+        drop(hypervisor::parse_answer::<Option<Vec<GuestAddress>>>(line));
+        if let Ok(devices) = hypervisor::parse_answer::<Vec<String>>(line) {
+            discovery::from_node_devices(&devices);
+        }
+    }
 }

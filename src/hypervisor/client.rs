@@ -51,16 +51,35 @@ fn start(uri: &Uri, arguments: &[&str]) -> Result<Box<dyn Hypervisor>> {
     let mut helper = Helper::start(PROGRAM, arguments, environment, wants_log)?;
     let limit = limit(if uri.is_remote() { REMOTE } else { LOCAL });
     let line = helper.hear(limit).map_err(|silence| failed(silence, "connecting", limit))?;
-    let greeting = serde_json::from_str::<Greeting>(&line).ok().filter(|greeting| greeting.version == VERSION);
-    let greeting = greeting.ok_or_else(|| {
+    let connected = parse_greeting(&line).ok_or_else(|| {
         Problem::new(
             format!("{} does not have the version of this vgapt, {VERSION}", helper.program()),
             "install both programs from the same build",
         )
     })?;
-    match greeting.connected {
-        Answer::Ok(_) => Ok(Box::new(Client(RefCell::new(helper)))),
-        Answer::Failed(failure) => Err(no_driver(uri).map_or_else(|| failure.into_error(), Into::into)),
+    match connected {
+        Ok(()) => Ok(Box::new(Client(RefCell::new(helper)))),
+        Err(error) => Err(no_driver(uri).map_or(error, Into::into)),
+    }
+}
+
+/// The helper's first line: whether it is connected; `None` where it is not the helper of this vgapt.
+pub fn parse_greeting(line: &str) -> Option<Result<()>> {
+    let greeting = serde_json::from_str::<Greeting>(line).ok().filter(|greeting| greeting.version == VERSION)?;
+    Some(match greeting.connected {
+        Answer::Ok(_) => Ok(()),
+        Answer::Failed(failure) => Err(failure.into_error()),
+    })
+}
+
+/// The helper's answer to a question.
+///
+/// # Errors
+/// Where libvirt refuses, or the line is no answer.
+pub fn parse_answer<T: DeserializeOwned>(line: &str) -> Result<T> {
+    match serde_json::from_str(line).with_context(|| format!("{PROGRAM} sent an answer that this vgapt cannot read"))? {
+        Answer::Ok(value) => serde_json::from_value(value).with_context(|| format!("the answer of {PROGRAM} has an unexpected type")),
+        Answer::Failed(failure) => Err(failure.into_error()),
     }
 }
 
@@ -100,10 +119,7 @@ impl Ask for Client {
         let limit = limit(question.limit);
         let call = serde_json::to_string(&Call { ask: question.name.into(), arguments }).context("plain data serialises")?;
         let line = helper.say(&call).and_then(|()| helper.hear(limit)).map_err(|silence| failed(silence, question.doing, limit))?;
-        match serde_json::from_str(&line).with_context(|| format!("{PROGRAM} sent an answer that this vgapt cannot read"))? {
-            Answer::Ok(value) => serde_json::from_value(value).with_context(|| format!("the answer of {PROGRAM} has an unexpected type")),
-            Answer::Failed(failure) => Err(failure.into_error()),
-        }
+        parse_answer(&line)
     }
 }
 

@@ -8,7 +8,7 @@ mod remedies;
 mod values;
 mod wire;
 
-pub use client::{READ_ONLY, TIMEOUT_VARIABLE, connect, connect_read_only};
+pub use client::{READ_ONLY, TIMEOUT_VARIABLE, connect, connect_read_only, parse_answer, parse_greeting};
 pub use error::LibvirtError;
 pub use questions::Hypervisor;
 pub use values::{Defined, Domains, GuestAddress, Known, Pool, Pools, SavedData, Secrets, Snapshot, State, Unread, Volume};

@@ -22,6 +22,12 @@ pub(super) fn abilities(version: Option<u64>, capabilities: Option<Element<'_>>)
     }
 }
 
+/// The firmware images that it offers.
+pub(super) fn loaders(root: Element<'_>) -> Vec<String> {
+    let values = root.at("os/loader").into_iter().flat_map(|loader| loader.children_named("value"));
+    values.map(Element::text).map(str::to_owned).collect()
+}
+
 /// The enlightenments, and those of their variants that libvirt (11.0 and later) would choose: `tlbflush_direct`.
 fn enlightenments(hyperv: Element<'_>) -> BTreeSet<String> {
     let chosen = hyperv.child("defaults").into_iter().flat_map(Element::children).filter(|variant| variant.text() == "on");

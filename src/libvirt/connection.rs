@@ -7,7 +7,7 @@ use vgapt::hypervisor::{
     Defined, Domains, GuestAddress, Hypervisor, Known, LibvirtError, Pools, SavedData, Secrets, Snapshot, State, Unread,
 };
 use vgapt::model::Uri;
-use vgapt::xml::{Document, Element};
+use vgapt::xml::Document;
 use virt::connect::Connect;
 use virt::domain::{Domain, DomainState, Interface};
 use virt::domain_snapshot::DomainSnapshot;
@@ -119,9 +119,7 @@ impl Hypervisor for Libvirt {
 
     fn loaders(&self) -> Result<Vec<String>> {
         let Some(capabilities) = self.capabilities() else { return Ok(Vec::new()) };
-        let loader = capabilities.root().at("os/loader");
-        let values = loader.into_iter().flat_map(|loader| loader.children_named("value"));
-        Ok(values.map(Element::text).map(str::to_owned).collect())
+        Ok(capabilities::loaders(capabilities.root()))
     }
 
     fn domain_xml(&self, name: &str, secrets: Secrets) -> Result<Option<String>> {

@@ -1,13 +1,13 @@
 //! Determines what libvirt's schema refuses, and which elements libvirt would drop. libvirt's test driver, which runs in
 //! this process, parses the XML; elements that are missing from its output are unknown to libvirt.
 
-use std::collections::BTreeSet;
-
 use vgapt::xml::{Document, Element};
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::enumutil::Enum;
 use virt::error::ErrorNumber;
+
+use super::missing::missing;
 
 /// A name that no domain of the test driver uses.
 const PROBE: &str = "vgapt-probe";
@@ -53,37 +53,5 @@ pub(super) fn by_parser(xml: &str) -> Option<Vec<String>> {
         let text = text?;
         Document::parse(&text).ok()
     };
-    come_back().map(|back| missing(&given, &back))
-}
-
-fn missing(given: &Document, back: &Document) -> Vec<String> {
-    let mut known = BTreeSet::new();
-    walk(back.root(), "", &mut |path: &str| {
-        known.insert(path.to_owned());
-    });
-    let mut missing = Vec::new();
-    walk(given.root(), "", &mut |path: &str| {
-        let new = !known.contains(path)
-            && !missing.iter().any(|above: &String| path.starts_with(&format!("{above}/")) || path.starts_with(&format!("{above} @")));
-        if new {
-            missing.push(path.to_owned());
-        }
-    });
-    missing.dedup();
-    missing
-}
-
-/// Visits elements (`devices/disk`) and attributes (`devices/disk @type`), but not metadata and elements of other
-/// namespaces, which libvirt keeps.
-fn walk(element: Element<'_>, path: &str, visit: &mut impl FnMut(&str)) {
-    if !path.is_empty() {
-        visit(path);
-    }
-    for attribute in element.attribute_names().filter(|name| !name.starts_with("xmlns")) {
-        visit(&format!("{path} @{attribute}"));
-    }
-    for child in element.children().filter(|child| !child.name().contains(':') && child.name() != "metadata") {
-        let below = if path.is_empty() { child.name().to_owned() } else { format!("{path}/{}", child.name()) };
-        walk(child, &below, visit);
-    }
+    come_back().map(|back| missing(given.root(), back.root()))
 }

@@ -4,8 +4,10 @@
 mod capabilities;
 mod connection;
 mod dropped;
+mod missing;
 mod parent;
 mod pool;
+mod pool_folder;
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _};

@@ -1,13 +1,12 @@
 //! A storage pool: its folder and its volumes.
 
 use vgapt::hypervisor::{Pool, Volume};
-use vgapt::xml::{Document, Element};
+use vgapt::xml::Document;
 use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
 use virt::storage_pool::StoragePool;
 
-/// The types of pools whose volumes are the files of a folder. The folder can be read even if the pool is not active.
-const OF_FOLDERS: [&str; 5] = ["dir", "fs", "netfs", "gluster-fuse", "vstorage"];
+use super::pool_folder::folder;
 
 /// A pool, and the reason if not everything about it is known.
 ///
@@ -20,9 +19,8 @@ pub(super) fn read(pool: &StoragePool) -> Result<(Pool, Option<String>), Error> 
         Ok(document) => document,
         Err(what) => return Ok((known, Some(format!("its XML cannot be read: {what}")))),
     };
-    let root = document.root();
-    known.target = root.at("target/path").map(Element::text).map(str::to_owned);
-    let is_folder = root.attribute("type").is_some_and(|kind| OF_FOLDERS.contains(&&*kind)) && known.target.is_some();
+    let (target, is_folder) = folder(document.root());
+    known.target = target;
     match volumes(pool, is_folder) {
         Ok(volumes) => Ok((Pool { volumes, ..known }, None)),
         Err(error) if error.code() == Enum::Known(ErrorNumber::NoStoragePool) => Err(error),

@@ -26,6 +26,28 @@ struct Told {
     added: String,
 }
 
+/// What irqbalance answers to `setup`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalancerSetup {
+    /// How long one of its rounds is, in seconds.
+    pub round: u64,
+    /// The CPUs that it leaves out.
+    pub banned: CpuSet,
+}
+
+impl BalancerSetup {
+    /// # Errors
+    /// Where the answer is none that is known.
+    pub fn parse(answer: &str) -> Result<Self> {
+        let mut words = answer.split_whitespace();
+        let mut value = |name: &str| words.by_ref().find(|word| *word == name).and_then(|_| words.next());
+        let (Some(round), Some(banned)) = (value("SLEEP").and_then(|round| round.parse::<u64>().ok()), value("BANNED")) else {
+            bail!("its answer '{answer}' is not known");
+        };
+        Ok(Self { round, banned: CpuSet::of_mask(banned).map_err(anyhow::Error::msg)? })
+    }
+}
+
 /// Tells it to leave out the CPUs of all guests. Returns what is wrong if it runs and cannot be told.
 pub(super) fn take(cpus: &CpuSet, ledger: &Ledger, root: &Root, target: &Target) -> Result<Option<String>> {
     let Some(pid) = running(root).filter(|_| target.is_live()) else { return Ok(None) };
@@ -85,13 +107,7 @@ fn running(root: &Root) -> Option<u32> {
 
 /// The CPUs that it leaves out, but for those that vgapt told it a moment ago.
 fn left_out(pid: u32, root: &Root, target: &Target) -> Result<CpuSet> {
-    let answer = ask(pid, "setup", target)?;
-    let mut words = answer.split_whitespace();
-    let mut value = |name: &str| words.by_ref().find(|word| *word == name).and_then(|_| words.next());
-    let (Some(round), Some(banned)) = (value("SLEEP").and_then(|round| round.parse::<u64>().ok()), value("BANNED")) else {
-        bail!("its answer '{answer}' is not known");
-    };
-    let mut banned = CpuSet::of_mask(banned).map_err(anyhow::Error::msg)?;
+    let BalancerSetup { round, mut banned } = BalancerSetup::parse(&ask(pid, "setup", target)?)?;
     if let Some(told) = told(root)?
         && uptime(root)?.saturating_sub(told.at) <= round.saturating_add(MARGIN)
     {

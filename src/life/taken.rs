@@ -29,7 +29,7 @@ const LONGEST_NAME: usize = 200;
 /// One thing that was taken, with what it was before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Taken {
+pub enum Taken {
     /// Huge pages: the attribute that holds their number, the number before that of all guests, how many were added.
     Pages {
         attribute: String,
@@ -87,7 +87,7 @@ pub(super) enum Taken {
 
 /// One interrupt that was moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Interrupt {
+pub struct Interrupt {
     pub(super) number: u32,
     /// Who requested it: the kernel gives a number that is free to another device.
     pub(super) of: String,
@@ -142,6 +142,21 @@ fn wait(directory: &OwnedFd, path: &str, who: &str) -> Result<()> {
 }
 
 impl Taken {
+    /// The list of one domain; the path is for the errors.
+    ///
+    /// # Errors
+    /// Where it is none, or one that would write elsewhere than in /sys.
+    pub fn parse_list(bytes: &[u8], path: &str) -> Result<Vec<Self>> {
+        let remedy = "correct it, or remove it while the domain of this name is not running";
+        let all: Vec<Self> = serde_json::from_slice(bytes).map_err(|error| {
+            Problem::new(format!("{path}, the record of what a domain has taken from the host, cannot be parsed: {error}"), remedy)
+        })?;
+        if let Some(odd) = all.iter().filter_map(Self::attribute).find(|path| !path.starts_with("/sys/")) {
+            return Err(Problem::new(format!("{path} names {odd}, which is not in /sys"), remedy).into());
+        }
+        Ok(all)
+    }
+
     /// Whether it needs the card, which libvirt returns to the host driver between `stopped` and `release`.
     pub(super) fn needs_the_card(&self) -> bool {
         !matches!(self, Self::Pages { .. } | Self::Governor { .. } | Self::Slices { .. } | Self::Interrupts { .. } | Self::Balancer { .. })
@@ -309,12 +324,5 @@ fn read(target: &Target, path: &str) -> Result<Vec<Taken>> {
     }
     let Some(state) = target.read(path)? else { return Ok(Vec::new()) };
     own(&target.shown(path), state.meta.uid, state.meta.mode)?;
-    let remedy = "correct it, or remove it while the domain of this name is not running";
-    let all: Vec<Taken> = serde_json::from_slice(&state.bytes).map_err(|error| {
-        Problem::new(format!("{path}, the record of what a domain has taken from the host, cannot be parsed: {error}"), remedy)
-    })?;
-    if let Some(odd) = all.iter().filter_map(Taken::attribute).find(|path| !path.starts_with("/sys/")) {
-        return Err(Problem::new(format!("{path} names {odd}, which is not in /sys"), remedy).into());
-    }
-    Ok(all)
+    Taken::parse_list(&state.bytes, path)
 }

@@ -10,6 +10,7 @@ mod undo;
 
 pub use file::RestoredFile;
 pub use proof::prove_initramfs;
+pub use receipt::Receipt;
 pub use run::Run;
 pub use store::{RECEIPTS, noted, recorded_groups};
 pub use undo::{Undoing, Which, undo, undoing};

@@ -1,9 +1,11 @@
 //! A receipt: the actions of a plan, what was there before each, and how far they were carried out.
 
+use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::host::plan::{Command, Write};
 use crate::model::RecordedGroup;
+use crate::problem::Problem;
 use crate::target::files::Meta;
 
 /// The format that is written. Format 1 has no format number and no file attributes. All formats up to this one are read.
@@ -11,11 +13,11 @@ pub(super) const FORMAT: u32 = 2;
 
 /// The part of a receipt that can be read in every format.
 #[derive(Debug, Deserialize)]
-pub(super) struct Head {
+struct Head {
     #[serde(default)]
-    pub(super) vgapt: String,
+    vgapt: String,
     #[serde(default = "first_format")]
-    pub(super) format: u32,
+    format: u32,
 }
 
 fn first_format() -> u32 {
@@ -24,7 +26,7 @@ fn first_format() -> u32 {
 
 /// What one `vgapt prepare` does, with everything needed to undo it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Receipt {
+pub struct Receipt {
     #[serde(default = "first_format")]
     pub(super) format: u32,
     /// The version of vgapt that wrote it.
@@ -87,8 +89,41 @@ pub(super) struct Made {
 }
 
 impl Receipt {
+    /// A receipt of this vgapt or an earlier one; the path is for the errors.
+    ///
+    /// # Errors
+    /// Where a later vgapt wrote it, or none.
+    pub fn parse(bytes: &[u8], path: &str) -> Result<Self> {
+        let understood = |error: serde_json::Error| {
+            let message = format!("{path} is not a receipt that this vgapt can read: {error}");
+            Error::from(Problem::new(
+                message,
+                "use the vgapt that wrote it; if the receipt is damaged, remove its directory from the store by hand",
+            ))
+        };
+        let Head { vgapt: by, format } = serde_json::from_slice(bytes).map_err(understood)?;
+        let own = env!("CARGO_PKG_VERSION");
+        if format > FORMAT && is_later(&by, own) {
+            let message =
+                format!("{path} was written by vgapt {by}, in the format {format}; this is vgapt {own}, which reads up to {FORMAT}");
+            return Err(Problem::new(message, format!("run this with vgapt {by} or later")).into());
+        }
+        let foreign = |message| Problem::new(message, "find out where this tree comes from; nothing of the receipt is applied");
+        if format > FORMAT {
+            return Err(foreign(format!(
+                "{path} has the format {format}, but names vgapt {by} as its writer, which has no such format: it was changed by something else"
+            ))
+            .into());
+        }
+        let receipt: Self = serde_json::from_slice(bytes).map_err(understood)?;
+        match receipt.odd() {
+            Some(odd) => Err(foreign(format!("{path} contains {odd}, which no vgapt has written")).into()),
+            None => Ok(receipt),
+        }
+    }
+
     /// A part of it that no vgapt can have written: a receipt in a tree may come from anywhere.
-    pub(super) fn odd(&self) -> Option<String> {
+    fn odd(&self) -> Option<String> {
         let made = || self.commands.iter().flat_map(|command| &command.made);
         let of_files = self.files.iter().flat_map(|file| [&file.path, &file.place]);
         let of_commands = self.commands.iter().flat_map(|run| &run.command.makes).chain(made().map(|made| &made.path));
@@ -104,4 +139,10 @@ fn is_normal(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     !path.contains('\0') && rest.split('/').all(|name| !matches!(name, "" | "." | ".."))
+}
+
+/// Whether a version is later than another one; one that cannot be parsed counts as later.
+fn is_later(version: &str, than: &str) -> bool {
+    let numbers = |version: &str| version.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>();
+    numbers(version).is_ok_and(|version| numbers(than).is_ok_and(|than| version > than)) || numbers(version).is_err()
 }

@@ -2,12 +2,11 @@
 
 use std::io;
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use rustix::fs::{AtFlags, FileType, unlinkat};
 
-use super::receipt::{FORMAT, Head, Receipt, StoredContent};
+use super::receipt::{FORMAT, Receipt, StoredContent};
 use crate::model::RecordedGroup;
-use crate::problem::Problem;
 use crate::target::files::{self, LostAttributes, State};
 use crate::target::{Folder, Target, own, own_folder};
 
@@ -124,32 +123,7 @@ impl Stored {
         own_folder(&folder)?;
         let Some(state) = read_own(&folder, RECEIPT)? else { return Ok(None) };
         let path = folder.shown().join(RECEIPT).display().to_string();
-        let understood = |error: serde_json::Error| {
-            let message = format!("{path} is not a receipt that this vgapt can read: {error}");
-            Error::from(Problem::new(
-                message,
-                "use the vgapt that wrote it; if the receipt is damaged, remove its directory from the store by hand",
-            ))
-        };
-        let Head { vgapt: by, format } = serde_json::from_slice(&state.bytes).map_err(understood)?;
-        let own = env!("CARGO_PKG_VERSION");
-        if format > FORMAT && is_later(&by, own) {
-            let message =
-                format!("{path} was written by vgapt {by}, in the format {format}; this is vgapt {own}, which reads up to {FORMAT}");
-            return Err(Problem::new(message, format!("run this with vgapt {by} or later")).into());
-        }
-        let foreign = |message| Problem::new(message, "find out where this tree comes from; nothing of the receipt is applied");
-        if format > FORMAT {
-            return Err(foreign(format!(
-                "{path} has the format {format}, but names vgapt {by} as its writer, which has no such format: it was changed by something else"
-            ))
-            .into());
-        }
-        let receipt: Receipt = serde_json::from_slice(&state.bytes).map_err(understood)?;
-        match receipt.odd() {
-            Some(odd) => Err(foreign(format!("{path} contains {odd}, which no vgapt has written")).into()),
-            None => Ok(Some(Self { number, receipt, folder })),
-        }
+        Ok(Some(Self { number, receipt: Receipt::parse(&state.bytes, &path)?, folder }))
     }
 
     pub(super) fn save(&self, receipt: &Receipt) -> Result<()> {
@@ -229,12 +203,6 @@ fn read_own(folder: &Folder, name: &str) -> Result<Option<State>> {
 
 fn entries(folder: &Folder) -> Result<Vec<(String, FileType)>> {
     folder.entries().map_err(|error| files::told("read", folder.shown(), &error))
-}
-
-/// Whether a version is later than another one; one that cannot be parsed counts as later.
-fn is_later(version: &str, than: &str) -> bool {
-    let numbers = |version: &str| version.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>();
-    numbers(version).is_ok_and(|version| numbers(than).is_ok_and(|than| version > than)) || numbers(version).is_err()
 }
 
 /// Removes an unfinished receipt, or one that is being removed: a directory with files in it.

@@ -1,0 +1,6 @@
+#![no_main]
+
+#[allow(dead_code)]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parsers::answer(bytes));
