@@ -225,6 +225,11 @@ fn a_parameter_of_one_boot() {
     assert!(check["seen"].as_str().unwrap().contains("until they are generated again"), "{check}");
     on(&["prepare", "--gpu", "01:00.0", "--bind", "start", "--yes"]).with(0);
     assert_ne!(next_boot(&gpu)["state"], "warning");
+    // What was left for the start is not proposed to be bound at boot, until it is undone.
+    let advised = || without_options(&on(&["check", "--gpu", "01:00.0"]).stdout);
+    assert!(!advised().contains("vgapt prepare"), "{}", advised());
+    let again = on(&["prepare", "--gpu", "01:00.0", "--dry-run"]).with(0);
+    assert!(again.stderr.contains("as before with --bind start"), "{}", again.stderr);
     // The other way round: this boot lacks what the next one has.
     fs::write(root.join("proc/cmdline"), at("proc/cmdline").replace(" intel_iommu=on", "")).unwrap();
     for function in ["0000:00:02.0", "0000:01:00.0", "0000:01:00.1"] {

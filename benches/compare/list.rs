@@ -6,12 +6,14 @@ use crate::Result;
 use crate::calls;
 use crate::goals::Goals;
 use crate::programs::Program;
-use crate::race::{race, ratio};
+use crate::race::{race, ratio, turns};
 use crate::trees::{Tree, Trees};
 
 const ROUNDS: usize = 31;
-/// The loop takes hundreds of times longer, so that its turns disturb the others less.
+/// The loop takes hundreds of times longer, so that its turns disturb the others less; of what is short beside it, three runs
+/// would tell nothing.
 const LOOP_ROUNDS: usize = 3;
+const RUNS_BESIDE_LOOP: usize = 11;
 /// How many times longer ten times as much may take: the caches of the processor are of one size.
 const LINEAR: f64 = 12.0;
 /// From so many functions on, a recorded machine is held against the loop: the loop's time grows with
@@ -74,7 +76,7 @@ fn beside_loop(tree: &Tree) -> Result<Option<f64>> {
     if !tree.has_groups {
         return Ok(None);
     }
-    let [ours, theirs] = race([&Program::list(&tree.path), &Program::guide(&tree.path)], LOOP_ROUNDS)?;
+    let [ours, theirs] = turns([(&Program::list(&tree.path), RUNS_BESIDE_LOOP), (&Program::guide(&tree.path), 1)], LOOP_ROUNDS)?;
     Ok(Some(ratio(ours, theirs)))
 }
 

@@ -8,13 +8,20 @@ use crate::programs::Program;
 
 /// The median time of each program; they take turns for so many rounds.
 pub(crate) fn race<const N: usize>(programs: [&Program; N], rounds: usize) -> Result<[Duration; N]> {
+    turns(programs.map(|program| (program, 1)), rounds)
+}
+
+/// The same where each has so many runs in a turn.
+pub(crate) fn turns<const N: usize>(programs: [(&Program, usize); N], rounds: usize) -> Result<[Duration; N]> {
     let mut times = [const { Vec::new() }; N];
-    for program in programs {
+    for (program, _) in programs {
         time(program)?; // The first run fills the caches.
     }
     for _ in 0..rounds {
-        for (program, times) in programs.iter().zip(&mut times) {
-            times.push(time(program)?);
+        for ((program, runs), times) in programs.iter().zip(&mut times) {
+            for _ in 0..*runs {
+                times.push(time(program)?);
+            }
         }
     }
     Ok(times.map(|mut times| {

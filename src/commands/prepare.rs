@@ -14,7 +14,7 @@ use super::shared::options::with_unit;
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice, Screen};
-use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
+use crate::host::{self, Allow, Bind, Earlier, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
 use crate::model::{CpuSet, Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare, shell_command};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough::{self, Verdict};
@@ -125,7 +125,8 @@ impl Arguments {
             self.after_interruption(context, &target)?;
         }
         let host = discovery::read(&root, Scope::All);
-        let setup = discovery::setup(&root, &host);
+        let Earlier { noted, at_start } = host::earlier(&target)?;
+        let setup = Setup { at_start, ..discovery::setup(&root, &host) };
 
         // Decide.
         let (wanted, unbound) = self.wanted(context, &root, &host, &setup)?;
@@ -133,7 +134,7 @@ impl Arguments {
         if wanted.bind == Bind::Start && !wanted.functions.is_empty() {
             plan.findings.extend(discovery::other_hooks(&root, None));
         }
-        let left_out = plan.leave_out(&host::noted(&target)?);
+        let left_out = plan.leave_out(&noted);
         plan.findings.extend(not_run(&left_out));
 
         // Show, ask, write.
@@ -248,6 +249,8 @@ impl Arguments {
         let note = if host::only_virtual(host, functions) {
             "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts"
                 .to_owned()
+        } else if functions.iter().all(|function| setup.at_start.contains(function)) {
+            "as before with --bind start, the host keeps it until a domain starts; --bind boot changes that".to_owned()
         } else {
             let display: String = functions.iter().take(1).map(|address| address.short()).collect();
             format!("{display} is the host's only display: as with --bind start, the host keeps it until a domain starts")

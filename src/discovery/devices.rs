@@ -74,8 +74,10 @@ fn function(root: &Root, address: PciAddress, scope: Scope, unread: &mut Vec<Str
     let folder = Folder::open(root, home.clone());
     identify(root, &home, &folder, &mut device, unread);
     device.group = folder.link_name("iommu_group").and_then(|name| name.parse().ok());
-    // Read for every class: unbinding a physical function removes its virtual functions.
-    device.physical_function = folder.link_name("physfn").and_then(|name| name.parse().ok());
+    // Read for every class but bridges, which are never virtual: unbinding a physical function removes its virtual functions.
+    if !device.class.is_any_bridge() {
+        device.physical_function = folder.link_name("physfn").and_then(|name| name.parse().ok());
+    }
     // The bridges above display and audio functions decide which functions belong to one card.
     if scope == Scope::All || matches!(device.class.base(), 0x03 | 0x04) {
         device.ancestors = root.link(&home).map(|path| PciAddress::in_path(&path)).unwrap_or_default();

@@ -92,6 +92,7 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         hook_program: hook::program(root),
         files,
         in_domains: libvirt::functions_of_domains(root),
+        at_start: Vec::new(),
     }
 }
 

@@ -9,7 +9,9 @@ mod plan;
 mod request;
 mod text;
 
-pub use carry_out::{RECEIPTS, Receipt, RestoredFile, Run, Undoing, Which, noted, prove_initramfs, recorded_groups, undo, undoing};
+pub use carry_out::{
+    Earlier, RECEIPTS, Receipt, RestoredFile, Run, Undoing, Which, earlier, prove_initramfs, recorded_groups, undo, undoing,
+};
 pub(crate) use decide::most_in_hugepages;
 pub use decide::{
     Bound, ExternalBinding, HOOK_TEXT, MODPROBE, MadeAtBoot, SCRIPT, bound, calls_hooks, drivers_kept_out, is_shared, kept_out,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ConfigFile, Finding, RecordedGroup, Setup};
+use crate::model::{ConfigFile, Finding, PciAddress, RecordedGroup, Setup};
 
 /// Everything that will be done, and nothing else is done.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
@@ -24,6 +24,9 @@ pub struct Plan {
     /// The IOMMU groups of what is prepared, as they are now; the receipt keeps them.
     #[serde(skip)]
     pub groups: Vec<RecordedGroup>,
+    /// What is bound only when a domain starts; the receipt keeps it too.
+    #[serde(skip)]
+    pub at_start: Vec<PciAddress>,
     /// Blockers and warnings.
     #[serde(skip)]
     pub findings: Vec<Finding>,

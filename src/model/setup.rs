@@ -41,6 +41,8 @@ pub struct Setup {
     /// Whether this host's bootc knows parameters by their owner (`bootc loader-entries`).
     pub has_sources: bool,
     pub in_domains: DomainFunctions,
+    /// The functions that an earlier `prepare` left for the start of a domain (`--bind start`), as far as that can be read.
+    pub at_start: Vec<PciAddress>,
 }
 
 /// Exists where the running system is a deployment of ostree.

@@ -162,8 +162,8 @@ pub(super) fn says(line: &Cmdline, token: &str) -> bool {
 }
 
 /// When these functions are best bound to vfio-pci, if nobody says: at boot, before any host driver. Virtual functions
-/// do not exist then; and the host's only display stays with it until a guest takes it over, unless somebody has set it
-/// up to be bound at boot.
+/// do not exist then; the host's only display stays with it until a guest takes it over, and so does what was left for the
+/// start before, unless somebody has set it up to be bound at boot.
 pub fn proposed_bind(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Bind {
     let is_set_up = || {
         let bound = host::bound(setup);
@@ -177,8 +177,9 @@ pub fn proposed_bind(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Bi
         let is_dark = displays_on_vfio(host).iter().any(|display| functions.contains(display));
         is_dark && !host::others(host, setup).iter().any(|other| functions.iter().any(|function| other.takes.contains(function)))
     };
-    let is_handed_over = || ((is_only_display(host, functions) && may_show()) || is_lent()) && !is_set_up();
-    if host::only_virtual(host, functions) || is_handed_over() { Bind::Start } else { Bind::Boot }
+    let is_left = !functions.is_empty() && functions.iter().all(|function| setup.at_start.contains(function));
+    let is_of_host = || ((is_only_display(host, functions) && may_show()) || is_lent() || is_left) && !is_set_up();
+    if host::only_virtual(host, functions) || is_of_host() { Bind::Start } else { Bind::Boot }
 }
 
 /// The cards that were named; else those that are set up to be bound, or are bound; else the one

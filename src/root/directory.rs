@@ -261,8 +261,10 @@ fn status_of(file: &OwnedFd) -> io::Result<Status> {
 }
 
 /// What was read of a file, and for which limits it is the answer: where fewer bytes came, they are all that there are.
-fn known(bytes: Vec<u8>, limit: usize) -> (Rc<Vec<u8>>, usize) {
+fn known(mut bytes: Vec<u8>, limit: usize) -> (Rc<Vec<u8>>, usize) {
     let serves = if bytes.len() < limit { usize::MAX } else { limit };
+    // What is kept would else take a page for each small file.
+    bytes.shrink_to_fit();
     (Rc::new(bytes), serves)
 }
 

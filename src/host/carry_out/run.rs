@@ -47,6 +47,7 @@ impl Run {
                 files: writes.map(|(index, (write, states))| write.stored(index, states, folder)).collect::<Result<_>>()?,
                 commands: commands.map(|command| CommandRun { command, begun: false, made: Vec::new() }).collect(),
                 groups: plan.groups.clone(),
+                at_start: plan.at_start.clone(),
             })
         });
         match begun {

@@ -17,7 +17,8 @@ use crate::passthrough::record_groups;
 /// Plans what has to be done. Blockers and warnings are in the plan's findings.
 pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     let groups = record_groups(host, &wanted.functions);
-    let mut plan = Plan { groups, findings: refusals::of(host, setup, wanted), ..Plan::default() };
+    let at_start = if wanted.bind == Bind::Start { wanted.functions.clone() } else { Vec::new() };
+    let mut plan = Plan { groups, at_start, findings: refusals::of(host, setup, wanted), ..Plan::default() };
     plan.findings.extend(parameters::firmware(host).filter(|_| !wanted.passes_none));
     if wanted.bind == Bind::Start {
         plan.findings.extend(refusals::of_bind_start(host, setup, &wanted.functions));
