@@ -187,11 +187,13 @@ fn each_parser_is_fuzzed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
     let page = fs::read_to_string(folder.join("README.md")).unwrap();
+    let numbers = fs::read_to_string(folder.join("../docs/robustness.md")).unwrap();
     for (name, _, _) in parsers::PARSERS {
         assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "fuzz/Cargo.toml has no {name}");
         let target = fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
         assert!(target.contains(&format!("parsers::{name}(bytes)")), "{name}.rs calls another parser");
         let mut rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
         assert!(rows.any(|targets| targets.split(", ").any(|target| target == format!("`{name}`"))), "fuzz/README.md: {name}");
+        assert!(numbers.contains(&format!("`{name}`")), "docs/robustness.md says nothing of {name}");
     }
 }
