@@ -133,7 +133,7 @@ pub fn main() -> ExitCode {
         output::tell(&format!("{}\n", problem::describe(&error)));
         return ExitCode::from(run::NOT_EXECUTABLE);
     }
-    run::learn_ends();
+    run::stop_ignoring_sigchld();
     let apart = target::apart(std::env::args_os().skip(1)).or_else(|| hangs::show(std::env::args_os().skip(1)));
     if let Some(done) = apart {
         return done.map_or_else(

@@ -14,7 +14,7 @@ use super::shared::options::with_unit;
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice, Screen};
-use crate::host::{self, Allow, Bind, Earlier, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
+use crate::host::{self, Allow, Bind, Hugepages, LeftForLater, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
 use crate::model::{CpuSet, Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare, shell_command};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough::{self, Verdict};
@@ -125,7 +125,7 @@ impl Arguments {
             self.after_interruption(context, &target)?;
         }
         let host = discovery::read(&root, Scope::All);
-        let Earlier { noted, at_start } = host::earlier(&target)?;
+        let LeftForLater { noted, at_start } = host::left_for_later(&target)?;
         let setup = Setup { at_start, ..discovery::setup(&root, &host) };
 
         // Decide.
@@ -249,7 +249,7 @@ impl Arguments {
         let note = if host::only_virtual(host, functions) {
             "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts"
                 .to_owned()
-        } else if functions.iter().all(|function| setup.at_start.contains(function)) {
+        } else if setup.leaves_for_start(functions) {
             "as before with --bind start, the host keeps it until a domain starts; --bind boot changes that".to_owned()
         } else {
             let display: String = functions.iter().take(1).map(|address| address.short()).collect();

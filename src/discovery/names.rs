@@ -1,11 +1,10 @@
 //! The names of PCI functions: of the host's `pci.ids`, then of the pci-ids crate.
 
-use std::io::BufRead as _;
 use std::ops::ControlFlow;
 
 use super::scope::Scope;
 use crate::model::{Card, Host, PciDevice, PciId};
-use crate::root::{Root, Wanted};
+use crate::root::{LineSearch, Root, line_length};
 
 /// The paths of the list on different distributions.
 const LISTS: [&str; 4] = ["/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids", "/var/lib/pciutils/pci.ids"];
@@ -61,7 +60,7 @@ fn names_in(list: &str, ids: &[PciId]) -> String {
 }
 
 /// A search for the names of devices in a list, which is sorted ("Please keep sorted", it says itself) and has more than a
-/// megabyte. Of it, the parts with the vendors are read; in a part, lines are found by halving.
+/// megabyte. Only parts that can name one of them are read; in a part, lines are found by halving.
 struct Search {
     /// Sorted.
     unnamed: Vec<PciId>,
@@ -87,7 +86,7 @@ impl Search {
     }
 }
 
-impl Wanted for Search {
+impl LineSearch for Search {
     fn pick(&mut self, lines: &[u8], found: &mut Vec<u8>) -> ControlFlow<()> {
         let mut rest = lines;
         loop {
@@ -146,12 +145,6 @@ fn first(
         }
     }
     found
-}
-
-/// The length of the first line, with its line break.
-fn line_length(mut lines: &[u8]) -> usize {
-    let whole = lines.len();
-    lines.skip_until(b'\n').unwrap_or(whole)
 }
 
 /// Where the next vendor's line begins, from a place on.

@@ -30,16 +30,14 @@ pub fn is_without_hypervisor(domain: Element<'_>) -> bool {
 
 /// The clocks that the guest finds. QEMU has an HPET unless the domain says no.
 pub fn clocks(domain: Element<'_>) -> Clocks {
-    let says = |path: &str, attribute: &str, value: &str| {
-        domain.at(path).is_some_and(|element| element.attribute(attribute).as_deref() == Some(value))
-    };
     let timer = |name: &str| {
         let mut timers = domain.child("clock").into_iter().flat_map(|clock| clock.children_named("timer"));
         timers.find(|timer| timer.attribute("name").as_deref() == Some(name))?.attribute("present")
     };
+    let is_hidden = domain.at("features/kvm/hidden").is_some_and(|hidden| hidden.attribute("state").as_deref() == Some("on"));
     let is_seen = !is_without_hypervisor(domain);
     Clocks {
-        kvm: is_seen && !says("features/kvm/hidden", "state", "on"),
+        kvm: is_seen && !is_hidden,
         hyper_v: is_seen && timer("hypervclock").as_deref() == Some("yes"),
         hpet: timer("hpet").as_deref() != Some("no"),
     }

@@ -10,7 +10,7 @@ mod request;
 mod text;
 
 pub use carry_out::{
-    Earlier, RECEIPTS, Receipt, RestoredFile, Run, Undoing, Which, earlier, prove_initramfs, recorded_groups, undo, undoing,
+    LeftForLater, RECEIPTS, Receipt, RestoredFile, Run, Undoing, Which, left_for_later, prove_initramfs, recorded_groups, undo, undoing,
 };
 pub(crate) use decide::most_in_hugepages;
 pub use decide::{

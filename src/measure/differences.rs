@@ -319,7 +319,7 @@ fn lines(
 
 /// KVM's counters that are no counts of what happened, but of what there is now (`KVM_STAT_INSTANT` and `KVM_STAT_PEAK` of
 /// arch/x86/kvm/x86.c).
-const STATES: [&str; 11] = [
+const GAUGES: [&str; 11] = [
     "blocking",
     "guest_mode",
     "lpages",
@@ -339,7 +339,7 @@ pub(super) fn exits(before: &Sample, after: &Sample) -> Reading<BTreeMap<String,
     before.kvm.as_ref().then(|before| {
         after.kvm.as_ref().map(|after| {
             let rate = |(name, now): (&String, &u64)| Some((name.clone(), rounded(grown(*before.get(name)?, *now) / seconds)));
-            let counts = after.iter().filter(|(name, _)| !STATES.contains(&name.as_str()));
+            let counts = after.iter().filter(|(name, _)| !GAUGES.contains(&name.as_str()));
             counts.filter_map(rate).filter(|(name, rate)| *rate > 0.0 || name == "exits").collect()
         })
     })

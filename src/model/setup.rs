@@ -99,6 +99,11 @@ impl DomainFunctions {
 }
 
 impl Setup {
+    /// Whether an earlier `prepare` left all of these for the start of a domain.
+    pub fn leaves_for_start(&self, functions: &[PciAddress]) -> bool {
+        !functions.is_empty() && functions.iter().all(|function| self.at_start.contains(function))
+    }
+
     pub fn has(&self, program: &str) -> bool {
         self.programs.contains(program)
     }

@@ -1,5 +1,5 @@
-//! A progress bar on standard error, on a terminal only. It is plain, so that no program is linked with a library of mathematics
-//! that only an estimate of the time needs: that would be mapped at each start.
+//! A progress bar on standard error, on a terminal only. No crate draws it: indicatif estimates the time that is left with
+//! `pow`, and for that alone libm would be mapped at each start of vgapt.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -31,13 +31,13 @@ impl ProgressBar {
         Self { label: label.to_owned(), part: 0.0, begun: now, step_begun: now, drawn }
     }
 
-    /// So much of the step is done.
-    pub fn part(&mut self, part: f64) {
+    /// Says how much of the step is done.
+    pub fn set_part(&mut self, part: f64) {
         self.part = part;
     }
 
-    /// A new step begins.
-    pub fn step(&mut self, label: &str) {
+    /// Begins a new step.
+    pub fn begin_step(&mut self, label: &str) {
         (self.label, self.part, self.step_begun) = (shown(label).into_owned(), 0.0, Instant::now());
     }
 

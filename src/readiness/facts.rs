@@ -177,8 +177,8 @@ pub fn proposed_bind(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Bi
         let is_dark = displays_on_vfio(host).iter().any(|display| functions.contains(display));
         is_dark && !host::others(host, setup).iter().any(|other| functions.iter().any(|function| other.takes.contains(function)))
     };
-    let is_left = !functions.is_empty() && functions.iter().all(|function| setup.at_start.contains(function));
-    let is_of_host = || ((is_only_display(host, functions) && may_show()) || is_lent() || is_left) && !is_set_up();
+    let stays = || (is_only_display(host, functions) && may_show()) || is_lent() || setup.leaves_for_start(functions);
+    let is_of_host = || stays() && !is_set_up();
     if host::only_virtual(host, functions) || is_of_host() { Bind::Start } else { Bind::Boot }
 }
 

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::once::Once;
 use super::resolve::LONGEST;
-use super::sorted::{self, Wanted};
+use super::sorted::{self, LineSearch};
 use super::status::Status;
 use crate::model::{Identity, file_of_loop};
 
@@ -92,11 +92,11 @@ impl Directory {
         self.at(path, OFlags::PATH | OFlags::DIRECTORY)
     }
 
-    /// Adds what is wanted of a file with sorted lines.
-    pub(super) fn sorted(&self, path: &str, limit: usize, wanted: &mut impl Wanted, found: &mut Vec<u8>) -> io::Result<()> {
+    /// Adds what a search finds in a file with sorted lines.
+    pub(super) fn sorted(&self, path: &str, limit: usize, search: &mut impl LineSearch, found: &mut Vec<u8>) -> io::Result<()> {
         let file = File::from(self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
         let length = file.metadata()?.len().min(limit as u64);
-        sorted::read(&file, length, wanted, found)
+        sorted::read(&file, length, search, found)
     }
 
     /// The last bytes of a file, and whether there are more before them.

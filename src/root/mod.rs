@@ -17,5 +17,5 @@ pub use capture::{Capture, CapturedPath, Entry, Node};
 pub use directory::open_beneath;
 pub use folder::Folder;
 pub use reader::Root;
-pub use sorted::Wanted;
+pub use sorted::{LineSearch, line_length};
 pub use status::Status;

@@ -12,7 +12,7 @@ use super::capture::{Capture, CapturedPath, Node};
 use super::capture_text;
 use super::directory::{ATTRIBUTE_BYTES, Directory};
 use super::resolve;
-use super::sorted::Wanted;
+use super::sorted::LineSearch;
 use super::status::Status;
 use crate::model::Reading;
 
@@ -178,14 +178,14 @@ impl Root {
         Some(part)
     }
 
-    /// What is wanted of a very long text file with sorted lines; only this is recorded. `None` if the file is missing or
-    /// unreadable.
-    pub fn sorted(&self, path: &str, mut wanted: impl Wanted) -> Option<String> {
+    /// What a search finds in a very long text file with sorted lines; only this is recorded. `None` if the file is missing
+    /// or unreadable.
+    pub fn sorted(&self, path: &str, mut search: impl LineSearch) -> Option<String> {
         let mut found = Vec::new();
         match &self.source {
-            Source::Directory(directory) => directory.sorted(path, FILE_BYTES, &mut wanted, &mut found).ok()?,
+            Source::Directory(directory) => directory.sorted(path, FILE_BYTES, &mut search, &mut found).ok()?,
             Source::Capture(capture) => {
-                let _ = wanted.pick(capture.read(path).ok()?, &mut found);
+                let _ = search.pick(capture.read(path).ok()?, &mut found);
             }
         }
         self.record(path, || Node::File(found.clone()));

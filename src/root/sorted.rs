@@ -1,19 +1,19 @@
-//! A long text file whose lines are sorted: only the parts are read in which something that is wanted can stand.
+//! Reads of a long text file with sorted lines only the parts in which the lines of a search can be.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead as _};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 
-/// What is wanted of such a file.
-pub trait Wanted {
-    /// Adds the lines of a part that are wanted; the part has whole lines. It breaks when it has all.
+/// A search for some lines of such a file.
+pub trait LineSearch {
+    /// Adds the lines of a part that it looks for; the part has whole lines. It breaks when it has all.
     fn pick(&mut self, lines: &[u8], found: &mut Vec<u8>) -> ControlFlow<()>;
 
-    /// Whether the next lines are wanted, or can be.
+    /// Whether it may look for the very next lines.
     fn reads_on(&self) -> bool;
 
-    /// Whether all that is still wanted comes after the first of these lines; false where they do not show it.
+    /// Whether all that it still looks for comes after the first of these lines; false where they do not show it.
     fn comes_later(&self, lines: &[u8]) -> bool;
 }
 
@@ -22,13 +22,12 @@ const PART: usize = 32 << 10;
 /// The bytes that are read to find the next part.
 const PROBE: usize = 4 << 10;
 
-/// Gives the parts of a file, of which so many bytes count, to whoever wants something of it. The memory of a part serves for
-/// the next.
-pub(super) fn read(file: &File, length: u64, wanted: &mut impl Wanted, found: &mut Vec<u8>) -> io::Result<()> {
+/// Gives a search the parts of a file, of which so many bytes count. The memory of a part serves for the next.
+pub(super) fn read(file: &File, length: u64, search: &mut impl LineSearch, found: &mut Vec<u8>) -> io::Result<()> {
     let (mut part, mut at) = (vec![0; PART], 0);
     while at < length {
-        if !wanted.reads_on() {
-            at = skip(file, at, length, &mut part[..PROBE], wanted)?;
+        if !search.reads_on() {
+            at = skip(file, at, length, &mut part[..PROBE], search)?;
         }
         let rest = usize::try_from(length - at).unwrap_or(usize::MAX);
         let read = read_at(file, &mut part, at)?.min(rest);
@@ -38,21 +37,21 @@ pub(super) fn read(file: &File, length: u64, wanted: &mut impl Wanted, found: &m
         match lines {
             [] if read == 0 => break,
             [] => part.resize(2 * part.len(), 0),
-            lines if wanted.pick(lines, found).is_break() => break,
+            lines if search.pick(lines, found).is_break() => break,
             _ => {}
         }
     }
     Ok(())
 }
 
-/// The beginning of a line before which nothing that is wanted stands, by halving.
-fn skip(file: &File, from: u64, length: u64, probe: &mut [u8], wanted: &impl Wanted) -> io::Result<u64> {
+/// The beginning of a line before which there is nothing that the search looks for, by halving.
+fn skip(file: &File, from: u64, length: u64, probe: &mut [u8], search: &impl LineSearch) -> io::Result<u64> {
     let (mut low, mut high) = (from, length);
     while high - low > PART as u64 {
         let middle = low.midpoint(high);
         let read = read_at(file, probe, middle)?;
         let first = line_length(&probe[..read]);
-        if wanted.comes_later(whole_lines(&probe[first..read])) {
+        if search.comes_later(whole_lines(&probe[first..read])) {
             low = middle + first as u64;
         } else {
             high = middle;
@@ -70,8 +69,10 @@ fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
     }
 }
 
-fn line_length(text: &[u8]) -> usize {
-    text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1)
+/// The length of the first line, with its line break.
+pub fn line_length(mut lines: &[u8]) -> usize {
+    let whole = lines.len();
+    lines.skip_until(b'\n').unwrap_or(whole)
 }
 
 fn whole_lines(text: &[u8]) -> &[u8] {
@@ -91,7 +92,7 @@ mod tests {
         line.split(' ').next()?.parse().ok()
     }
 
-    impl Wanted for Numbers {
+    impl LineSearch for Numbers {
         fn pick(&mut self, lines: &[u8], found: &mut Vec<u8>) -> ControlFlow<()> {
             for line in std::str::from_utf8(lines).unwrap().split_inclusive('\n') {
                 if let Some(place) = self.0.iter().position(|wanted| number(line) == Some(*wanted)) {
@@ -115,7 +116,7 @@ mod tests {
     /// Counts the parts.
     struct Parts<'p>(Numbers, &'p mut usize);
 
-    impl Wanted for Parts<'_> {
+    impl LineSearch for Parts<'_> {
         fn pick(&mut self, lines: &[u8], found: &mut Vec<u8>) -> ControlFlow<()> {
             *self.1 += 1;
             self.0.pick(lines, found)

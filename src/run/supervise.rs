@@ -17,8 +17,8 @@ const GRACE: Duration = Duration::from_secs(20);
 /// How often to check for an interrupt, and whether the program has ended.
 const SLICE: Duration = Duration::from_millis(5);
 
-/// Runs a program and passes on its standard output while it runs; nothing where it has said nothing for a while. On an interrupt the program gets SIGTERM, and
-/// SIGKILL after a grace period; one that does not end within the limit is killed.
+/// Runs a program and passes on its standard output while it runs, and an empty text now and then while it prints nothing. On an
+/// interrupt the program gets SIGTERM, and SIGKILL after a grace period; one that does not end within the limit is killed.
 ///
 /// # Errors
 /// [`super::Missing`] where it is not installed, [`Interrupted`] where it was interrupted; also where the limit is exceeded.

@@ -102,8 +102,8 @@ impl DiskContext<'_> {
         let ran = run::supervise(argv, &environment, None, &self.interrupt, |piece| {
             for progress in reader.hear(piece) {
                 match progress {
-                    Progress::Part(part) => bar.part(part),
-                    Progress::Step(step) => bar.step(&step),
+                    Progress::Part(part) => bar.set_part(part),
+                    Progress::Step(step) => bar.begin_step(&step),
                 }
             }
             bar.draw();

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::existing::Existing;
 use super::repeated::NamesCommands as _;
 use crate::discovery;
-use crate::host::{self, Bind, Earlier};
+use crate::host::{self, Bind, LeftForLater};
 use crate::hypervisor::State;
 use crate::model::{Finding, Host, HostSource, Iommu, Next, Observed, PciAddress, Setup, shell_word};
 use crate::passthrough::{self, Assessment};
@@ -31,7 +31,7 @@ pub(in crate::commands) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     pub(in crate::commands) fn read(context: &Context, root: &'a Root, host: &'a Host) -> Result<Self> {
-        let Earlier { noted, at_start } = host::earlier(&context.target(root)?)?;
+        let LeftForLater { noted, at_start } = host::left_for_later(&context.target(root)?)?;
         let setup = Setup { at_start, ..discovery::setup(root, host) };
         Ok(Self {
             observed: discovery::observe_without_log(root, host, &setup, rustix::process::geteuid().is_root()),

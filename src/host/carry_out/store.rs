@@ -147,7 +147,7 @@ impl Stored {
 
 /// What earlier runs of `prepare` left for later.
 #[derive(Debug, Default)]
-pub struct Earlier {
+pub struct LeftForLater {
     /// The commands that were recorded, not run, for a tree that is not the running system.
     pub noted: Vec<Vec<String>>,
     /// The functions that are bound only when a domain starts.
@@ -158,23 +158,23 @@ pub struct Earlier {
 ///
 /// # Errors
 /// Where the receipts of a tree cannot be read.
-pub fn earlier(target: &Target) -> Result<Earlier> {
+pub fn left_for_later(target: &Target) -> Result<LeftForLater> {
     if target.is_capture() {
-        return Ok(Earlier::default());
+        return Ok(LeftForLater::default());
     }
     let receipts = match Store::open(target).and_then(|store| store.receipts()) {
         Ok((receipts, _)) => receipts,
         // `check` and `undo` say why.
-        Err(_) if target.is_live() => return Ok(Earlier::default()),
+        Err(_) if target.is_live() => return Ok(LeftForLater::default()),
         Err(error) => return Err(error),
     };
-    let mut earlier = Earlier::default();
+    let mut left_for_later = LeftForLater::default();
     for Receipt { commands, at_start, .. } in receipts.into_iter().map(|stored| stored.receipt) {
         let left = commands.into_iter().filter(|run| !run.begun && !target.is_live());
-        earlier.noted.extend(left.map(|run| run.command.argv));
-        earlier.at_start.extend(at_start);
+        left_for_later.noted.extend(left.map(|run| run.command.argv));
+        left_for_later.at_start.extend(at_start);
     }
-    Ok(earlier)
+    Ok(left_for_later)
 }
 
 /// The IOMMU groups of the functions that were prepared, as they were; of a function that was prepared twice only the last.

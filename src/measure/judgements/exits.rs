@@ -16,9 +16,11 @@ const NAMED: usize = 4;
 
 const HALTS: &[&str] = &["hlt", "mwait_instruction", "mwait", "halt_exits"];
 const PORTS: &[&str] = &["io_instruction", "io", "io_exits"];
+const MEMORY: &[&str] = &["ept_misconfig", "mmio_exits"];
+const MEMORY_OR_MISSING: &[&str] = &["npf"];
 const WAITS: &[&str] = &["pause_instruction", "pause"];
-/// What an emulated device is for: its ports and its memory.
-const DEVICES: &[&str] = &["io_instruction", "io", "io_exits", "ept_misconfig", "mmio_exits", "npf"];
+/// What an emulated device is for.
+const DEVICES: [&[&str]; 3] = [PORTS, MEMORY, MEMORY_OR_MISSING];
 
 /// What reasons mean, in the names of Intel's and AMD's processors (arch/x86/include/uapi/asm/vmx.h and svm.h), in small
 /// letters, and of KVM's own counters (`kvm_vcpu_stats_desc` of arch/x86/kvm/x86.c).
@@ -26,8 +28,8 @@ const MEANINGS: [(&[&str], &str); 12] = [
     (HALTS, "it had nothing to do"),
     (&["external_interrupt", "interrupt", "irq_exits"], "an interrupt of the host, or one for the guest that is not posted"),
     (PORTS, "a port of an emulated device, such as the ACPI timer"),
-    (&["ept_misconfig", "mmio_exits"], "memory of an emulated device, such as the HPET"),
-    (&["npf"], "memory of an emulated device, or memory that the host has not given yet"),
+    (MEMORY, "memory of an emulated device, such as the HPET"),
+    (MEMORY_OR_MISSING, "memory of an emulated device, or memory that the host has not given yet"),
     (&["ept_violation"], "memory that the host has not given yet"),
     (&["msr_write", "msr_read", "msr"], "a register of the processor, mostly for the guest's timer"),
     (&["preemption_timer"], "the guest's timer"),
@@ -38,8 +40,11 @@ const MEANINGS: [(&[&str], &str); 12] = [
 ];
 
 fn meaning(reason: &str) -> Option<&'static str> {
-    let reason = reason.to_ascii_lowercase();
-    MEANINGS.iter().find(|(names, _)| names.contains(&reason.as_str())).map(|(_, meaning)| *meaning)
+    MEANINGS.iter().find(|(names, _)| is_one_of(names, reason)).map(|(_, meaning)| *meaning)
+}
+
+fn is_one_of(names: &[&str], reason: &str) -> bool {
+    names.iter().any(|name| name.eq_ignore_ascii_case(reason))
 }
 
 /// The most frequent ones, with what they mean.
@@ -57,7 +62,7 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let (code, subject) = ("exits", "exits");
     let none = BTreeMap::new();
     let counters = seen.exits.as_ref().known().filter(|counters| counters.contains_key("exits"));
-    let by_reason = counters.is_none().then(|| of_all(seen)).flatten();
+    let by_reason = counters.is_none().then(|| by_reason(seen)).flatten();
     if counters.is_none() && by_reason.is_none() {
         return Judgement::unknown(code, subject, &uncounted(seen));
     }
@@ -81,7 +86,7 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     if total < MANY_EXITS || took < MUCH_HOST {
         return judgement;
     }
-    mended(judgement.costs(took).percent(took), seen, &reasons)
+    with_remedy(judgement.costs(took).percent(took), seen, &reasons)
 }
 
 /// Why nobody counted them.
@@ -96,7 +101,7 @@ fn uncounted(seen: &Seen<'_>) -> String {
 }
 
 /// The exits of all virtual CPUs by reason, where the kernel counted each of these.
-fn of_all(seen: &Seen<'_>) -> Option<BTreeMap<String, f64>> {
+fn by_reason(seen: &Seen<'_>) -> Option<BTreeMap<String, f64>> {
     let mut all = BTreeMap::new();
     for vcpu in seen.vcpus {
         for (name, rate) in vcpu.reasons.as_ref()? {
@@ -107,21 +112,21 @@ fn of_all(seen: &Seen<'_>) -> Option<BTreeMap<String, f64>> {
 }
 
 /// With what takes away most of them, where their most frequent reason tells it.
-fn mended(judgement: Judgement, seen: &Seen<'_>, reasons: &BTreeMap<String, f64>) -> Judgement {
-    let is = |kinds: &[&str], name: &str| kinds.contains(&name.to_ascii_lowercase().as_str());
+fn with_remedy(judgement: Judgement, seen: &Seen<'_>, reasons: &BTreeMap<String, f64>) -> Judgement {
     // That it had nothing to do is no fault.
-    let often = reasons.iter().filter(|(name, rate)| **rate >= MANY_EXITS && !is(HALTS, name));
+    let often = reasons.iter().filter(|(name, rate)| **rate >= MANY_EXITS && !is_one_of(HALTS, name));
     let worst = often.max_by(|one, other| one.1.total_cmp(other.1));
     let Some((worst, _)) = worst else { return judgement };
+    let is_of_device = DEVICES.iter().any(|names| is_one_of(names, worst));
     match &seen.subject.clocks {
-        _ if is(WAITS, worst) && !seen.is_pinned() => judgement.by_command(seen.pinned_or_fewer()),
-        clocks if is(DEVICES, worst) && !clocks.kvm && !clocks.hyper_v => judgement
+        _ if is_one_of(WAITS, worst) && !seen.is_pinned() => judgement.by_command(seen.pinned_or_fewer()),
+        clocks if is_of_device && !clocks.kvm && !clocks.hyper_v => judgement
             .by_command(seen.restarted(&format!("vgapt define {} --hide-kvm no", seen.name())))
             .by("a Linux guest then has KVM's clock: it sees neither KVM's nor Hyper-V's, and reads that of an emulated device"),
-        clocks if is(DEVICES, worst) && clocks.hpet => judgement
+        clocks if is_of_device && clocks.hpet => judgement
             .by_command(seen.virsh("edit", "").trim_end().to_owned())
             .by("the guest has an HPET, of which each reading is an exit: <timer name='hpet' present='no'/> in <clock>, and start it anew"),
-        _ if is(DEVICES, worst) => judgement.by(
+        _ if is_of_device => judgement.by(
             "the guest uses an emulated device: a disk or network card that is not virtio, or a slow clock (in Linux /sys/devices/system/clocksource/clocksource0/current_clocksource)",
         ),
         _ => judgement,

@@ -67,7 +67,7 @@ pub(super) fn softirqs(seen: &Seen<'_>) -> Option<Judgement> {
     Some(if has_packets { judgement.by(packets) } else { judgement })
 }
 
-/// The most ticks a second of a host CPU whose tick is off while a thread is alone there: there is one each second.
+/// Interrupts of the timer a second from which a host CPU with `nohz_full` counts as ticking; at rest there is one.
 const FEW_TICKS: f64 = 10.0;
 
 pub(super) fn timer(seen: &Seen<'_>) -> Option<Judgement> {

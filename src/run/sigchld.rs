@@ -1,4 +1,4 @@
-//! How the programs that this one starts end.
+//! SIGCHLD, without which nobody learns how a child process has ended.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use signal_hook::consts::SIGCHLD;
 
 /// Who ignores SIGCHLD passes that on to the programs that it starts, as services in Python do: then the kernel forgets how a
 /// child has ended, and each would count as failed. An empty handler, which is not passed on, ends that.
-pub fn learn() {
+pub fn stop_ignoring() {
     let is_ignored = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SIGCHLD));
     if is_ignored {
         // Without it, waiting for a child fails, with words.
