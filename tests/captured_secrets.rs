@@ -92,13 +92,14 @@ const SETTINGS: [(&str, &str); 27] = [
 ];
 
 /// Other files that are read wherever they are there.
-const OTHERS: [&str; 36] = [
+const OTHERS: [&str; 39] = [
     "/etc/initramfs/post-update.d/zz-vgapt",
     "/etc/kernel/install.d/zz-vgapt.install",
     "/etc/kernel/postinst.d/zz-vgapt",
     "/etc/kernel.d/post-install/zz-vgapt",
     "/etc/pacman.d/hooks/zz-vgapt.hook",
     "/etc/vgapt/after-update",
+    "/etc/vgapt/at-start",
     "/etc/systemd/system/libvirtd.service.d/vgapt-virtual-functions.conf",
     "/etc/systemd/system/virtqemud.service.d/vgapt-virtual-functions.conf",
     "/etc/apparmor.d/abstractions/libvirt-qemu",
@@ -117,6 +118,8 @@ const OTHERS: [&str; 36] = [
     "/etc/kernel/next-boot-pin",
     "/etc/kernel/proxmox-boot-pin",
     "/etc/kernelstub/configuration",
+    "/etc/sdboot-manage.conf",
+    "/etc/sdboot-manage.conf.d/zwfs.conf",
     "/etc/samba/vgapt.conf",
     "/etc/vgapt/bind",
     "/etc/cmdline.d/zwfs.conf",

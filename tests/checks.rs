@@ -102,7 +102,80 @@ fn a_card_that_moved_and_is_named() {
     let (_, said) = planned(tree.path(), &["--gpu", "01:00.0"]);
     assert!(said.contains("nothing: it is at 01:00.0 now") && !said.contains("name it with --gpu"), "{said}");
     let (_, said) = planned(tree.path(), &["--pci", "00:14.0", "--allow", "last-keyboard", "--allow", "blocked-group"]);
-    assert!(said.contains("see where the card is: vgapt list"), "{said}");
+    assert!(said.contains("name it where it is now: vgapt prepare --gpu 01:00.0"), "{said}");
+}
+
+/// Of two equal cards, the one with the host's picture was not the guest's; without a word of who wants it, no binding is lost.
+#[test]
+fn a_card_that_moved_beside_its_equal() {
+    let tree = tree_of("ryzen1-two-rx580", &[]);
+    let root = tree.path();
+    prepare(root, &["--gpu", "27:00.0"]);
+    let file = root.join("etc/modprobe.d/vgapt.conf");
+    let moved = fs::read_to_string(&file).unwrap().replace("0000:27:00", "0000:01:00");
+    assert!(!moved.contains("ids="), "{moved}");
+    fs::write(&file, &moved).unwrap();
+
+    let (_, report) = check(root, &[]);
+    assert_eq!(report["next"]["command"], "vgapt prepare --gpu 27:00.0", "{report}");
+    says(one(&report, "moved"), "missing", &["01:00.0", "nvme", "the card is at 27:00.0"]);
+    assert!(!report.to_string().contains("prepare --gpu 26:00.0"), "{report}");
+
+    for more in [&[][..], &["--hugepages", "4G"]] {
+        let (code, said) = planned(root, more);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("it would no longer be bound") && said.contains("vgapt prepare --gpu 27:00.0"), "{said}");
+    }
+    let (_, said) = planned(root, &["--gpu", "26:00.0"]);
+    assert!(said.contains("26:00.0, which is requested, is another one with the same ids") && !said.contains("nothing: it is"), "{said}");
+    let (code, said) = planned(root, &["--gpu", "27:00.0"]);
+    assert!(code == Some(0) && said.contains("nothing: it is at 27:00.0 now"), "{said}");
+
+    // The guest's card was taken out: what is left is the host's.
+    for function in ["0000:27:00.0", "0000:27:00.1"] {
+        fs::remove_file(root.join("sys/bus/pci/devices").join(function)).unwrap();
+    }
+    let (_, report) = check(root, &[]);
+    says(one(&report, "moved"), "missing", &["may be at 26:00.0, whose ids are the same", "does not guess between equal cards"]);
+    assert!(one(&report, "moved")["command"].is_null(), "{report}");
+}
+
+/// Ids take every card that has them, also one that was added since: nobody means that one.
+#[test]
+fn a_card_that_was_added_and_has_the_ids_of_the_bound_one() {
+    let tree = tree_of("ryzen1-two-rx580", &[]);
+    let root = tree.path();
+    let functions = ["0000:26:00.0", "0000:26:00.1", "0000:27:00.0", "0000:27:00.1"];
+    let by_address = "sys/bus/pci/devices";
+    let places =
+        functions.map(|function| (root.join(by_address).join(function), fs::read_link(root.join(by_address).join(function)).unwrap()));
+    for (place, _) in &places[..2] {
+        fs::remove_file(place).unwrap();
+    }
+    prepare(root, &["--gpu", "27:00.0", "--allow", "only-display"]);
+    for (place, target) in &places[..2] {
+        std::os::unix::fs::symlink(target, place).unwrap();
+    }
+    let says_so = "/etc/modprobe.d/vgapt.conf binds by ids, so 26:00.0, 26:00.1 are taken too";
+    let (_, report) = check(root, &[]);
+    says(one(&report, "binding"), "missing", &[says_so, "vgapt prepare --gpu 27:00.0"]);
+
+    for (place, _) in &places {
+        let uevent = place.join("uevent");
+        let text = fs::read_to_string(&uevent).unwrap();
+        let rest: String = text.lines().filter(|line| !line.starts_with("DRIVER=")).map(|line| format!("{line}\n")).collect();
+        fs::write(uevent, format!("DRIVER=vfio-pci\n{rest}")).unwrap();
+        let driver = place.join("driver");
+        if driver.is_symlink() {
+            fs::remove_file(&driver).unwrap();
+            std::os::unix::fs::symlink("../../../bus/pci/drivers/vfio-pci", &driver).unwrap();
+        }
+    }
+    let (code, report) = check(root, &[]);
+    assert_eq!((code, report["cards"].to_string()), (Some(1), r#"["0000:27:00.0"]"#.to_owned()), "{report}");
+    says(one(&report, "binding"), "missing", &[says_so]);
+    assert_eq!(report["next"]["command"], "vgapt prepare --gpu 27:00.0");
+    assert!(!report.to_string().contains("did not find what binds it"), "{report}");
 }
 
 #[test]

@@ -258,7 +258,7 @@ fn define_says_what_is_known_of_a_card() {
     for (name, address, words) in [
         ("ryzen1-two-rx580", "", "cards of the Polaris family do not recover from a reset"),
         ("laptop-5625u-rtx3050m-muxless", "01:00.0", "01:00.0: it has no display outputs of its own"),
-        ("z170-gtx960", "00:02.0", "drive the board's display outputs only at 00:02.0 of the guest"),
+        ("z170-gtx960", "00:02.0", "drive the board's display outputs only with the firmware's OpRegion"),
     ] {
         let root = machine(name);
         let list: Value = serde_json::from_str(&on(root.path(), &["--json", "list"]).with(0).stdout).unwrap();
@@ -298,6 +298,130 @@ fn hooks_of_others_around_this_domain() {
         let said = define(name, more).with(0).stderr;
         assert!(!said.contains("bind.sh"), "{name}: {said}");
     }
+}
+
+/// Where the disk of the root file system is not found, a controller may have it: that it is not in use is not known.
+#[test]
+fn a_disk_whose_use_is_unknown_is_not_unused() {
+    let root = machine("z170-gtx960");
+    put(root.path(), "proc/mounts", "rpool/ROOT/pve-1 / zfs rw 0 0\n");
+    let words = ["it is unknown whether the host uses a disk behind 00:17.0: the ZFS pool rpool is in use"];
+    let prepare = |more: &[&str]| on(root.path(), &[&["prepare", "--pci", "00:17.0", "--dry-run"], more].concat());
+    prepare(&[]).with(1).saying(&words).saying(&["--allow disk-in-use"]);
+    assert!(!prepare(&["--allow", "disk-in-use"]).with(0).stderr.contains("unknown whether"));
+    let define = ["define", "it", "--pci", "00:17.0"];
+    on(root.path(), &define).with(1).saying(&words);
+    // A name of the kernel's tells the kind: an NVMe disk is not behind a SATA controller.
+    put(root.path(), "proc/mounts", "/dev/sda2 / ext4 rw 0 0\n");
+    prepare(&[]).with(1).saying(&["00:17.0: the root file system is on /dev/sda2, whose disk was not found"]);
+    put(root.path(), "proc/mounts", "/dev/nvme0n1p2 / ext4 rw 0 0\n");
+    assert!(!prepare(&[]).stderr.contains("unknown whether"));
+    // Its disk is elsewhere.
+    let disk = "devices/pci0000:00/0000:00:1d.0/0000:05:00.0/nvme/nvme0/nvme0n1/nvme0n1p2";
+    put(root.path(), &format!("sys/{disk}/dev"), "259:2\n");
+    fs::create_dir_all(root.path().join("sys/class/block")).unwrap();
+    symlink(format!("../../{disk}"), root.path().join("sys/class/block/nvme0n1p2")).unwrap();
+    for arguments in [&["prepare", "--pci", "00:17.0", "--dry-run"][..], &[&define[..], &["--dry-run"]].concat()] {
+        let said = on(root.path(), arguments).stderr;
+        assert!(!said.contains("unknown whether"), "{said}");
+    }
+}
+
+/// What `check` says of a card is said where somebody agrees to give it away.
+#[test]
+fn what_is_said_of_a_card_before_it_is_bound() {
+    let root = machine("z170-gtx960");
+    let output = |display: &str, name: &str, state: Option<&str>| {
+        let home = root.path().join("sys/bus/pci/devices").join(display).join("drm/card0").join(format!("card0-{name}"));
+        fs::create_dir_all(&home).unwrap();
+        if let Some(state) = state {
+            fs::write(home.join("status"), format!("{state}\n")).unwrap();
+        }
+    };
+    let said = |arguments: &[&str]| {
+        let ran = on(root.path(), arguments);
+        ran.stdout + &ran.stderr
+    };
+    let prepare = ["prepare", "--gpu", "01:00.0", "--dry-run"];
+    let asked: [&[&str]; 3] = [&prepare, &["check", "--gpu", "01:00.0"], &["define", "w", "--gpu", "01:00.0", "--dry-run"]];
+    let words = "no monitor is connected to 00:02.0, only to 01:00.0";
+    output("0000:01:00.0", "DP-1", Some("connected"));
+    // The other driver does not say it, says that it does not know, or has a monitor.
+    for state in [None, Some("unknown"), Some("connected")] {
+        if state.is_some() {
+            output("0000:00:02.0", "HDMI-A-1", state);
+        }
+        assert!(asked.iter().all(|arguments| !said(arguments).contains(words)), "{state:?}");
+    }
+    output("0000:00:02.0", "HDMI-A-1", Some("disconnected"));
+    for arguments in asked {
+        assert!(said(arguments).contains(words), "{arguments:?}: {}", said(arguments));
+    }
+
+    put(root.path(), "sys/bus/pci/devices/0000:01:00.0/boot_vga", "0\n");
+    assert!(!said(&prepare).contains("this is the boot display"), "{}", said(&prepare));
+    put(root.path(), "sys/bus/pci/devices/0000:01:00.0/boot_vga", "1\n");
+    assert!(said(&prepare).contains("01:00.0: this is the boot display"), "{}", said(&prepare));
+    // Its outlets stay with the host until the start, which is said in other words.
+    let at_start = said(&[&prepare[..], &["--bind", "start"]].concat());
+    assert!(!at_start.contains("this is the boot display"), "{at_start}");
+
+    // A bridge of an enclosure is above the card, and the kernel does not say that it can be unplugged.
+    for arguments in asked {
+        assert!(!said(arguments).contains("it can be unplugged"), "{}", said(arguments));
+    }
+    let devices = root.path().join("sys/devices/pci0000:00");
+    fs::rename(devices.join("0000:01:00.0"), devices.join("0000:00:01.0/0000:01:00.0")).unwrap();
+    let link = root.path().join("sys/bus/pci/devices/0000:01:00.0");
+    fs::remove_file(&link).unwrap();
+    symlink("../../../devices/pci0000:00/0000:00:01.0/0000:01:00.0", &link).unwrap();
+    let bridge = root.path().join("sys/bus/pci/devices/0000:00:01.0/uevent");
+    let text = fs::read_to_string(&bridge).unwrap();
+    assert!(text.contains("PCI_ID=8086:1901"), "{text}");
+    fs::write(bridge, text.replace("PCI_ID=8086:1901", "PCI_ID=8086:15EF")).unwrap();
+    for arguments in asked {
+        assert!(said(arguments).contains("it can be unplugged"), "{arguments:?}: {}", said(arguments));
+    }
+}
+
+/// No program that is closed frees what is reserved, nor what the host itself needs beside a guest whose memory is pinned.
+#[test]
+fn memory_that_is_never_free() {
+    let root = machine("z170-gtx960");
+    let memory = |more: &str| format!("MemTotal: 33554432 kB\nMemAvailable: 30000000 kB\nHugepagesize: 2048 kB\n{more}");
+    put(root.path(), "proc/meminfo", &memory(""));
+    let define = |more: &[&str]| on(root.path(), &[&["define", "w", "--dry-run"], more].concat());
+    let words = "the host never has that free";
+    define(&["--gpu", "01:00.0", "--memory", "31G"]).with(1).saying(&[
+        words,
+        "2048 MiB are for the host itself",
+        "at most --memory 30720M",
+    ]);
+    assert!(!define(&["--gpu", "01:00.0", "--memory", "30G"]).stderr.contains(words));
+    // Nothing of this one is pinned, so the host can swap.
+    assert!(!define(&["--memory", "31G"]).with(0).stderr.contains(words));
+    // A small host runs no desktop.
+    put(root.path(), "proc/meminfo", "MemTotal: 2097152 kB\nMemAvailable: 1900000 kB\nHugepagesize: 2048 kB\n");
+    define(&["--gpu", "01:00.0", "--memory", "1G"]).with(0);
+    define(&["--gpu", "01:00.0", "--memory", "1600M"]).with(1).saying(&["512 MiB are for the host itself", "at most --memory 1536M"]);
+    put(root.path(), "proc/meminfo", &memory(""));
+    let pool = "sys/kernel/mm/hugepages/hugepages-2048kB";
+    put(root.path(), &format!("{pool}/nr_hugepages"), "6144\n");
+    put(root.path(), &format!("{pool}/free_hugepages"), "6144\n");
+    define(&["--memory", "24G"]).with(1).saying(&[words, "12288 MiB are reserved as huge pages", "at most --memory 20480M"]);
+    assert!(!define(&["--memory", "12G", "--hugepages"]).stderr.contains(words));
+}
+
+/// A limit of control groups is named, and not an option that nobody gave.
+#[test]
+fn processors_that_a_control_group_keeps_from_guests() {
+    let root = machine("z170-gtx960");
+    put(root.path(), "sys/fs/cgroup/machine.slice/cpuset.cpus.effective", "0\n");
+    let words = ["guests may use only the CPUs 0 (cpuset.cpus of machine.slice)", "systemctl set-property machine.slice AllowedCPUs=CPUS"];
+    let define = on(root.path(), &["define", "w", "--gpu", "01:00.0", "--cpus", "2", "--dry-run"]).saying(&words).stderr;
+    assert!(!define.contains("--core-kind"), "{define}");
+    let topology = on(root.path(), &["topology", "--cpus", "2"]).with(1).saying(&words).stderr;
+    assert!(!topology.contains("--cpus 0"), "{topology}");
 }
 
 /// A `direct` range of a group is an RMRR: the kernel refuses the group. `direct-relaxable`, as graphics have it, is no obstacle.

@@ -113,3 +113,57 @@ fn what_a_guest_lacks_is_said_once() {
     let glass = on(Z170, "define new --gpu 01:00.0 --looking-glass 1920x1080 --display vnc --dry-run").stderr;
     assert!(glass.contains("Looking Glass takes keyboard and mouse through SPICE"), "{glass}");
 }
+
+/// What an option needs besides, or where it has no effect.
+#[test]
+fn what_an_option_leaves_to_the_user() {
+    let host = |name: &str| format!("{}/fixtures/hosts/{name}.host", env!("CARGO_MANIFEST_DIR"));
+    let said = |name: &str, line: &str| on(&host(name), &format!("define x --dry-run --force {line}")).stderr;
+
+    // A passed disk has no place in the order that libvirt writes.
+    let passed = "--os win10 --gpu 03:00.0 --pci 17:00.0";
+    let place = "its firmware does not boot from 17:00.0";
+    let with_cd = said("x670e-7950x3d-rx7900xtx", &format!("{passed} --cdrom /i/w.iso"));
+    assert!(with_cd.contains(place) && with_cd.contains("<boot order='1'/> into the <hostdev>"), "{with_cd}");
+    assert!(!said("x670e-7950x3d-rx7900xtx", passed).contains(place));
+    assert!(!said("x670e-7950x3d-rx7900xtx", &format!("{passed} --cdrom /i/w.iso --disk /vm/a.raw")).contains(place));
+
+    // Both cards are handed over, not one of them.
+    let both = said("x670e-rx7800xt-rtx2070s", "--gpu 03:00.0 --gpu 05:00.0");
+    assert!(both.contains("--gpu 03:00.0 --gpu 05:00.0 --handover"), "{both}");
+    // The display that stays shows nothing of the desktop.
+    let desktop = said("z370-gt1030-iommu-by-default", "--gpu auto --handover");
+    assert!(desktop.contains("the desktop runs on this card") && !desktop.contains("--handover is not needed"), "{desktop}");
+
+    let glass = said("z170-gtx960", "--os win11 --gpu 01:00.0 --looking-glass 1920x1080 --display none");
+    assert!(glass.contains("looking-glass.io/downloads") && !glass.contains("window of SPICE"), "{glass}");
+    let toggle = said("z170-gtx960", "--gpu 01:00.0 --evdev-toggle scrolllock");
+    assert!(toggle.contains("--evdev-toggle has no effect"), "{toggle}");
+    let number = said("z170-gtx960", "--gpu 01:00.0 --evdev /dev/input/event3");
+    assert!(number.contains("/dev/input/event3 may name another device") && !number.contains("--evdev-toggle"), "{number}");
+    // libvirt's schema has runtimeDir for PipeWire only.
+    let pulse = said("z170-gtx960", "--gpu 01:00.0 --sound pulseaudio");
+    assert!(pulse.contains("serverName='/run/user/1000/pulse/native'") && !pulse.contains("runtimeDir"), "{pulse}");
+    assert!(said("z170-gtx960", "--gpu 01:00.0 --sound pipewire").contains("runtimeDir='/run/user/1000'"));
+}
+
+/// Its ROM expects it at 00:02.0 (QEMU, docs/igd-assign.txt).
+#[test]
+fn intels_graphics_are_where_their_rom_expects_them() {
+    let place = "<address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x0'";
+    let all = "define i --os linux --gpu 00:02.0 --rom /vm/gop.rom --disk /vm/a.raw --force --dry-run";
+    let made = on(Z170, all).with(0);
+    let hostdev = made.stdout.split("<hostdev").nth(1).and_then(|rest| rest.split("</hostdev>").next()).unwrap().to_owned();
+    assert!(hostdev.contains(place), "{hostdev}");
+    assert!(!made.stderr.contains("where /vm/gop.rom expects it"), "{}", made.stderr);
+    // Another card is on a root port, and so is this one where something is at its place.
+    assert!(!on(Z170, &all.replace("00:02.0", "01:00.0")).with(0).stdout.contains(place));
+    let folder = tempfile::TempDir::new().unwrap();
+    let template = folder.path().join("own.xml");
+    let port = format!("<controller type='pci' index='1' model='pcie-root-port'>{place}/></controller>");
+    let domain = format!("<domain type='kvm'><os><type machine='q35'>hvm</type></os><devices>{port}</devices></domain>");
+    std::fs::write(&template, domain).unwrap();
+    let made = on(Z170, &format!("{all} --template {}", template.display()).replace("--os linux ", "")).with(0);
+    assert_eq!(made.stdout.matches(place).count(), 1, "{}", made.stdout);
+    made.saying(&["00:02.0 is not at 00:02.0 of the guest, where /vm/gop.rom expects it: something else is there"]);
+}

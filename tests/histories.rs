@@ -132,6 +132,13 @@ fn dracut_leaves_out_what_is_in_omit_drivers() {
     let says = "/etc/dracut.conf.d/no.conf has vfio_pci in omit_drivers";
     on(root, &CARD).with(1).saying(&[says, "remove vfio_pci from omit_drivers in /etc/dracut.conf.d/no.conf"]);
     check_says(root, &[says]);
+    put(root, "etc/dracut.conf.d/no.conf", "force_drivers=\" xe \"\n");
+    on(root, &CARD).with(0);
+    put(root, "etc/dracut.conf.d/zzz.conf", "force_drivers=\" xe \"\n");
+    let says = "/etc/dracut.conf.d/zzz.conf sets force_drivers anew (= instead of +=)";
+    on(root, &CARD).with(1).saying(&[says, "write force_drivers+= instead of force_drivers= in /etc/dracut.conf.d/zzz.conf"]);
+    put(root, "etc/dracut.conf.d/zzz.conf", "force_drivers+=\" xe \"\ninstall_items=/etc/x\n");
+    on(root, &CARD).with(1).saying(&["zzz.conf sets install_items anew"]);
     // Left with the host, the card needs nothing in the image.
     on(root, &["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"]).with(0);
 }
@@ -147,6 +154,59 @@ fn a_preset_with_a_configuration_of_its_own() {
     with("default_config='/etc/mkinitcpio-zen.conf'");
     let says = "/etc/mkinitcpio.d/linux.preset has images made from /etc/mkinitcpio-zen.conf";
     on(root, &CARD).with(1).saying(&[says, "remove the line that names /etc/mkinitcpio-zen.conf"]);
+}
+
+#[test]
+fn a_preset_with_a_command_line_of_its_own() {
+    let root = distribution("arch-uki-cmdline");
+    let root = root.path();
+    let with = |line: &str| edit(root, "etc/mkinitcpio.d/linux.preset", |text| format!("{text}{line}\n"));
+    with("default_options=\"--splash /usr/share/x.bmp --cmdline /etc/kernel/cmdline\"");
+    on(root, &CARD).with(0);
+    with("default_options=\"--cmdline /etc/kernel/cmdline-hardened\"");
+    let says =
+        "/etc/mkinitcpio.d/linux.preset has `--cmdline /etc/kernel/cmdline-hardened`, so mkinitcpio does not read /etc/kernel/cmdline";
+    on(root, &CARD).with(1).saying(&[says, "remove `--cmdline /etc/kernel/cmdline-hardened` from /etc/mkinitcpio.d/linux.preset"]);
+}
+
+/// It boots as before: it is the entry that booted, or that boots by default, and not one of another system.
+#[test]
+fn the_entry_that_boots_as_before() {
+    let root = distribution("arch-systemd-boot");
+    let root = root.path();
+    let entry = |name: &str, image: &str, options: &str| {
+        put(
+            root,
+            &format!("boot/loader/entries/{name}.conf"),
+            &format!("title {name}\nlinux /vmlinuz-{image}\ninitrd /initramfs-{image}.img\noptions {options}\n"),
+        );
+    };
+    let own = text(root, "proc/cmdline").split_whitespace().filter(|token| !token.starts_with("initrd=")).collect::<Vec<_>>().join(" ");
+    entry("zz-lts", "linux-lts", &own);
+    entry("zzz-other", "other", "root=UUID=other ro");
+    let plan = |title: &str| {
+        let said = on(root, &["prepare", "--gpu", "01:00.0", "--dry-run", "--verbose"]).with(0).stdout;
+        assert!(said.contains(&format!("title {title} (without vgapt)")), "{title}: {said}");
+        said
+    };
+    let said = plan("  Arch Linux (linux)");
+    assert!(said.contains("is written otherwise than that of this boot (root=UUID=other)"), "{said}");
+    edit(root, "proc/cmdline", |text| text.replace(" zswap.enabled=0", ""));
+    put(root, "boot/loader/loader.conf", "timeout 3\ndefault zz-*\n");
+    plan("zz-lts");
+}
+
+/// What follows `--` on a command line is for init.
+#[test]
+fn parameters_for_init() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    put(root, "etc/default/grub", "GRUB_CMDLINE_LINUX=\"quiet -- intel_iommu=on module_blacklist=vfio_pci\"\n");
+    let said = on(root, &CARD).with(0).stdout;
+    assert!(said.contains("+GRUB_CMDLINE_LINUX=\"quiet intel_iommu=on -- intel_iommu=on module_blacklist=vfio_pci\""), "{said}");
+    // kmod reads the whole line.
+    put(root, "etc/default/grub", "GRUB_CMDLINE_LINUX=\"quiet -- modprobe.blacklist=x rd.driver.blacklist=vfio-pci\"\n");
+    on(root, &CARD).with(1).saying(&["/etc/default/grub, line 1 says `rd.driver.blacklist=vfio-pci`"]);
 }
 
 /// KVM cannot use what Xen has, and Xen's own entries hold the command line.
@@ -197,6 +257,40 @@ fn huge_pages_that_somebody_set_up() {
     on(root, &["prepare", "--hugepages", "8G", "--page-size", "1G", "--dry-run"]).with(0);
 }
 
+/// One number counts all pages of a size: what another program uses stays reserved beside the guest's.
+#[test]
+fn huge_pages_that_another_program_uses() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let pool = |size: &str, total: u64, free: u64| {
+        for (name, number) in [("nr_hugepages", total), ("free_hugepages", free)] {
+            put(root, &format!("sys/kernel/mm/hugepages/hugepages-{size}kB/{name}"), &format!("{number}\n"));
+        }
+    };
+    pool("2048", 1024, 0);
+    pool("1048576", 2, 0);
+    let small = ["prepare", "--hugepages", "2G", "--yes"];
+    let dry_run = ["prepare", "--hugepages", "2G", "--dry-run"];
+    let dry = on(root, &["prepare", "--hugepages", "2G", "--dry-run", "--verbose"]).with(0);
+    let dry = dry.saying(&["other programs use 1024 huge pages of 2 MiB: 2048 are reserved, 1024 of them for the guest"]);
+    assert!(dry.stdout.contains("vm.nr_hugepages = 2048"), "{}", dry.stdout);
+    on(root, &["prepare", "--hugepages", "100G", "--dry-run"]).with(1).saying(&["and other programs use 2 GiB in such pages"]);
+    put(root, "etc/sysctl.d/90-database.conf", "vm.nr_hugepages=1024\n");
+    on(root, &dry_run)
+        .with(0)
+        .saying(&["remove that line from /etc/sysctl.d/90-database.conf: vgapt's number has the pages that are in use"]);
+    edit(root, "proc/cmdline", |text| format!("{} hugepagesz=1G hugepages=2 hugepagesz=2M hugepages=3000\n", text.trim()));
+    on(root, &dry_run).with(0).saying(&["reserves 3000 huge pages of 2 MiB at boot (hugepages=3000)", "takes the place of that: 2048"]);
+    let large = on(root, &["prepare", "--hugepages", "2G", "--page-size", "1G", "--dry-run"]).with(0);
+    let large = large.saying(&["other programs use 2 huge pages of 1 GiB", "reserves 2 huge pages of 1 GiB at boot (hugepages=2)"]);
+    assert!(large.stdout.contains("kernel parameter hugepagesz=1G hugepages=4"), "{}", large.stdout);
+    // The guest runs: it has what was reserved for it, and nothing more is reserved.
+    on(root, &small).with(0);
+    pool("2048", 2048, 0);
+    let again = on(root, &small).with(0);
+    assert!(!again.stdout.contains("60-vgapt-hugepages"), "{}", again.stdout);
+}
+
 /// What somebody wrote, and what nothing reads.
 #[test]
 fn what_was_meant_and_has_no_effect() {
@@ -212,7 +306,7 @@ fn what_was_meant_and_has_no_effect() {
     put(root, "etc/modprobe.d/own.conf", "options vfio-pci ids=10de:1c03, 10de:10f1\n");
     on(root, &CARD).with(0).saying(&["ends at the space, so 10de:10f1 is not bound by it"]);
     put(root, "etc/modprobe.d/own.conf", "options vfio-pci ids=\"10de:1c03, 10de:10f1\"\n");
-    let said = on(root, &CARD).with(0).saying(&["binds 01:00.0, 01:00.1 at boot too"]);
+    let said = on(root, &CARD).with(0).saying(&["names 01:00.0, 01:00.1, but nothing loads vfio-pci before the host's drivers"]);
     assert!(!said.stderr.contains("ends at the space"), "{}", said.stderr);
     put(root, "etc/driverctl.d/0000:0a:00.0", "vfio-pci\n");
     on(root, &CARD).with(0).saying(&["an address at which there is no device now", "driverctl unset-override 0000:0a:00.0"]);
@@ -248,6 +342,7 @@ fn files_of_vgapt_without_a_receipt() {
     let said = on(root, &["undo", "--yes"])
         .with(1)
         .saying(&["no receipt of vgapt was found, but these files are vgapt's:", "restore /var/lib/vgapt"]);
+    let said = said.saying(&["kernel parameters that you did not set yourself: intel_iommu=on (/etc/default/grub, line"]);
     assert!(said.stderr.contains("rm ") && said.stderr.contains(" /etc/modprobe.d/vgapt.conf"), "{}", said.stderr);
     assert!(root.join("etc/modprobe.d/vgapt.conf").exists());
 }
@@ -278,6 +373,12 @@ fn the_card_is_hidden_by_a_rule() {
     let said = on(root, &["check"]).with(1).stdout;
     assert!(said.contains("missing functions that are not here: are removed from the PCI bus at each boot by /etc/udev"), "{said}");
     assert!(!said.contains("next: vgapt prepare --gpu 00:02.0"), "{said}");
+    let says = "50-remove-nvidia.rules, line 1 removes functions that are not here from the PCI bus";
+    let said = on(root, &["prepare", "--dry-run"]).saying(&["no card is bound: 00:02.0 is the host's own display", says]);
+    assert!(!said.stdout.contains("00:02.0 VGA"), "{}", said.stdout);
+    on(root, &["prepare", "--gpu", "auto", "--dry-run"]).with(1).saying(&[says]);
+    // Who names it means it.
+    assert!(on(root, &["prepare", "--gpu", "00:02.0", "--dry-run"]).stdout.contains("00:02.0 VGA"));
 }
 
 /// A card in an enclosure with Thunderbolt.
@@ -321,6 +422,56 @@ fn entries_of_other_systems_and_by_hand() {
     assert!(!on(root, &CARD).with(0).stderr.contains("40_custom"));
 }
 
+/// What vgapt writes does not reach an entry that somebody wrote by hand, which is the menu's default.
+#[test]
+fn the_default_is_an_entry_by_hand() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let generated = text(root, "boot/grub/grub.cfg");
+    let own = |line: &str| {
+        let entry = format!("menuentry 'Guest' --id guest {{\n\tlinux /boot/vmlinuz-6.12.48+deb13-amd64 root=UUID=2 {line}\n}}\n");
+        let section = format!("### BEGIN /etc/grub.d/40_custom ###\n{entry}### END /etc/grub.d/40_custom ###\n");
+        put(root, "boot/grub/grub.cfg", &format!("{generated}{section}"));
+    };
+    own("ro iommu=pt");
+    on(root, &CARD).with(0);
+    for name in ["\"Guest\"", "guest", "saved"] {
+        edit(root, "etc/default/grub", |text| format!("{text}GRUB_DEFAULT={name}\n"));
+        put(root, "boot/grub/grubenv", "# GRUB Environment Block\nsaved_entry=Guest\n");
+        on(root, &CARD).with(1).saying(&[
+            "(Guest): it is copied from /etc/grub.d/40_custom as it is",
+            "it lacks intel_iommu=on",
+            "add intel_iommu=on to its linux line in /etc/grub.d/40_custom",
+        ]);
+        let said = on(root, &["check", "--gpu", "01:00.0", "--next"]).with(1);
+        assert!(said.stdout.contains("(Guest) lacks intel_iommu=on"), "{}", said.stdout);
+    }
+    // Once it has it, that is what boots.
+    own("ro iommu=pt intel_iommu=on");
+    on(root, &CARD).with(0);
+    check_says(root, &["the next boot has"]);
+}
+
+/// A package replaced one file: the others still bind the card.
+#[test]
+fn a_parameter_is_lost_and_the_binding_is_not() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let before = text(root, "etc/default/grub");
+    on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
+    for function in ["0", "1"] {
+        edit(root, &format!("sys/bus/pci/devices/0000:01:00.{function}/uevent"), |text| {
+            let rest: String = text.lines().filter(|line| !line.starts_with("DRIVER=")).map(|line| format!("{line}\n")).collect();
+            format!("DRIVER=vfio-pci\n{rest}")
+        });
+    }
+    put(root, "etc/default/grub", &before);
+    let said = check_says(root, &["all its functions are bound to vfio-pci"]);
+    assert!(!said.contains("no configuration was found"), "{said}");
+    fs::remove_file(root.join("etc/modprobe.d/vgapt.conf")).unwrap();
+    check_says(root, &["no configuration was found that binds it"]);
+}
+
 /// Guides for `VirtualBox` keep KVM out, and to load it once is not enough.
 #[test]
 fn kvm_was_kept_out_for_another_hypervisor() {
@@ -344,4 +495,305 @@ fn initramfs_tools_may_be_told_to_update_nothing() {
     on(root, &CARD).with(0);
     put(root, PLACE, "update_initramfs=no\n");
     on(root, &CARD).with(1).saying(&["says update_initramfs=no", "write update_initramfs=yes into /etc/initramfs-tools"]);
+}
+
+/// What dash and bash make of a text that is read as grub-mkconfig reads it, with `set -e`; `None` where the shell is missing.
+fn reads(shell: &str, text: &str) -> Option<bool> {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, text).unwrap();
+    let ran = std::process::Command::new(shell).args(["-ec", ". \"$1\"", shell]).arg(&file).output().ok()?;
+    Some(ran.status.success())
+}
+
+/// grub-mkconfig reads /etc/default/grub with `.` under `set -e`: an update would fail at it, too.
+#[test]
+fn a_shell_cannot_read_the_defaults_of_grub() {
+    const FILE: &str = "etc/default/grub";
+    const DROP_IN: &str = "etc/default/grub.d/own.cfg";
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let kept = text(root, FILE);
+    on(root, &CARD).with(0);
+    for (line, words) in [
+        (
+            "A=\"quiet splash acpi_osi=\\\"Windows 2009\\\"\nB=\"\"",
+            ["line 1 opens a quote (\") and does not close it", "close the quote at the end"],
+        ),
+        ("A='x", ["line 1 opens a quote (') and does not close it", "close the quote at the end"]),
+        (
+            "\nA=\"quiet\" vfio-pci.ids=10de:1c03",
+            ["line 2: sh runs `vfio-pci.ids=10de:1c03` as a command", "write everything within the quotes"],
+        ),
+        ("GRUB_TIMEOUT = 5", ["line 1: sh runs `GRUB_TIMEOUT` as a command", "no blanks beside ="]),
+        ("A+=\" iommu=pt\"", ["line 1: sh runs `A+=\" iommu=pt\"` as a command, and update-grub stops there", "write: A=\"$A iommu=pt\""]),
+        ("A=\"quiet\"\r\n\r", ["line 1 ends as lines of Windows do (CR LF)", "sed -i 's/\\r$//' /etc/default/grub"]),
+    ] {
+        put(root, DROP_IN, &format!("{line}\n"));
+        on(root, &CARD).with(1).saying(&[&format!("error: /etc/default/grub.d/own.cfg, {}", words[0]), words[1]]);
+        check_says(root, &[words[0]]);
+        assert_ne!(reads("dash", &format!("{line}\n")), Some(true), "{line}");
+    }
+    for line in [
+        "A='quiet' # it's a comment",
+        "A=\"$(echo \"it's\" | head -n1)\"\nLC_ALL=C true",
+        "if [ -n \"$A\" ]; then\n  A=\"x\"\nfi",
+        "f() {\n  A=x B=y\n}\nf",
+        "A=`( echo \"x\" ) 2>/dev/null || echo y`",
+        "# CR LF in a comment\r",
+    ] {
+        put(root, DROP_IN, &format!("{line}\n"));
+        on(root, &CARD).with(0);
+        assert_ne!(reads("dash", &format!("{line}\n")), Some(false), "{line}");
+    }
+    // bash knows `+=`, and Fedora's and Arch's /bin/sh is bash.
+    put(root, DROP_IN, "A+=\" x\"\n");
+    on(root, &CARD).with(1);
+    assert_ne!(reads("bash", "A+=\" x\"\n"), Some(false));
+    put(root, "usr/bin/bash", "");
+    put(root, "bin/.keep", "");
+    std::os::unix::fs::symlink("../usr/bin/bash", root.join("bin/sh")).unwrap();
+    on(root, &CARD).with(0);
+    // The file itself, and what only other tools read.
+    remove(root, &["etc/default/grub.d"]);
+    put(root, FILE, &kept.replace("GRUB_DEFAULT=0", "GRUB_DEFAULT='0"));
+    on(root, &CARD).with(1).saying(&["error: /etc/default/grub, line", "opens a quote (') that closes only in a later line"]);
+    put(root, FILE, &kept);
+    put(root, "etc/dracut.conf", "A='x\n");
+    on(root, &CARD).with(0);
+}
+
+/// mkinitcpio and dracut are scripts of bash, without `set -e`.
+#[test]
+fn a_shell_cannot_read_the_configuration_of_the_initramfs() {
+    for (name, file, lists) in [
+        ("arch-grub", "etc/mkinitcpio.conf.d/own.conf", "MODULES+=(xe)\n"),
+        ("fedora41-grub-bls", "etc/dracut.conf.d/own.conf", "add_drivers+=\" xe \"\n"),
+    ] {
+        let root = distribution(name);
+        let root = root.path();
+        put(root, file, lists);
+        on(root, &CARD).with(0);
+        put(root, file, &format!("{lists}A=\"x\n"));
+        on(root, &CARD).with(1).saying(&[&format!("error: /{file}, line 2 opens a quote (\")")]);
+        put(root, file, &format!("{lists}A=\"x\" kvm\n"));
+        on(root, &CARD)
+            .with(0)
+            .saying(&[&format!("warning: /{file}, line 2: bash runs `kvm` as a command, so what the line sets is lost")]);
+    }
+}
+
+/// Its next run writes the entries anew, with the options of its own configuration.
+#[test]
+fn entries_that_sdboot_manage_writes() {
+    const FILE: &str = "etc/sdboot-manage.conf";
+    let root = distribution("arch-systemd-boot");
+    let root = root.path();
+    put(root, "usr/bin/sdboot-manage", "");
+    put(root, FILE, "# options\nLINUX_OPTIONS=\"quiet splash\"\n#LINUX_FALLBACK_OPTIONS=\"\"\n");
+    let before = tree::walk(root);
+    let said = on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0).stdout;
+    assert!(said.contains("its entries are written by sdboot-manage"), "{said}");
+    let after = text(root, FILE);
+    assert!(after.contains("LINUX_OPTIONS=\"quiet splash intel_iommu=on\"\n"), "{after}");
+    assert!(after.contains("\nLINUX_FALLBACK_OPTIONS+=\" intel_iommu=on\"\n"), "{after}");
+    assert!(text(root, "boot/loader/entries/2025-09-30_linux.conf").contains("rootfstype=ext4 intel_iommu=on\n"));
+    assert!(!on(root, &CARD).stdout.contains("sdboot-manage.conf"), "a second time");
+    on(root, &["undo", "--yes"]).with(0);
+    assert_eq!(tree::differences(&before, &tree::walk(root)), [""; 0]);
+    // Without fallback entries their options do not matter.
+    edit(root, FILE, |text| format!("{text}DISABLE_FALLBACK=\"yes\"\n"));
+    assert!(!on(root, &CARD).with(0).stdout.contains("+LINUX_FALLBACK_OPTIONS"));
+    put(root, "etc/sdboot-manage.conf.d/own.conf", "LINUX_OPTIONS+=\" x\"\n");
+    on(root, &CARD).with(0);
+    put(root, "etc/sdboot-manage.conf.d/own.conf", "LINUX_OPTIONS=\"x\"\n");
+    on(root, &CARD).with(1).saying(&["/etc/sdboot-manage.conf.d/own.conf sets LINUX_OPTIONS anew", "write LINUX_OPTIONS+= instead"]);
+}
+
+/// A kernel for virtual machines, or one that somebody built.
+#[test]
+fn a_kernel_without_vfio() {
+    const MODULES: &str = "lib/modules/6.16.10-arch1-1";
+    let root = distribution("arch-grub");
+    let root = root.path();
+    put(root, &format!("{MODULES}/modules.dep"), "kernel/drivers/vfio/pci/vfio-pci.ko.zst: kernel/drivers/vfio/vfio.ko.zst\n");
+    on(root, &CARD).with(0);
+    put(root, &format!("{MODULES}/modules.dep"), "kernel/drivers/gpu/drm/drm.ko.zst:\n");
+    let says = "is not part of the kernel 6.16.10-arch1-1";
+    on(root, &CARD)
+        .with(1)
+        .saying(&[&format!("error: vfio-pci, which makes a device available to a guest, {says}"), "full kernel package"]);
+    let said = check_says(root, &["see 'vfio-pci', because of which"]);
+    assert_eq!(said.matches(says).count(), 1, "once: {said}");
+    // Another kernel has it.
+    put(root, "lib/modules/6.17.1-arch1-1/modules.dep", "kernel/drivers/vfio/pci/vfio-pci.ko.zst:\n");
+    put(root, "lib/modules/6.17.1-arch1-1/modules.builtin", "kernel/fs/ext4/ext4.ko\nkernel/drivers/video/fbdev/core/fb.ko\n");
+    on(root, &CARD).with(0).saying(&[&format!("warning: vfio-pci, which makes a device available to a guest, {says}")]);
+}
+
+/// In its mode integrated it removes NVIDIA's functions from the bus at its start.
+#[test]
+fn system76_power_removes_the_card() {
+    let root = distribution("popos-kernelstub");
+    let root = root.path();
+    let says = "system76-power is in its mode integrated";
+    put(root, "etc/modprobe.d/system76-power.conf", "# Automatically generated by system76-power\nalias nouveau off\nalias nvidia off\n");
+    assert!(!on(root, &CARD).stderr.contains(says));
+    put(root, "usr/bin/system76-power", "");
+    on(root, &CARD).saying(&[says, "systemctl disable --now com.system76.PowerDaemon"]);
+    check_says(root, &[says]);
+    put(root, "etc/modprobe.d/system76-power.conf", "# Automatically generated by system76-power\n");
+    assert!(!on(root, &CARD).stderr.contains(says));
+}
+
+/// Each of them would change the number that vgapt reserves, or write it a second time.
+#[test]
+fn other_writers_of_the_number_of_huge_pages() {
+    const PAGES: [&str; 4] = ["prepare", "--hugepages", "8G", "--dry-run"];
+    let root = distribution("fedora41-grub-bls");
+    let root = root.path();
+    put(root, "etc/tuned/own/tuned.conf", "[main]\ninclude=virtual-host\n[sysctl]\nvm.nr_hugepages=4096\n");
+    put(root, "etc/libvirt/hooks/qemu.d/win/release/end/free.sh", "#!/bin/bash\n# 0 > nr_hugepages\necho 0 > /proc/sys/vm/nr_hugepages\n");
+    put(root, "etc/libvirt/hooks/qemu.d/win/prepare/begin/look.sh", "#!/bin/bash\ncat /proc/sys/vm/nr_hugepages\n");
+    put(root, "etc/tmpfiles.d/own.conf", "w /proc/sys/vm/nr_hugepages - - - - 64\n");
+    let said = on(root, &PAGES).with(0).saying(&[
+        "/etc/libvirt/hooks/qemu.d/win/release/end/free.sh, line 3 also sets the number of huge pages, when a domain starts or stops",
+        "/etc/tmpfiles.d/own.conf, line 1 also sets the number of huge pages",
+    ]);
+    assert!(!said.stderr.contains("look.sh") && !said.stderr.contains("TuneD"), "{}", said.stderr);
+    put(root, "etc/tuned/mine/tuned.conf", "[main]\ninclude=own\n");
+    put(root, "etc/tuned/active_profile", "mine\n");
+    on(root, &PAGES).with(0).saying(&["/etc/tuned/own/tuned.conf, of TuneD's active profile, also sets vm.nr_hugepages, to 4096"]);
+}
+
+/// `vm.nr_hugepages` counts pages of the default size.
+#[test]
+fn huge_pages_of_another_size_than_was_meant() {
+    const PAGES: [&str; 6] = ["prepare", "--hugepages", "8G", "--page-size", "1G", "--dry-run"];
+    const SYSCTL: &str = "etc/sysctl.d/40-pages.conf";
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    edit(root, "proc/meminfo", |text| text.replace("Hugepagesize:       2048 kB", "Hugepagesize:    1048576 kB"));
+    for (name, number) in [("nr_hugepages", 8), ("free_hugepages", 8)] {
+        put(root, &format!("sys/kernel/mm/hugepages/hugepages-1048576kB/{name}"), &format!("{number}\n"));
+    }
+    put(root, SYSCTL, "vm.nr_hugepages = 8192\n");
+    let says = "counts pages of the default size, here 1 GiB, so 8192 of them are 8 TiB";
+    let said = on(root, &PAGES).with(0).saying(&[says, "remove that line from /etc/sysctl.d/40-pages.conf"]);
+    assert!(said.stdout.contains("/dev/hugepages1G"), "{}", said.stdout);
+    let said = check_says(root, &[says]);
+    assert!(!said.contains("sysctl --system"), "{said}");
+    put(root, SYSCTL, "vm.nr_hugepages = 4\n");
+    on(root, &PAGES).with(0).saying(&["to 4, which counts instead of the 8 on the kernel command line once sysctl.d is read"]);
+    put(root, SYSCTL, "");
+    // They are mounted by somebody's line, or by systemd.
+    put(root, "etc/fstab", "hugetlbfs /dev/hugepages hugetlbfs mode=01770,pagesize=1G 0 0\n");
+    assert!(!on(root, &PAGES).with(0).stdout.contains("/dev/hugepages1G"));
+    put(root, "etc/fstab", "");
+    edit(root, "proc/mounts", |text| format!("{text}hugetlbfs /dev/hugepages hugetlbfs rw,pagesize=1024M 0 0\n"));
+    assert!(!on(root, &PAGES).with(0).stdout.contains("/dev/hugepages1G"));
+}
+
+/// grubby changes entries that the next deployment replaces.
+#[test]
+fn parameters_of_a_deployment_are_removed_by_rpm_ostree() {
+    let root = distribution("silverblue-ostree");
+    let root = root.path();
+    put(root, "usr/bin/grubby", "");
+    edit(root, "proc/cmdline", |text| format!("{} vfio-pci.ids=10de:1c03,10de:10f1\n", text.trim()));
+    let entries = root.join("boot/loader/entries");
+    let entry = fs::read_dir(entries).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
+    let add =
+        |line: &str| if line.starts_with("options ") { format!("{line} vfio-pci.ids=10de:1c03,10de:10f1\n") } else { format!("{line}\n") };
+    edit(root, &format!("boot/loader/entries/{entry}"), |text| text.lines().map(add).collect());
+    let said = on(root, &CARD).saying(&["rpm-ostree kargs --delete-if-present=vfio-pci.ids=10de:1c03,10de:10f1"]);
+    assert!(!said.stderr.contains("grubby"), "{}", said.stderr);
+}
+
+/// mkinitcpio ends with an error at a module that is not there; dracut-install ends, and leaves out what is behind it.
+#[test]
+fn modules_that_do_not_exist_in_the_lists_of_the_initramfs() {
+    let root = distribution("arch-grub");
+    let root = root.path();
+    put(root, "etc/mkinitcpio.conf.d/own.conf", "MODULES+=(vfio_virqfd)\n");
+    on(root, &CARD)
+        .with(1)
+        .saying(&["error: vfio_virqfd is listed in /etc/mkinitcpio.conf.d/own.conf", "and mkinitcpio fails where it is listed"]);
+    // Nothing is built.
+    on(root, &["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"]).with(0).saying(&["warning: vfio_virqfd is listed"]);
+
+    let root = distribution("fedora41-grub-bls");
+    let root = root.path();
+    put(root, "etc/dracut.conf.d/own.conf", "add_drivers+=\" vfio_virqfd \"\n");
+    on(root, &CARD).with(0).saying(&["warning: vfio_virqfd is listed", "leaves out the modules that stand behind it in the same list"]);
+    put(root, "etc/dracut.conf.d/own.conf", "force_drivers+=\" vfio_virqfd \"\n");
+    on(root, &CARD).with(1).saying(&["error: vfio_virqfd is listed"]);
+    put(root, "etc/dracut.conf.d/own.conf", "force_drivers+=\"vfio_pci vfio\"\nomit_drivers+=\"a\"\n");
+    put(root, "etc/dracut.conf.d/second.conf", "omit_drivers+=\"b\"\nforce_drivers+=\"nvidia\"\n");
+    on(root, &CARD)
+        .with(1)
+        .saying(&["error: /etc/dracut.conf.d/second.conf, line 2 begins without a blank", "vfionvidia, which is no module"]);
+    put(root, "etc/dracut.conf.d/second.conf", "force_drivers+=\" nvidia \"\n");
+    on(root, &CARD).with(0);
+}
+
+#[test]
+fn misspelt_parameters() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let with = |words: &str| put(root, "etc/default/grub", &format!("GRUB_CMDLINE_LINUX=\"quiet {words}\"\n"));
+    for (words, meant) in [
+        ("intel_iommu=0n", "intel_iommu=on"),
+        ("immou=pt", "iommu=pt"),
+        ("intel-iomu=on", "intel_iommu=on"),
+        ("intel_iommu=on,sm_onn", "intel_iommu=on,sm_on"),
+        ("vfio-pci.id=10de:1c03", "vfio_pci.ids=10de:1c03"),
+        ("modul_blacklist=nouveau", "module_blacklist=nouveau"),
+    ] {
+        with(words);
+        let says = format!("/etc/default/grub, line 1 says `{words}`, which the kernel does not know; {meant} is nearly the same");
+        on(root, &CARD).saying(&[&says]);
+    }
+    for words in
+        ["intel_iommu=on iommu=pt amd_iommu=on", "hugepagesz=1G hugepages=4", "nohpet=1 isolcpus=1 video=x", "pci=noaer iommu.strict=0"]
+    {
+        with(words);
+        assert!(!on(root, &CARD).stderr.contains("is nearly the same"), "{words}");
+    }
+}
+
+/// The script of an old guide is gone, and the module is not loaded.
+#[test]
+fn an_install_line_runs_a_script_that_is_gone() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    put(root, "etc/modprobe.d/own.conf", "install vfio-pci /sbin/own.sh\n");
+    let says = "runs /sbin/own.sh, which does not exist";
+    on(root, &CARD).with(1).saying(&[says]);
+    put(root, "sbin/own.sh", "#!/bin/sh\nmodprobe -i vfio-pci\n");
+    assert!(!on(root, &CARD).stderr.contains(says));
+}
+
+/// A rule that is understood and matches nothing is not a rule that is not understood.
+#[test]
+fn a_rule_that_matches_no_device() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    put(root, "etc/udev/rules.d/9.rules", "SUBSYSTEM==\"pci\", ATTR{class}==\"0x028000\", ATTR{driver_override}=\"vfio-pci\"\n");
+    let said = on(root, &CARD).with(0).saying(&["no device of this host is meant by /etc/udev/rules.d/9.rules, line 1"]);
+    assert!(!said.stderr.contains("does not understand"), "{}", said.stderr);
+}
+
+/// What was edited since stays, and that is said.
+#[test]
+fn edits_that_stay_after_undo() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    on(root, &["prepare", "--gpu", "01:00.0", "--yes"]).with(0);
+    edit(root, "etc/default/grub", |text| text.replace("GRUB_TIMEOUT=5", "GRUB_TIMEOUT=9"));
+    edit(root, "etc/default/grub", |text| text.replace("intel_iommu=on", "intel_iommu=on nosmt"));
+    let said = on(root, &["undo", "--yes", "--force"]).with(0).saying(&["what was edited since stays, in /etc/default/grub"]);
+    assert!(!said.stderr.contains("the tree is as before"), "{}", said.stderr);
+    let after = text(root, "etc/default/grub");
+    assert!(after.contains("nosmt") && !after.contains("intel_iommu"), "{after}");
 }

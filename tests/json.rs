@@ -208,7 +208,14 @@ fn the_life_of_a_domain() {
     assert_eq!(on(&["show", "managed"])["request"]["memory"], "4 GiB");
     assert!(!on(&["explain", "managed"])["reasons"].as_array().unwrap().is_empty());
     assert_eq!(on(&["status", "managed"])["devices"].as_array().map(Vec::len), Some(2));
-    assert_eq!(on(&["topology", "managed"])["name"], "managed");
+    let topology = on(&["topology", "managed"]);
+    assert_eq!(topology["name"], "managed");
+    // A new guest is shown what this one has for itself, unless it passes the same card.
+    let cores = topology["guest"].clone();
+    assert_eq!(on(&["topology", "--cpus", "2"])["others"], cores);
+    assert_eq!(on(&["topology", "--cpus", "2", "--gpu", "01:00.0"])["others"], "");
+    let unknown = answer(&["--root", Z170, "-c", "test:///nowhere.xml", "topology"]);
+    assert_eq!(unknown["findings"][0]["code"], "neighbours-unknown", "{unknown}");
     assert_eq!(on(&["start", "managed", "--force"])["outcome"], "done");
     assert_eq!(on(&["start", "plain", "--wait"])["guest"], Value::Null);
     assert_eq!(on(&["stop", "on"])["off"], true);

@@ -15,7 +15,9 @@ use command::{Ran, run, vgapt};
 use serde_json::Value;
 use tempfile::TempDir;
 use vgapt::measure::{Measured, Subject};
-use vgapt::model::{CellPlace, Clocks, CpuQuota, CpuSet, ExitReasons, GuestClock, PciAddress, Reading, Sample, Size, Surroundings};
+use vgapt::model::{
+    CellPlace, Clocks, CpuQuota, CpuSet, ExitReasons, ExitTarget, GuestClock, OwnPins, PciAddress, Reading, Sample, Size, Surroundings,
+};
 use vgapt::root::Root;
 use vgapt::topology::{Core, GuestTopology, Pinning};
 use vgapt::{discovery, measure};
@@ -45,6 +47,8 @@ struct Machine {
     kernel_load: u64,
     /// Of QEMU's I/O thread on host CPU 2.
     own_load: u64,
+    /// The host CPUs of its I/O thread in the domain.
+    iothread: Option<&'static str>,
     /// Of the network card, on host CPU 2.
     interrupts: u64,
     moves_interrupts: Option<bool>,
@@ -110,11 +114,19 @@ struct Machine {
     clocks: Clocks,
     /// Exits to ports of emulated devices, a second.
     ports: u64,
+    /// And to which, and to what else.
+    targets: &'static [(ExitTarget, u64)],
     /// The flags of kswapd0.
     kernel_flags: u64,
     /// On host CPU 2, in percent of the time.
     softirqs: u64,
     pinned_mib: u64,
+    /// Calls of functions on host CPU 2 by others, a second.
+    calls: u64,
+    /// The time of interrupts there, in percent.
+    interrupt_time: u64,
+    /// Further files, and what is in them.
+    files: &'static [(&'static str, &'static str)],
 }
 
 const GOOD: Machine = Machine {
@@ -126,6 +138,7 @@ const GOOD: Machine = Machine {
     load: 0,
     kernel_load: 0,
     own_load: 0,
+    iothread: None,
     interrupts: 0,
     moves_interrupts: Some(true),
     fixed: &[],
@@ -168,12 +181,36 @@ const GOOD: Machine = Machine {
     halt_polled_ns: 0,
     clocks: Clocks { kvm: true, hyper_v: false, hpet: false },
     ports: 5,
+    targets: &[],
     kernel_flags: 0x0020_0000,
     softirqs: 0,
     pinned_mib: 4200,
+    calls: 0,
+    interrupt_time: 0,
+    files: &[],
 };
 
 impl Machine {
+    /// What `/proc/stat` says then.
+    fn times(&self, seconds: u64) -> String {
+        let mut text = "cpu  0 0 0 0 0 0 0 0 0 0\n".to_owned();
+        for cpu in 0..CPUS {
+            // That of CPU 1 is another's.
+            let guest = [0, 90, self.guest, self.guest][usize::try_from(cpu).unwrap()] * seconds;
+            let others = match cpu {
+                0 => self.beside + 2,
+                2 => self.load + self.own_load + self.unseen,
+                3 => self.kernel_load,
+                _ => 0,
+            };
+            let of_2 = |percent: u64| if cpu == 2 { percent * seconds } else { 0 };
+            let (interrupts, softirqs) = (of_2(self.interrupt_time), of_2(self.softirqs));
+            let (user, system, idle) = (guest + 7, (self.host + others) * seconds, 40 * seconds);
+            writeln!(text, "cpu{cpu} {user} 0 {system} {idle} 0 {interrupts} {softirqs} 0 {guest} 0").unwrap();
+        }
+        text + "intr 7\n"
+    }
+
     /// Writes the moment after so many seconds.
     fn write(&self, root: &Path, seconds: u64) {
         let put = |path: &str, text: String| {
@@ -184,29 +221,14 @@ impl Machine {
             fs::write(&new, text).unwrap();
             fs::rename(new, file).unwrap();
         };
-        put("proc/stat", {
-            let mut text = "cpu  0 0 0 0 0 0 0 0 0 0\n".to_owned();
-            for cpu in 0..CPUS {
-                // That of CPU 1 is another's.
-                let guest = [0, 90, self.guest, self.guest][usize::try_from(cpu).unwrap()] * seconds;
-                let others = match cpu {
-                    0 => self.beside + 2,
-                    2 => self.load + self.own_load + self.unseen,
-                    3 => self.kernel_load,
-                    _ => 0,
-                };
-                let softirqs = if cpu == 2 { self.softirqs * seconds } else { 0 };
-                let (user, system, idle) = (guest + 7, (self.host + others) * seconds, 40 * seconds);
-                writeln!(text, "cpu{cpu} {user} 0 {system} {idle} 0 0 {softirqs} 0 {guest} 0").unwrap();
-            }
-            text + "intr 7\n"
-        });
+        put("proc/stat", self.times(seconds));
         put("proc/interrupts", {
             let line = |name: &str, on_2: u64, about: &str| format!(" {name}: 5 5 {} 5  {about}\n", 5 + on_2 * seconds);
             "           CPU0 CPU1 CPU2 CPU3\n".to_owned()
                 + &line("45", self.interrupts, "IR-PCI-MSI 1-edge eth0")
                 + &line("60", self.drawn, &format!("IR-PCI-MSI 2-edge {}(0000:01:00.0)", self.vector))
                 + &line("LOC", 250, "Local timer interrupts")
+                + &line("CAL", self.calls, "Function call interrupts")
                 + &line("PIN", 190, "Posted-interrupt notification event")
         });
         put("proc/softirqs", format!("  CPU0 CPU1 CPU2 CPU3\n TIMER: 1 2 3 4\n NET_RX: 1 2 {} 4\n", self.softirqs * 100 * seconds));
@@ -278,6 +300,9 @@ impl Machine {
         let policies = "default performance powersave".replace(self.aspm, &format!("[{}]", self.aspm));
         put("sys/module/pcie_aspm/parameters/policy", policies + "\n");
         self.write_cpus(seconds, &put);
+        for (path, text) in self.files {
+            put(path, (*text).to_owned());
+        }
         // The last: it says that time has passed.
         put("proc/uptime", format!("{}.00 9.00\n", 1000 + seconds));
     }
@@ -365,6 +390,9 @@ impl Machine {
             nodes: none(),
             caches: self.pinned_caches,
             instead_of: self.instead_of,
+            larger_cache: None,
+            room_isolated: None,
+            room_beside: None,
         }
     }
 
@@ -443,6 +471,10 @@ impl Place {
         let subject = Subject {
             name: "it",
             pins: Ok(self.machine.pins.iter().flatten().zip(0..).map(|(cpu, vcpu)| (vcpu, cpu.to_string().parse().unwrap())).collect()),
+            own_pins: Ok(OwnPins {
+                emulator: None,
+                iothreads: self.machine.iothread.map(|pin| (1, pin.parse().unwrap())).into_iter().collect(),
+            }),
             online: "0-3".parse().unwrap(),
             nodes: self.machine.nodes.iter().copied().collect(),
             cells: Ok(self.machine.cells()),
@@ -471,7 +503,11 @@ impl Place {
         let exits = counts(&[("HLT", self.machine.exits / 2), ("IO_INSTRUCTION", self.machine.ports), ("SOMETHING_NEW", 2)]);
         let surroundings = Surroundings {
             agent: Reading::Known(GuestClock { guest: time.saturating_sub(self.machine.late), host: time }),
-            exit_reasons: Reading::Known(ExitReasons { time, counts: BTreeMap::from([(4251, exits), (66, counts(&[("HLT", 9000)]))]) }),
+            exit_reasons: Reading::Known(ExitReasons {
+                time,
+                counts: BTreeMap::from([(4251, exits), (66, counts(&[("HLT", 9000)]))]),
+                targets: BTreeMap::from([(4251, self.machine.targets.iter().map(|(target, rate)| (*target, rate * WINDOW)).collect())]),
+            }),
             ..discovery::surroundings(root, QEMU, &cpus)
         };
         measure::measure(&subject, samples, surroundings).unwrap()
@@ -582,10 +618,26 @@ fn what_the_host_does_for_the_guest() {
     // What takes most of them away depends on the clocks that the guest finds.
     let reads = Machine { exits: 6000, host: 8, ports: 4000, ..GOOD };
     let clocks = |hpet| Clocks { kvm: false, hyper_v: false, hpet };
-    worst(Machine { clocks: clocks(true), ..reads.clone() }, "exits", "of these io 4000", "vgapt define it --hide-kvm no && vgapt stop it");
+    worst(
+        Machine { clocks: clocks(true), ..reads.clone() },
+        "exits",
+        "of these IO_INSTRUCTION 4000",
+        "vgapt define it --hide-kvm no && vgapt stop it",
+    );
     let with_hpet = Clocks { hyper_v: true, ..clocks(true) };
-    worst(Machine { clocks: with_hpet, ..reads.clone() }, "exits", "of these io 4000", "edit it; the guest has an HPET");
-    worst(reads, "exits", "of these io 4000", "the guest uses an emulated device");
+    worst(Machine { clocks: with_hpet, ..reads.clone() }, "exits", "of these IO_INSTRUCTION 4000", "edit it; the guest has an HPET");
+    worst(reads.clone(), "exits", "of these IO_INSTRUCTION 4000", "the guest uses an emulated device");
+    // Which port it is tells what to do, and no register hides that.
+    let at = |targets| Machine { targets, clocks: Clocks { hyper_v: true, ..clocks(false) }, ..reads.clone() };
+    let timer = at(&[(ExitTarget::Port(0x608), 3900), (ExitTarget::Register(0x6e0), 5000), (ExitTarget::Port(0x3f8), 9)]);
+    let most = "most for register 0x6e0 (the timer of the local APIC) 5000, port 0x608 (the ACPI timer) 3900, port 0x3f8 (a serial port) 9";
+    worst(timer, "exits", most, "bcdedit /deletevalue useplatformclock");
+    worst(Machine { clocks: clocks(true), ..at(&[(ExitTarget::Port(0x1f7), 3900)]) }, "exits", "an IDE disk", "give it one of virtio");
+    worst(Machine { clocks: with_hpet, ..at(&[(ExitTarget::Memory(0xfed0_00f0), 900)]) }, "exits", "the HPET", "edit it");
+    worst(Machine { clocks: with_hpet, ..at(&[(ExitTarget::Port(0xb008), 900)]) }, "exits", "the ACPI timer", "useplatformclock");
+    worst(at(&[(ExitTarget::Port(0xc123), 900)]), "exits", "most for port 0xc123 900;", "give it one of virtio");
+    // Nothing can take the place of what every machine has.
+    worst(at(&[(ExitTarget::Memory(0xfec0_0010), 900)]), "exits", "the I/O APIC", "");
     // KVM's counters may be closed (Secure Boot), and tracing is not.
     let closed = Place::new(Machine { exits: 6000, host: 8, ..GOOD }).judged(&["sys/kernel/debug"]);
     let exits = closed.judgements.iter().find(|one| one.code == "exits").unwrap();
@@ -597,7 +649,7 @@ fn what_the_host_does_for_the_guest() {
     worst(Machine { vector: "vfio-intx", ..GOOD }, "intx", "200 a second by a shared line", "MSISupported");
     // What else is on the line may be what came.
     let shared = Place::new(Machine { vector: "xhci_hcd, vfio-intx", ..GOOD }).document();
-    assert_eq!(codes(&shared, "costs"), [""; 0], "{shared:#}");
+    assert_eq!((codes(&shared, "costs").len(), codes(&shared, "unknown")), (0, vec!["intx".to_owned()]), "{shared:#}");
     // AMD's processor without topoext: threads look like cores.
     let hidden = Machine { cores: &["2-3"], threads: 2, hides_cores: true, ..GOOD };
     worst(hidden, "siblings", "0+1 share a core of the host, and the guest takes them for cores", "topoext");
@@ -612,7 +664,7 @@ fn frequencies_of_host_cpus_at_work() {
     worst(Machine { mhz: Some(800), ..follows.clone() }, "frequency", "the slowest at work at 800 of 5000 MHz", "echo performance");
     // Of a CPU without a tick the kernel knows an old frequency.
     assert_eq!(frequency(Machine { mhz: Some(800), tickless: "2-3", ..follows }), "unknown");
-    worst(Machine { mhz: Some(800), ..GOOD }, "frequency", "are set to be fast", "their power or heat limits them");
+    worst(Machine { mhz: Some(800), ..GOOD }, "frequency", "are set to be fast", "what holds them back is unknown");
 }
 
 #[test]
@@ -653,7 +705,7 @@ fn a_domain_that_is_as_it_should_be() {
         ("/cores/0/timer", 250.0),
         ("/exits/exits", 900.0),
         ("/exits/halt_exits", 450.0),
-        ("/memory/pinned", 4_404_019_200.0),
+        ("/pinned", 4_404_019_200.0),
         ("/vcpus/1/reasons/HLT", 450.0),
         ("/vcpus/1/reasons/SOMETHING_NEW", 2.0),
     ] {
@@ -713,6 +765,15 @@ fn host_load_on_the_cores_of_the_guest() {
     // Some threads of the kernel belong to their CPU.
     let fixed = Machine { kernel_load: 30, kernel_flags: 0x0420_0000, ..GOOD };
     worst(fixed, "host-load", "kswapd0 (kernel thread 9) 30 %", "vgapt prepare --isolate 2-3");
+    let moved = Machine { iothread: Some("0-1"), ..GOOD };
+    worst(
+        moved.clone(),
+        "own-threads",
+        "IO iothread1 may run on the host CPUs 0-3, and the domain says 0-1",
+        "virsh -c qemu:///system iothreadpin it 1 0-1",
+    );
+    assert_eq!(judged(Machine { iothread: Some("0-3"), ..GOOD }, "own-threads")["verdict"], "good");
+    assert_eq!(judged(Machine { own_load: 25, ..moved }, "own-threads")["costs_percent"], 25.0);
     worst(Machine { own_load: 25, ..GOOD }, "own-threads", "IO iothread1 25 %", "virsh -c qemu:///system iothreadpin it 1 0-1");
     // Where the kernel's threads are what costs, a small process beside them is not the remedy.
     worst(Machine { kernel_load: 30, load: 0, ..GOOD }, "host-load", "kswapd0 (kernel thread 9) 30 %", "taskset -pc 0-1 9");
@@ -956,16 +1017,111 @@ fn an_interrupt_on_a_core_of_the_guest() {
     let machine = Machine { moves_interrupts: Some(false), ..machine };
     worst(machine.clone(), "interrupts", seen, &format!("{by_hand}: vgapt define it --move-interrupts yes"));
     worst(Machine { fixed: &["45"], ..machine }, "interrupts", "a second on 2", "vgapt prepare --isolate 2-3; 45 stays");
+    // On the other threads of its cores they would be in the way too; whole cores are isolated, if the host keeps one.
+    let said = |cores: &'static [&'static str]| {
+        let interrupts = judged(Machine { interrupts: 3000, cores, ..GOOD }, "interrupts");
+        [&interrupts["command"], &interrupts["remedy"]].map(|text| text.as_str().unwrap().to_owned()).join("; ")
+    };
+    let threads = said(&["1-2"]);
+    assert!(threads.starts_with("echo 0 > /proc/irq/45/") && threads.contains("vgapt prepare --isolate 1-3;"), "{threads}");
+    let cramped = said(&["0,3", "1-2"]);
+    assert!(cramped.starts_with("echo 0-1 > /proc/irq/45/") && !cramped.contains("--isolate"), "{cramped}");
+    // Of a domain that vgapt does not manage, the hook moves nothing.
+    let others = Machine { interrupts: 3000, moves_interrupts: None, ..GOOD };
+    worst(others, "interrupts", seen, "a domain that vgapt has pinned: vgapt define it --pin");
+}
+
+/// What interrupts took is that of the device only where most of them are its.
+#[test]
+fn interrupts_of_the_kernel_itself() {
+    let calls = Machine { calls: 20_000, interrupt_time: 9, ..GOOD };
+    worst(calls.clone(), "kernel-interrupts", "up to 9 % of a host CPU of the guest, most of them CAL", "vgapt prepare --isolate 2-3");
+    let both = judged(Machine { interrupts: 50, ..calls }, "interrupts");
+    assert!(both["verdict"] == "costs" && both["costs_percent"].is_null() && both["perhaps_percent"].is_null(), "{both}");
+    let device = judged(Machine { interrupts: 20_000, interrupt_time: 9, ..GOOD }, "interrupts");
+    assert_eq!(device["costs_percent"], 9.0, "{device}");
+    // A counter that began anew grew by what it is now.
+    let place = Place::new(Machine { interrupts: 500, ..GOOD });
+    let root = Root::open(place.root.path()).unwrap();
+    let sample = |second: u64| {
+        place.machine.write(place.root.path(), second);
+        discovery::sample(&root, QEMU, &[], &"2-3".parse().unwrap()).unwrap().unwrap()
+    };
+    let mut samples = [sample(0), sample(WINDOW)];
+    let Reading::Known(lines) = &mut samples[0].interrupts else { panic!("{:?}", samples[0]) };
+    lines.iter_mut().flat_map(|line| line.counts.values_mut()).for_each(|count| *count += 1_000_000);
+    let interrupts = place.judged_by(&root, &samples).interrupts.unwrap();
+    assert_eq!(interrupts.iter().find(|one| one.name == "45").map(|one| one.per_second), Some(501.0 + 1.0), "{interrupts:?}");
+}
+
+#[test]
+fn processors_that_settings_hold_back() {
+    const LIMIT: &[(&str, &str)] = &[
+        ("sys/devices/system/cpu/cpu2/cpufreq/cpuinfo_max_freq", "5000000"),
+        ("sys/devices/system/cpu/cpu2/cpufreq/scaling_max_freq", "2000000"),
+    ];
+    let limited = Machine { files: LIMIT, mhz: Some(2000), ..GOOD };
+    worst(limited, "frequency", "the host CPUs 2 may run at up to 2000 of 5000 MHz", "for cpu in 2; do cat");
+    for (file, off, on) in [("intel_pstate/no_turbo", "1", "0"), ("cpufreq/boost", "0", "1")] {
+        let place = Place::new(GOOD);
+        let path = place.root.path().join("sys/devices/system/cpu").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, off).unwrap();
+        let judged = place.judged(&[]);
+        let first = &judged.judgements[0];
+        let command = format!("echo {on} > /sys/devices/system/cpu/{file}");
+        assert_eq!((first.code.as_str(), first.command.as_deref()), ("frequency", Some(command.as_str())), "{first:?}");
+        fs::write(&path, on).unwrap();
+        assert!(place.judged(&[]).judgements.iter().all(|one| one.code != "frequency" || one.verdict == measure::Verdict::Good));
+    }
+    // Slow without a setting: only counters of the kernel tell that it is heat or power.
+    worst(Machine { mhz: Some(2000), ..GOOD }, "frequency", "at 2000 of 5000 MHz", "what holds them back is unknown");
+}
+
+#[test]
+fn pins_that_overlap() {
+    let crowded = Machine { pins: Some([2, 2]), allowed: ["2", "2"], ..GOOD };
+    worst(crowded, "pinning", "2 virtual CPUs are pinned to the host CPUs 2, more than there are", "--pin");
+    // A CPU that is off.
+    worst(Machine { pins: Some([2, 9]), allowed: ["2", "0-3"], ..GOOD }, "pinning", "pinned to the host CPUs 9, which are off", "--pin");
+}
+
+/// What one file says is known where another cannot be read.
+#[test]
+fn memory_of_which_little_is_known() {
+    let place = Place::new(GOOD);
+    let verdict = |judged: &Measured, code: &str| judged.judgements.iter().find(|one| one.code == code).map(|one| one.verdict);
+    let closed = place.judged(&["proc/4242/smaps_rollup"]);
+    assert_eq!((verdict(&closed, "pages"), verdict(&closed, "pinned")), (Some(measure::Verdict::Unknown), Some(measure::Verdict::Good)));
+    let odd = Machine { files: &[("proc/4242/numa_maps", "7f0 bind:0 file=/dev/hugepages/x\n")], ..GOOD };
+    assert_eq!(judged(odd, "pages")["verdict"], "unknown");
+    // OVMF closes some of the memory.
+    assert_eq!(judged(Machine { pinned_mib: 4184, ..GOOD }, "pinned")["verdict"], "good");
+    assert_eq!(judged(Machine { pinned_mib: 2100, ..GOOD }, "pinned")["verdict"], "unknown");
+    let swapped =
+        Machine { files: &[("proc/4242/smaps_rollup", "Rss: 4000000 kB\nAnonHugePages: 3990000 kB\nSwap: 1000000 kB\n")], ..GOOD };
+    worst(swapped.clone(), "swapped", "1000000 KiB of QEMU's memory is in swap, 23.3 % of the guest's", "vgapt define it --hugepages");
+    // Without NUMA in the kernel, the pages are unknown, and not what is in swap.
+    let place = Place::new(swapped);
+    assert_eq!(place.judged(&["proc/4242/numa_maps"]).judgements[0].code, "swapped");
+    let place = Place::new(Machine { files: &[("proc/stat", "cpu 1 2 3\n")], ..GOOD });
+    assert_eq!(verdict(&place.judged(&[]), "times"), Some(measure::Verdict::Unknown));
+}
+
+/// Whether KVM posts interrupts depends on the IOMMU too.
+#[test]
+fn an_iommu_that_cannot_post() {
+    let cap = |text: &'static str| -> &'static [(&'static str, &'static str)] {
+        Box::leak(Box::new([("sys/class/iommu/dmar0/intel-iommu/cap", text)]))
+    };
+    let seen = |text| judged(Machine { drawn: 3000, files: cap(text), ..GOOD }, "card-interrupts")["seen"].as_str().unwrap().to_owned();
+    assert!(seen("8d2078c106f0466\n").contains("the IOMMU did not post these"), "{}", seen("8d2078c106f0466\n"));
+    assert!(seen("1d2078c106f0466\n").contains("with an exit"), "{}", seen("1d2078c106f0466\n"));
 }
 
 #[test]
 fn a_link_below_what_it_can_do() {
-    worst(
-        Machine { width: 4, ..GOOD },
-        "link",
-        "16.0 GT/s x4, and card and slot can do 16.0 GT/s x16: 25 % of that",
-        "seat the card again",
-    );
+    worst(Machine { width: 4, ..GOOD }, "link", "4 of the 16 lanes that card and slot have (16.0 GT/s x4)", "seat the card again");
     worst(Machine { speed: "2.5 GT/s PCIe", ..GOOD }, "link", "2.5 GT/s x16", "measure again while the guest draws much");
     // A card that does nothing lowers the speed of its link: that is not a wrong link.
     let document = Place::new(Machine { speed: "2.5 GT/s PCIe", drawn: 2, ..GOOD }).document();
@@ -974,7 +1130,7 @@ fn a_link_below_what_it_can_do() {
     let idle = Place::new(Machine { speed: "2.5 GT/s PCIe", guest: 6, ..GOOD }).document();
     assert_eq!((codes(&idle, "costs").len(), codes(&idle, "unknown")), (0, vec!["link".to_owned()]), "{idle:#}");
     // Its width it keeps.
-    worst(Machine { width: 4, drawn: 2, ..GOOD }, "link", "16.0 GT/s x4", "seat the card again");
+    worst(Machine { width: 4, drawn: 2, ..GOOD }, "link", "(16.0 GT/s x4)", "seat the card again");
     // Of several moments the best one counts.
     let place = Place::new(GOOD);
     let root = Root::open(place.root.path()).unwrap();
@@ -1063,8 +1219,7 @@ fn what_is_not_readable_is_unknown() {
     place.judged(&[]);
     fs::write(place.root.path().join("proc/4242/status"), "Name:\tx\n").unwrap();
     let root = Root::open(place.root.path()).unwrap();
-    let memory = discovery::surroundings(&root, QEMU, &"2".parse().unwrap()).memory.known().unwrap();
-    assert_eq!(memory.pinned, None);
+    assert!(discovery::surroundings(&root, QEMU, &"2".parse().unwrap()).pinned.unknown().is_some());
     // What the command itself has not counted or been told.
     let document: Value = serde_json::from_str(&Place::new(GOOD).measured(&["--json"]).with(0).stdout).unwrap();
     assert_eq!(codes(&document, "unknown"), ["exit-reasons", "guest-clock"], "{document:#}");

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Mutations of each parser's corpus; `VGAPT_TEST_ALL` makes ten times as many.
-const MUTATIONS: usize = 2_500;
+const MUTATIONS: usize = 1_000;
 /// Parsers of whole machines, whose mutations are a tenth as many.
 const SLOW: [&str; 3] = ["host", "running", "logs"];
 /// Longer files only cost time.

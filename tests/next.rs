@@ -225,9 +225,12 @@ fn a_parameter_of_one_boot() {
     assert!(check["seen"].as_str().unwrap().contains("until they are generated again"), "{check}");
     on(&["prepare", "--gpu", "01:00.0", "--bind", "start", "--yes"]).with(0);
     assert_ne!(next_boot(&gpu)["state"], "warning");
-    // What was left for the start is not proposed to be bound at boot, until it is undone.
+    // What was left for the start is not proposed to be bound at boot, until it is undone; also to those who may not read receipts.
     let advised = || without_options(&on(&["check", "--gpu", "01:00.0"]).stdout);
+    let receipts = root.join("var/lib/vgapt");
+    fs::rename(&receipts, root.join("elsewhere")).unwrap();
     assert!(!advised().contains("vgapt prepare"), "{}", advised());
+    fs::rename(root.join("elsewhere"), &receipts).unwrap();
     let again = on(&["prepare", "--gpu", "01:00.0", "--dry-run"]).with(0);
     assert!(again.stderr.contains("as before with --bind start"), "{}", again.stderr);
     // The other way round: this boot lacks what the next one has.

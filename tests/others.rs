@@ -12,6 +12,7 @@ mod on;
 mod tree;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use edit::edit;
@@ -151,7 +152,9 @@ fn pci_stub_has_the_card_first() {
     let root = distribution("debian13-grub-initramfs-tools");
     let root = root.path();
     edit(root, "etc/default/grub", |text| text.replace("=\"quiet\"", "=\"quiet pci-stub.ids=10de:1c03\""));
-    on(root, &CARD).with(0);
+    on(root, &CARD)
+        .with(0)
+        .saying(&["(pci-stub.ids=10de:1c03) binds 01:00.0 to pci-stub at a boot where pci-stub is loaded before vfio-pci"]);
     bind(root, GUESTS, "pci-stub");
     on(root, &CARD).with(1).saying(&[
         "/etc/default/grub, line",
@@ -221,6 +224,7 @@ fn parameters_of_installed_kernels_alone() {
     edit(root, &entry, |text| text.replace("rhgb quiet", "rhgb quiet vfio-pci.ids=10de:1c03,10de:10f1"));
     edit(root, "proc/cmdline", |text| format!("{} vfio-pci.ids=10de:1c03,10de:10f1\n", text.trim()));
     put(root, "usr/bin/grubby", "");
+    put(root, "etc/dracut.conf.d/vfio.conf", "force_drivers+=\" vfio_pci \"\n");
     for function in ["sys/bus/pci/devices/0000:01:00.0", "sys/bus/pci/devices/0000:01:00.1"] {
         bind(root, function, "vfio-pci");
     }
@@ -229,6 +233,122 @@ fn parameters_of_installed_kernels_alone() {
         "to keep it, add vfio-pci.ids=10de:1c03,10de:10f1 to /etc/kernel/cmdline too",
         "grubby --update-kernel=ALL --remove-args=\"vfio-pci.ids=10de:1c03,10de:10f1\", then: vgapt prepare",
     ]);
+}
+
+/// The card is on vfio-pci now, by others' hands.
+fn held(name: &str) -> TempDir {
+    let root = distribution(name);
+    for function in ["sys/bus/pci/devices/0000:01:00.0", "sys/bus/pci/devices/0000:01:00.1"] {
+        bind(root.path(), function, "vfio-pci");
+    }
+    root
+}
+
+/// vgapt binds the card itself, and says why what is there does not.
+#[track_caller]
+fn is_not_bound(root: &Path, because: &str) {
+    let said = on(root, &CARD).with(0).saying(&[because]);
+    assert!(said.stdout.contains("/etc/modprobe.d/vgapt.conf new"), "{}", said.stdout);
+    let said = on(root, &["check", "--gpu", "01:00.0"]).with(1);
+    assert!(said.stdout.contains("missing 01:00.0: ") && said.stdout.contains(because), "{}", said.stdout);
+    let said = on(root, &["check", "--gpu", "01:00.0", "--next"]).with(1);
+    assert!(said.stdout.contains("nothing is set up that binds 01:00.0, 01:00.1 to vfio-pci"), "{}", said.stdout);
+}
+
+#[track_caller]
+fn is_bound_by_others(root: &Path) {
+    let said = on(root, &CARD).saying(&["which vgapt does not manage"]);
+    assert!(!said.stdout.contains("modprobe.d/vgapt.conf"), "{}{}", said.stdout, said.stderr);
+}
+
+/// libvirt and the user bind while the system runs, too: the next boot binds only where something loads vfio-pci early.
+#[test]
+fn ids_bind_where_vfio_pci_is_loaded_early() {
+    const IDS: &str = "options vfio-pci ids=10de:1c03,10de:10f1\n";
+    const PARAMETER: &str = "vfio-pci.ids=10de:1c03,10de:10f1";
+    const LATE: &str = "names 01:00.0, 01:00.1, but nothing loads vfio-pci before the host's drivers";
+    let debian = "debian13-grub-initramfs-tools";
+    for (path, more) in [
+        ("etc/modprobe.d/vfio.conf", format!("{IDS}softdep nouveau pre: vfio-pci\n")),
+        ("etc/initramfs-tools/modules", "vfio_pci\n".to_owned()),
+        ("etc/modules", "vfio-pci\n".to_owned()),
+        ("etc/initramfs-tools/scripts/init-top/load", "#!/bin/sh\nmodprobe vfio-pci\n".to_owned()),
+    ] {
+        let root = held(debian);
+        let root = root.path();
+        put(root, "etc/modprobe.d/vfio.conf", IDS);
+        is_not_bound(root, LATE);
+        put(root, path, &more);
+        fs::set_permissions(root.join(path), fs::Permissions::from_mode(0o755)).unwrap();
+        is_bound_by_others(root);
+    }
+    // Dracut does not read it.
+    let root = held("fedora41-grub-bls");
+    let root = root.path();
+    for path in ["etc/default/grub", "etc/kernel/cmdline", "proc/cmdline"] {
+        edit(root, path, |text| text.replace("rhgb quiet", &format!("rhgb quiet {PARAMETER}")));
+    }
+    for entry in fs::read_dir(root.join("boot/loader/entries")).unwrap() {
+        let entry = entry.unwrap().path();
+        edit(root, entry.strip_prefix(root).unwrap().to_str().unwrap(), |text| {
+            text.replace("rhgb quiet", &format!("rhgb quiet {PARAMETER}"))
+        });
+    }
+    put(root, "etc/initramfs-tools/modules", "vfio_pci\n");
+    is_not_bound(root, LATE);
+    put(root, "etc/dracut.conf.d/vfio.conf", "add_drivers+=\" vfio_pci \"\n");
+    is_not_bound(root, LATE);
+    put(root, "etc/dracut.conf.d/vfio.conf", "force_drivers+=\" vfio_pci \"\n");
+    is_bound_by_others(root);
+}
+
+/// A parameter counts where the next entry has it: an entry that is made anew has what its source has.
+#[test]
+fn parameters_that_are_lost() {
+    const PARAMETER: &str = "vfio-pci.ids=10de:1c03,10de:10f1";
+    let root = held("debian13-grub-initramfs-tools");
+    let root = root.path();
+    put(root, "etc/initramfs-tools/modules", "vfio_pci\n");
+    put(root, "proc/cmdline", &format!("BOOT_IMAGE=/boot/vmlinuz root=UUID=1 ro quiet {PARAMETER}\n"));
+    let lost = "at this boot only: /etc/default/grub, from which the boot entries are generated, lacks it";
+    is_not_bound(root, lost);
+    edit(root, "boot/grub/grub.cfg", |text| text.replace("ro  quiet", &format!("ro  quiet {PARAMETER}")));
+    is_not_bound(root, lost);
+    on(root, &CARD).saying(&["to keep the parameter, add it to /etc/default/grub"]);
+    edit(root, "etc/default/grub", |text| text.replace("=\"quiet\"", &format!("=\"quiet {PARAMETER}\"")));
+    is_bound_by_others(root);
+    // The entry that boots next is another one.
+    let root = held("fedora41-grub-bls");
+    let root = root.path();
+    put(root, "etc/dracut.conf.d/vfio.conf", "force_drivers+=\" vfio_pci \"\n");
+    edit(root, "proc/cmdline", |text| format!("{} {PARAMETER}\n", text.trim()));
+    is_not_bound(root, "at this boot only: ");
+}
+
+/// A hook that its tool does not run binds nothing.
+#[test]
+fn hooks_that_are_not_run() {
+    const LOOP: &str = "for DEV in 0000:01:00.0 0000:01:00.1\ndo\n  echo vfio-pci > /sys/bus/pci/devices/$DEV/driver_override\ndone\n";
+    let root = held("arch-systemd-boot");
+    let root = root.path();
+    put(root, "etc/initcpio/hooks/vfio", &format!("run_hook() {{\n{LOOP}modprobe -i vfio-pci\n}}\n"));
+    put(root, "etc/mkinitcpio.conf", "MODULES=()\nHOOKS=(base udev autodetect modconf block filesystems)\n");
+    is_not_bound(root, "but binds nothing: HOOKS of mkinitcpio's configuration does not name vfio");
+    put(root, "etc/mkinitcpio.conf", "MODULES=()\nHOOKS=(base udev vfio autodetect modconf block filesystems)\n");
+    is_bound_by_others(root);
+
+    let root = held("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let script = "etc/initramfs-tools/scripts/init-top/vfio.sh";
+    fs::set_permissions(root.join("usr/sbin/update-initramfs"), fs::Permissions::from_mode(0o755)).unwrap();
+    put(root, script, &format!("#!/bin/sh\nPREREQ=\"\"\n{LOOP}modprobe -i vfio-pci\n"));
+    is_not_bound(root, "but binds nothing: it is not executable, and initramfs-tools skips it then");
+    // Half a loop would be left of the line alone.
+    on(root, &CARD).saying(&["remove /etc/initramfs-tools/scripts/init-top/vfio.sh, which does nothing else"]);
+    edit(root, script, |text| format!("{text}/bin/other thing\n"));
+    on(root, &CARD).saying(&["remove lines 3 to 6 from /etc/initramfs-tools/scripts/init-top/vfio.sh"]);
+    fs::set_permissions(root.join(script), fs::Permissions::from_mode(0o755)).unwrap();
+    is_bound_by_others(root);
 }
 
 /// A service runs its program wherever that lies.
@@ -269,4 +389,62 @@ fn virtual_functions_are_made_at_each_boot() {
     put(root, "etc/sysfs.conf", "devices/pci0000:00/0000:00:02.0/sriov_numvfs = 7\n");
     let said = on(root, &start);
     assert!(!said.stderr.contains("it exists only after"), "{}", said.stderr);
+}
+
+/// Of several `ids=` for one driver only the last counts: vgapt's own would come before these.
+#[test]
+fn beside_ids_of_others_the_card_is_bound_by_address() {
+    let ids = "vfio-pci.ids=1b21:2142";
+    for (path, from, to) in [
+        ("etc/default/grub", "=\"quiet\"", format!("=\"quiet {ids}\"")),
+        ("proc/cmdline", "quiet", format!("quiet {ids}")),
+        ("etc/initramfs-tools/modules", "", "vfio_pci ids=1b21:2142\n".to_owned()),
+        ("etc/initramfs-tools/scripts/init-top/vfio", "", "#!/bin/sh\nmodprobe vfio-pci ids=1b21:2142\n".to_owned()),
+        ("etc/modprobe.d/vfio.conf", "", "options vfio-pci ids=1b21:2142\n".to_owned()),
+    ] {
+        let root = distribution("debian13-grub-initramfs-tools");
+        let root = root.path();
+        if !root.join(path).exists() {
+            put(root, path, if path == "proc/cmdline" { "root=1 quiet\n" } else { "" });
+        }
+        edit(root, path, |text| if from.is_empty() { to } else { text.replace(from, &to) });
+        let said = on(root, &CARD).with(0);
+        assert!(said.stdout.contains("/etc/vgapt/bind new"), "{path}: {}", said.stdout);
+        if !path.contains("scripts") {
+            said.saying(&["no device here has the ids in"]);
+        }
+    }
+}
+
+/// A module's own line in a file counts, not what a built-in one would not read.
+#[test]
+fn beside_ids_of_others_a_built_in_driver_binds_by_address_too() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let release = fs::read_dir(root.join("lib/modules")).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
+    let list = format!("lib/modules/{release}/modules.builtin");
+    put(root, &list, "kernel/drivers/vfio/pci/vfio-pci.ko\n");
+    let parameter = "kernel parameter vfio-pci.ids=10de:1c03,10de:10f1";
+    assert!(on(root, &CARD).with(0).stdout.contains(parameter));
+    edit(root, "etc/default/grub", |text| text.replace("=\"quiet\"", "=\"quiet vfio-pci.ids=10de:1c03,1b21:2142\""));
+    let said = on(root, &CARD).with(0).stdout;
+    assert!(said.contains("/etc/vgapt/bind new") && !said.contains("kernel parameter vfio-pci.ids"), "{said}");
+    put(root, &list, "kernel/drivers/vfio/pci/vfio-pci.ko\nkernel/sound/pci/hda/snd-hda-intel.ko\n");
+    on(root, &CARD).with(1).saying(&["are part of the kernel, so 01:00.1 cannot be bound by address in time"]);
+}
+
+/// What is written to `driver_override` wins over any ids.
+#[test]
+fn another_tool_gives_the_card_to_a_driver_of_the_host() {
+    for (path, text) in [
+        ("etc/driverctl.d/0000:01:00.0", "nouveau\n"),
+        ("etc/udev/rules.d/9.rules", "ACTION==\"add\", KERNEL==\"0000:01:00.0\", ATTR{driver_override}=\"nouveau\"\n"),
+    ] {
+        let root = distribution("debian13-grub-initramfs-tools");
+        put(root.path(), path, text);
+        on(root.path(), &CARD)
+            .with(1)
+            .saying(&[&format!("blocked: /{path}, line 1"), "gives 01:00.0 to nouveau at each boot, not to vfio-pci"]);
+        on(root.path(), &["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"]).with(0);
+    }
 }

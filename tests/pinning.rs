@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use vgapt::discovery::{self, Scope};
 use vgapt::model::{Cache, CpuSet, LogicalCpu, Size, Topology};
 use vgapt::root::Root;
-use vgapt::topology::{Core, CoreKinds, Count, GuestTopology, Pinning, PinningError, PinningRequest, cores, pin};
+use vgapt::topology::{Core, CoreKinds, Count, GuestTopology, Pinning, PinningError, PinningRequest, cores, kinds, pin};
 
 fn recorded(name: &str) -> Topology {
     let root = Root::open(&Path::new("fixtures/processors").join(format!("{name}.host"))).unwrap();
@@ -40,6 +40,31 @@ fn x3d_takes_the_larger_cache_and_goes_to_the_other_only_when_it_must() {
     assert_eq!(said(&x3d, exactly(16)), "8 24 9 25 10 26 11 27 12 28 13 29 14 30 15 31 | 0-7,16-23 | 1:1:8:2");
     assert_eq!(said(&x3d, exactly(20)), "1 17 2 18 3 19 4 20 5 21 8 24 9 25 10 26 11 27 12 28 | 0,6-7,13-16,22-23,29-31 | 1:2:5:2");
     assert_eq!(pin(&x3d, &exactly(32)), Err(PinningError::TooFew(30)));
+    // A smaller cache than there is, and how many fit on that; beside it more are on both.
+    assert_eq!([14, 16, 20].map(|cpus| pin(&x3d, &exactly(cpus)).unwrap().larger_cache), [None, Some((96 << 10, 14)), None]);
+}
+
+#[test]
+fn cores_of_other_guests_are_left_to_them_where_enough_others_are() {
+    let mut x3d = recorded("ryzen-9-7950x3d");
+    x3d.used = "1-2,17-18".parse().unwrap();
+    assert_eq!(said(&x3d, exactly(4)), "3 19 4 20 | 0,5-16,21-31 | 1:1:2:2");
+    // As many as alone: on the other cache.
+    assert_eq!(said(&x3d, AUTO), "8 24 9 25 10 26 11 27 12 28 13 29 14 30 | 0,3-7,15-16,19-23,31 | 1:1:7:2");
+    // Not enough are left.
+    let shared = pin(&x3d, &exactly(28)).unwrap();
+    assert!(!shared.taken.0.is_disjoint(&x3d.used.0) && shared.room_beside == Some(26), "{shared:?}");
+    // Nor of the fast ones.
+    let mut hybrid = recorded("core-i7-1370p");
+    hybrid.used = "2-5".parse().unwrap();
+    let fitting = PinningRequest { kinds: CoreKinds::Fitting, ..exactly(8) };
+    assert_eq!(pin(&hybrid, &fitting).unwrap().taken.to_string(), "2-9");
+    // The second guest is as near to its card as the first.
+    let mut epyc = recorded("epyc-7451-x2");
+    let first = pin(&epyc, &on(4, exactly(6))).unwrap();
+    epyc.used = first.taken.clone();
+    let second = pin(&epyc, &on(4, exactly(6))).unwrap();
+    assert!(second.taken.0.is_disjoint(&first.taken.0) && second.nodes == first.nodes && second.caches == 1, "{second:?}");
 }
 
 /// Others have made a partition of some CPUs, where libvirt cannot start a guest; or one for the guests.
@@ -155,7 +180,15 @@ fn zen_5_before_zen_5c() {
     let hx = recorded("ryzen-ai9-hx370");
     assert_eq!(said(&hx, AUTO), "1 13 2 14 3 15 | 0,4-12,16-23 | 1:1:3:2");
     // Four of the large cores are not to be had, and four small ones share one cache.
-    assert_eq!(said(&hx, exactly(8)), "4 16 5 17 6 18 7 19 | 0-3,8-15,20-23 | 1:1:4:2");
+    let of_kind = |kinds| PinningRequest { kinds, ..exactly(8) };
+    for (kinds, room) in [(CoreKinds::Fitting, Some(6)), (CoreKinds::Efficient, None)] {
+        assert_eq!(said(&hx, of_kind(kinds)), "4 16 5 17 6 18 7 19 | 0-3,8-15,20-23 | 1:1:4:2");
+        assert_eq!(pin(&hx, &of_kind(kinds)).unwrap().instead_of, room);
+    }
+    assert_eq!(pin(&hx, &exactly(8)), Err(PinningError::TooFew(6)), "who asks for the fast ones gets no others");
+    assert_eq!(kinds(&hx), Some(("fast", "slower")));
+    let x3d = recorded("ryzen-9-7950x3d");
+    assert_eq!((kinds(&x3d), pin(&x3d, &of_kind(CoreKinds::Efficient))), (None, Err(PinningError::NoSuchCores)));
 }
 
 /// A made-up processor: of each core its threads, its L3 and its node.
@@ -182,6 +215,7 @@ fn made_up(layout: &[(&[u32], usize, u32)]) -> Topology {
         cpus,
         caches,
         isolated: CpuSet::default(),
+        used: CpuSet::default(),
         of_guests: None,
         nohz_full: vgapt::model::Reading::default(),
     }
@@ -204,6 +238,7 @@ fn isolated_cores_are_the_guests_and_nobody_elses() {
     assert_eq!(said(&topology, AUTO), "2 6 3 7 | 0-1,4-5 | 1:1:2:2");
     // More than were isolated.
     assert_eq!(said(&topology, exactly(6)), "1 5 2 6 3 7 | 0,4 | 1:1:3:2");
+    assert_eq!([4, 6].map(|cpus| pin(&topology, &exactly(cpus)).unwrap().room_isolated), [None, Some(4)]);
 }
 
 #[test]
@@ -265,13 +300,13 @@ proptest! {
     fn the_laws_hold_on_any_topology(
         topology in any_topology(),
         count in prop_oneof![Just(Count::Auto), (1_u32..48).prop_map(Count::Exactly)],
-        kinds in prop_oneof![Just(CoreKinds::Performance), Just(CoreKinds::Efficient), Just(CoreKinds::Any)],
+        wanted in prop_oneof![Just(CoreKinds::Performance), Just(CoreKinds::Efficient), Just(CoreKinds::Any)],
         node in proptest::option::of(0_u32..5),
     ) {
         let all = cores(&topology);
         let whole: BTreeSet<u32> = all.iter().flat_map(|core| core.cpus.iter().copied()).collect();
         prop_assert_eq!(&whole, &topology.online.0, "each CPU is in one core");
-        let Ok(pinning) = pin(&topology, &PinningRequest { count, kinds, node }) else { return Ok(()) };
+        let Ok(pinning) = pin(&topology, &PinningRequest { count, kinds: wanted, node }) else { return Ok(()) };
         let Pinning { vcpus, taken, emulator, guest, .. } = &pinning;
         let distinct: BTreeSet<u32> = vcpus.iter().copied().collect();
         prop_assert_eq!(distinct.len(), vcpus.len());
@@ -293,7 +328,7 @@ proptest! {
         }
         // Only what was asked for.
         let of_guest: Vec<&Core> = all.iter().filter(|core| taken.0.contains(&core.first())).collect();
-        let asked = |core: &&Core| kinds == CoreKinds::Any || core.is_efficient == (kinds == CoreKinds::Efficient);
+        let asked = |core: &&Core| wanted == CoreKinds::Any || core.is_efficient == (wanted == CoreKinds::Efficient);
         prop_assert!(of_guest.iter().all(asked));
         // Across caches only where no cache on the card's node has as many cores free.
         if pinning.caches > 1 && guest.threads > 1 {
@@ -302,7 +337,7 @@ proptest! {
                 core.l3 == l3 && core.cpus.len() == threads && of_guest[0].is_efficient == core.is_efficient
                     && pinning.nodes.0.contains(&core.node)
             }).count() >= of_guest.len();
-            prop_assert!(kinds == CoreKinds::Any || !of_guest.iter().any(|core| fits(core.l3)), "{pinning:?}");
+            prop_assert!(wanted == CoreKinds::Any || !of_guest.iter().any(|core| fits(core.l3)), "{pinning:?}");
         }
     }
 }

@@ -101,12 +101,22 @@ fn assert_prepared(root: &Path, what: &str) {
 
 #[test]
 fn unusual_files() {
-    let texts =
-        ["", "\n", "GRUB_CMDLINE_LINUX=\"ro\"\r\nGRUB_TIMEOUT=5\r\n", "\u{feff}GRUB_CMDLINE_LINUX=\"ro\"\n", "GRUB_CMDLINE_LINUX=\"ro\""];
+    let texts = ["", "\n", "GRUB_CMDLINE_LINUX=\"ro\""];
     for text in texts {
         let root = debian();
         fs::write(root.path().join(GRUB), text).unwrap();
         assert_prepared(root.path(), &format!("{text:?}"));
+    }
+    // A shell takes a CR for a letter of the value, and a byte order mark for one of the name.
+    for (text, words) in [
+        ("GRUB_CMDLINE_LINUX=\"ro\"\r\nGRUB_TIMEOUT=5\r\n", "line 1 ends as lines of Windows do (CR LF)"),
+        ("\u{feff}GRUB_CMDLINE_LINUX=\"ro\"\n", "line 1 begins with a byte order mark"),
+    ] {
+        let root = debian();
+        fs::write(root.path().join(GRUB), text).unwrap();
+        let before = walk(root.path());
+        on(root.path(), &PREPARE).with(1).saying(&[words, "nothing was changed"]);
+        assert_same(&before, &walk(root.path()), text);
     }
 }
 

@@ -356,3 +356,41 @@ fn pages_that_a_node_did_not_have() {
     pool("sys/kernel/mm/hugepages", 47);
     assert!(check().contains("48 pages of 1 GiB are requested at boot, but only 47 exist"), "{}", check());
 }
+
+/// Also where nothing else had to be written, until it is undone or bound at boot; a device that has moved is not it.
+#[test]
+fn what_is_left_for_the_start_is_remembered() {
+    let folder = unpacked(&[Path::new("fixtures/hosts/z87-gtx970.host")]);
+    let root = folder.path();
+    let list = root.join("etc/vgapt/at-start");
+    let proposes = |bind: &str| {
+        let planned = on(root, &["prepare", "--gpu", "01:00.0", "--dry-run"]);
+        assert_eq!(planned.stderr.contains("as before with --bind start"), bind == "start", "{}", planned.stderr);
+    };
+    proposes("boot");
+    let before = walk(root);
+    on(root, &["prepare", "--gpu", "01:00.0", "--bind", "boot", "--yes"]).with(0);
+    assert!(!list.exists());
+    on(root, &["undo", "--yes"]).with(0);
+    assert_same(&before, &walk(root), "undone");
+
+    let at_start = ["prepare", "--gpu", "01:00.0", "--bind", "start", "--yes"];
+    on(root, &at_start).with(0);
+    let text = fs::read_to_string(&list).unwrap();
+    proposes("start");
+    // All but the list is there already.
+    fs::remove_file(&list).unwrap();
+    proposes("boot");
+    on(root, &at_start).with(0);
+    assert_eq!(fs::read_to_string(&list).unwrap(), text);
+    on(root, &at_start).with(0).saying(&["already up to date"]);
+    // Another device is there now.
+    fs::write(&list, text.replace("10de:", "10df:")).unwrap();
+    proposes("boot");
+    fs::write(&list, &text).unwrap();
+    on(root, &["prepare", "--gpu", "01:00.0", "--bind", "boot", "--yes"]).with(0);
+    assert!(!list.exists() && root.join(MODPROBE).exists());
+    proposes("boot");
+    on(root, &["undo", "--yes"]).with(0);
+    assert_same(&before, &walk(root), "undone");
+}

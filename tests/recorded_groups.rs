@@ -186,7 +186,12 @@ fn a_card_that_moved_is_followed() {
 
     on(&now, &["start", "it"]).with(1).saying(&["that device is now at 02:00.0: vgapt define it --moved changes the domain to it"]);
     on(&now, &["define", "it", "--memory", "2G"]).with(1).saying(&["vgapt define it --moved"]);
-    let moved = on(&now, &["define", "it", "--moved", "--print-xml"]).with(0).stdout;
+    // Another device is at the old address: that the card has moved is the cause, and nobody named that device.
+    let other = machine("other.host", &capture.replace("0000:01:00.", "0000:02:00.").replace("0000:03:00.0", "0000:01:00.0"));
+    let refused = on(&other, &["define", "it", "--memory", "2G"]).with(1).stderr;
+    assert!(without_options(&refused).starts_with("error: 01:00.0 is now") && !refused.contains("is not a graphics card"), "{refused}");
+    assert!(without_options(&refused).contains("now at 02:00.0: vgapt define it --moved"), "{refused}");
+    let moved = on(&now, &["define", "it", "--moved", "--force", "--print-xml"]).with(0).stdout;
     assert!(moved.contains(r#""gpu":["0000:02:00.0"]"#) && moved.contains(r#""pci":["0000:00:17.0"]"#), "{moved}");
     assert!(moved.contains("bus='0x02' slot='0x00' function='0x1'/>") && !moved.contains("0000:01:00."), "{moved}");
     assert!(moved.contains(r#"{"address":"0000:02:00.1","id":"10de:0fba","driver":"snd_hda_intel"}"#), "{moved}");

@@ -82,7 +82,7 @@ fn with_one_card() {
     says(
         &said,
         &[
-            "host      1 file, 2 commands (apt-get)\n",
+            "host      2 files, 2 commands (apt-get)\n",
             "firmware  enable SVM (AMD-V) in the firmware settings, then run this again",
             "$ vgapt prepare --install disk tpm --gpu 0000:10:00.0 --bind start",
             "picture   on the host's own monitor, which returns to the host when the guest ends; in a window on another machine (VNC): \
@@ -163,7 +163,7 @@ fn where_the_iommu_is_off() {
         "z490-rx6900xt-iommu-off",
         &["--handover"],
         &[
-            "host      2 files, 3 commands (update-grub, apt-get), then a reboot",
+            "host      3 files, 3 commands (update-grub, apt-get), then a reboot",
             "$ vgapt prepare --install disk tpm --gpu 0000:03:00.0 --bind start",
             "picture   on the host's own monitor",
         ],
@@ -310,7 +310,7 @@ fn answers_come_from_a_file_and_options_override_it() {
 fn what_define_refuses_is_refused_before_the_host_is_changed() {
     let (code, said) = setup("b550m-rtx2070s-gt710", &["--memory", "4096G", "--yes"]);
     assert_eq!(code, Some(1), "{said}");
-    says(&said, &["blocked: the domain needs ", ", but the host has only ", "'win11' cannot be set up: see above. Nothing was changed."]);
+    says(&said, &["blocked: the domain needs ", ", and the host has ", "'win11' cannot be set up: see above. Nothing was changed."]);
 }
 
 /// A function that is no card has no monitor.

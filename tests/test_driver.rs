@@ -287,7 +287,7 @@ fn records_of_format_1_serve_every_command() {
     on(&domain("defined", &edits), &["define", "new", "--force"]).with(0).saying(&[
         "note: memory was changed by hand to 5 GiB and stays as it is (vgapt wrote 4 GiB); use --memory with a new value to change it",
         "note: cpus was changed by hand to 6 and stays as it is (vgapt wrote 4); use --cpus with a new value to change it",
-        "note: the vCPU pinning was changed by hand and stays as it is; use --no-pin and then --pin to replace it with vgapt's",
+        "note: the vCPU pinning was changed by hand and stays as it is; use --pin to replace it with vgapt's",
         "note: these settings were changed by hand, so vgapt leaves them as they are: processor features",
         "note: the disk /vm/a.qcow2 was requested, but the domain has /vm/other.qcow2; this stays unchanged",
         "'new' is already up to date",

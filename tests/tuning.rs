@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use vgapt::discovery::{self, Scope};
 use vgapt::domain::{self, Base, CoreKind, Cpus, Display, Extras, NewDomain, Origin, Os, Record, Request, Resolved, Tuning, Without};
 use vgapt::domain_xml;
-use vgapt::model::{Bar, Files, Finding, Host, HugepagePool, Libvirt, NodePool, Size, Uri};
+use vgapt::model::{Bar, Files, Finding, Host, HugepagePool, Libvirt, Neighbour, NodePool, Size, Uri};
 use vgapt::root::Root;
 use vgapt::xml::{Document, Element};
 
@@ -234,9 +234,21 @@ fn cores_of_a_domain_that_may_run_beside_it_are_said() {
         })
     };
     for other in other(1, "09") {
-        let said = domain::of_neighbours(&spec, &own, &[other]).unwrap().message;
+        let said = domain::of_neighbours(&spec, &own, std::slice::from_ref(&other)).unwrap().message;
         assert!(said.ends_with("'other' uses 1"), "{said}");
+        // Beside it, others are chosen; not beside one with the same card.
+        let placed = |neighbours| new(&Host { neighbours, ..host.clone() }, &request(Request::default()), &NEW).0;
+        let beside = placed(domain::neighbours(&[other]));
+        assert!(beside.contains("<vcpupin vcpu='0' cpuset='2'/>"), "{beside}");
     }
+    let of_one_card = Neighbour { functions: ["01:00.0".parse().unwrap()].into(), cpus: "1".parse().unwrap() };
+    has(&new(&Host { neighbours: vec![of_one_card], ..host.clone() }, &request(Request::default()), &NEW).0, &["vcpu='0' cpuset='1'"]);
+    // One that may run on many has none for itself, and is given some.
+    let wide = Document::parse("<domain><vcpu cpuset='0-7'>2</vcpu></domain>");
+    let wide = domain::OtherDomain { name: "wide".to_owned(), is_running: false, documents: vec![wide] };
+    assert!(domain::neighbours(std::slice::from_ref(&wide)).iter().all(|other| other.cpus.0.is_empty()));
+    let remedy = domain::of_neighbours(&spec, &own, &[wide]).unwrap().remedy;
+    assert!(remedy.ends_with("vgapt define wide --pin"), "{remedy}");
     // These have the same card, the others a core of the host's.
     for other in other(1, "01").into_iter().chain(other(0, "09")) {
         assert_eq!(domain::of_neighbours(&spec, &own, &[other]), None);
@@ -464,6 +476,133 @@ fn a_pinning_goes_with_the_number_and_stays_where_somebody_changed_it() {
     has(&again(&kept, &host, &spoken).0, &["vcpu='0' cpuset='1'", "vcpu='5' cpuset='19'"]);
 }
 
+/// What a request makes of a domain whose pins somebody moved: to two whole cores, on which QEMU's own threads are now too.
+fn beside_moved_pins(host: &Host, asked: &Request) -> (String, Vec<Finding>) {
+    let (four, _) = new(host, &request(Request { tuning: io_threads(1), ..Request::default() }), &NEW);
+    let moved = [(1, 8), (17, 24), (2, 9), (18, 25)].into_iter().enumerate().fold(four, |xml, (vcpu, (from, to))| {
+        xml.replace(&format!("vcpu='{vcpu}' cpuset='{from}'"), &format!("vcpu='{vcpu}' cpuset='{to}'"))
+    });
+    has(&moved, &["vcpu='3' cpuset='25'", "<emulatorpin cpuset='0,3-16,19-31'/>"]);
+    let origin = Origin { domain: Document::parse(&moved).unwrap(), name: "x", uri: "test:///a b", new: None };
+    let base = Base::define(origin, asked, &Request::default());
+    let resolved = domain::resolve(&base, host, &Files::default(), &NEW);
+    (domain::merge(&base.domain, &resolved.spec).to_string(), resolved.findings)
+}
+
+fn io_threads(number: u32) -> Tuning {
+    Tuning { io_threads: Some(number), ..Tuning::default() }
+}
+
+#[test]
+fn what_goes_with_pins_that_stay_stays_too() {
+    let host = with_processor("ryzen-9-7950x3d", None);
+    let says = |findings: &[Finding], code: &str| findings.iter().find(|finding| finding.code == code).cloned();
+    let of_cpus = |number| Request { cpus: Some(Cpus::Count(number)), ..Request::default() };
+    let two_cores = "<topology sockets='1' cores='2' threads='2'/>";
+    // A number that is the same changes nothing.
+    let (same, findings) = beside_moved_pins(&host, &of_cpus(4));
+    has(&same, &[two_cores, "vcpu='3' cpuset='25'"]);
+    let own = says(&findings, "own-threads-on-guests-cores").unwrap();
+    assert!(own.message.contains("8-9,24-25"), "{own:?}");
+    let rest = "0,3-7,10-16,19-23,26-31";
+    for command in ["emulatorpin x", "iothreadpin x 1"] {
+        assert!(own.remedy.contains(&format!("virsh -c 'test:///a b' {command} {rest} --config")), "{own:?}");
+    }
+    // More would run anywhere.
+    let (_, findings) = beside_moved_pins(&host, &of_cpus(8));
+    let refused = says(&findings, "vcpus-without-pins").unwrap();
+    assert!(refused.refuses(false) && refused.message.contains("4-7") && refused.remedy.ends_with("--cpus 8 --pin"), "{refused:?}");
+    let (fewer, findings) = beside_moved_pins(&host, &of_cpus(2));
+    has(&fewer, &["<topology sockets='1' cores='1' threads='2'/>", "vcpu='1' cpuset='24'"]);
+    assert!(!fewer.contains("vcpu='2'") && says(&findings, "vcpus-without-pins").is_none(), "{fewer}");
+    // A further I/O thread has a pin, and that goes with it.
+    let (threads, _) = beside_moved_pins(&host, &Request { tuning: io_threads(2), ..Request::default() });
+    has(&threads, &[two_cores, "vcpu='3' cpuset='25'", &format!("<iothreadpin iothread='2' cpuset='{rest}'/>")]);
+    let one = again(&threads, &host, &Request { tuning: io_threads(1), ..Request::default() }).0;
+    assert!(one.contains("iothread='1' cpuset='0,3-16,19-31'") && !one.contains("iothreadpin iothread='2'"), "{one}");
+    // Who asks for none, or for vgapt's, gets that, whoever made those that are there.
+    let (free, _) = beside_moved_pins(&host, &Request { tuning: Tuning { no_pin: true, ..Tuning::default() }, ..Request::default() });
+    assert!(!free.contains("cputune") && free.contains("<topology sockets='1' cores='4' threads='1'/>"), "{free}");
+    let (pinned, findings) = beside_moved_pins(&host, &Request { tuning: Tuning { pin: true, ..Tuning::default() }, ..Request::default() });
+    has(&pinned, &[two_cores, "vcpu='3' cpuset='18'"]);
+    assert!(says(&findings, "own-threads-on-guests-cores").is_none());
+    // explain does not say of a pin what is no longer so.
+    let document = Document::parse(&same).unwrap();
+    let reasons = domain::explain(&document, &Record::of(&document).known().unwrap());
+    let of_emulator = reasons.iter().find(|reason| reason.element == "cputune/emulatorpin").unwrap();
+    assert!(of_emulator.why.contains("pinned by hand to some of these CPUs"), "{of_emulator:?}");
+}
+
+#[test]
+fn pins_that_vgapt_did_not_make_are_removed_for_who_wants_none() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let foreign = "<domain type='kvm'><name>x</name><memory unit='KiB'>4194304</memory><vcpu cpuset='1-2'>2</vcpu><iothreads>1</iothreads>\
+        <cputune><vcpupin vcpu='0' cpuset='1'/><vcpupin vcpu='1' cpuset='2'/><emulatorpin cpuset='0'/></cputune>\
+        <cpu><topology sockets='1' cores='1' threads='2'/></cpu><devices/></domain>";
+    let tuned = |tuning: Tuning| again(foreign, &host, &Request { tuning, ..Request::default() }).0;
+    let free = tuned(Tuning { no_pin: true, ..Tuning::default() });
+    assert!(!free.contains("cputune") && !free.contains("cpuset") && free.contains("cores='2' threads='1'"), "{free}");
+    // Beside them a further I/O thread gets the pin of QEMU's other threads, and they are still not vgapt's.
+    let two = tuned(io_threads(2)).replace("cpuset='1-2'", "");
+    has(&two, &["<iothreadpin iothread='2' cpuset='0'/>", "cores='1' threads='2'"]);
+    let record = serde_json::to_value(Record::of(&Document::parse(&two).unwrap()).known().unwrap()).unwrap();
+    assert!(record["written"]["pinning"].is_null(), "{record}");
+}
+
+#[test]
+fn a_topology_that_somebody_changed_stays_as_long_as_it_can() {
+    let host = with_processor("ryzen-9-7950x3d", None);
+    let (four, _) = new(&host, &request(Request::default()), &NEW);
+    let flat = four.replace("cores='2' threads='2'", "cores='4' threads='1'");
+    assert_ne!(flat, four);
+    let tuned = |tuning: Tuning| Request { tuning, ..Request::default() };
+    let number = |number| Request { cpus: Some(Cpus::Count(number)), ..Request::default() };
+    for asked in [tuned(io_threads(2)), number(4), tuned(Tuning { pin: true, ..Tuning::default() })] {
+        let (kept, said) = again(&flat, &host, &asked);
+        has(&kept, &["cores='4' threads='1'", "<vcpupin vcpu='3' cpuset='18'/>"]);
+        let is_decided = asked.tuning.io_threads.is_none();
+        assert_eq!(said.iter().any(|said| said.starts_with("the guest's <topology> was changed by hand")), is_decided, "{said:?}");
+        assert!(!again(&four, &host, &asked).1.iter().any(|said| said.contains("topology")));
+    }
+    has(&again(&flat, &host, &number(6)).0, &["cores='3' threads='2'"]);
+}
+
+/// What is taken because something better has no room is said, with the number that fits.
+#[test]
+fn cores_that_are_not_the_best_are_said() {
+    let said = |host: &Host, cpus: u32, code: &str| {
+        let (_, resolved) = new(host, &request(Request { cpus: Some(Cpus::Count(cpus)), ..Request::default() }), &NEW);
+        resolved.findings.into_iter().find(|finding| finding.code == code)
+    };
+    let x3d = with_processor("ryzen-9-7950x3d", None);
+    assert!(said(&x3d, 14, "smaller-cache").is_none());
+    let smaller = said(&x3d, 16, "smaller-cache").unwrap();
+    assert!(smaller.message.contains("96 MiB, which has room for only 14") && smaller.remedy.contains("--cpus 14"), "{smaller:?}");
+    let compact = with_processor("ryzen-ai9-hx370", None);
+    assert!(said(&compact, 6, "small-cores").is_none());
+    let small = said(&compact, 8, "small-cores").unwrap();
+    assert!(small.message.contains("slower cores") && small.remedy.contains("--cpus 6 fits"), "{small:?}");
+    let mut isolated = host("fixtures/hosts/z170-gtx960.host");
+    isolated.topology.isolated = "2-3,6-7".parse().unwrap();
+    assert!(said(&isolated, 4, "not-isolated").is_none());
+    let beyond = said(&isolated, 6, "not-isolated").unwrap();
+    assert!(beyond.message.contains("the host CPUs 1,5 too"), "{beyond:?}");
+    assert!(beyond.remedy.contains("--cpus 4") && beyond.remedy.ends_with("vgapt prepare --isolate 1-3,5-7"), "{beyond:?}");
+}
+
+/// A kind that the processor does not have is refused, and is no reason to lose pins.
+#[test]
+fn a_kind_of_cores_that_is_not_there_is_refused() {
+    let host = host("fixtures/hosts/z170-gtx960.host");
+    let efficient = Request { tuning: Tuning { core_kind: Some(CoreKind::Efficient), ..Tuning::default() }, ..Request::default() };
+    let (pinned, _) = new(&host, &request(Request::default()), &NEW);
+    let (kept, _) = again(&pinned, &host, &efficient);
+    has(&kept, &["<vcpupin vcpu='3' cpuset='6'/>", "cores='2' threads='2'"]);
+    let (_, resolved) = new(&host, &request(efficient), &NEW);
+    let refused = resolved.findings.iter().find(|finding| finding.code == "no-such-cores").unwrap();
+    assert!(refused.refuses(true) && refused.remedy == "leave --core-kind out", "{refused:?}");
+}
+
 #[test]
 fn addresses_reach_no_further_than_the_iommu() {
     let mut host = with_processor("core-i7-1370p", None);
@@ -642,6 +781,24 @@ fn large_pages_that_a_node_lacks_are_said() {
     assert_eq!(said(&host, 64), None, "where they are is unknown");
 }
 
+/// The number for all nodes would be divided among them.
+#[test]
+fn pages_that_a_node_lacks_are_reserved_there() {
+    let mut host = with_processor("xeon-6140-x2", Some(1));
+    host.memory.nodes = vec![(0, Size::from_mib(384 << 10)), (1, Size::from_mib(384 << 10))];
+    let page = Size::from_mib(2);
+    host.memory.default_hugepage = Some(page);
+    let pool = |total, free| HugepagePool { page, total, free };
+    host.memory.hugepages = vec![pool(10_192, 10_000)];
+    host.memory.node_hugepages = [(0, pool(8192, 8192)), (1, pool(2000, 1808))].map(|(node, pool)| NodePool { node, pool }).into();
+    let wish = request(Request { cpus: Some(Cpus::Count(8)), memory: "16G".parse().ok(), hugepages: true, ..Request::default() });
+    let (_, resolved) = new(&host, &wish, &NEW);
+    let found = resolved.findings.into_iter().find(|finding| finding.code == "too-few-hugepages").unwrap();
+    // What others use there stays theirs.
+    let at = "/sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages";
+    assert_eq!(found.remedy, format!("before the domain starts: echo 8384 > {at}"), "{found:?}");
+}
+
 /// Each profile on each recorded machine: all that is written has a reason, a second time changes nothing.
 fn hiding(os: &str, hide_kvm: Option<bool>) -> Request {
     request(Request { os: Some(Os::from(os)), tuning: Tuning { hide_kvm, ..Tuning::default() }, ..Request::default() })
@@ -702,7 +859,7 @@ fn what_depends_on_the_pinning_goes_with_it() {
         has(&again(&other, &host, &pin).0, &["<spinlocks retries='4095' state='on'/>"]);
         let moved = own.replace("vcpu='0' cpuset='1'", "vcpu='0' cpuset='3'");
         assert_ne!(moved, own);
-        let kept = again(&moved, &host, &no_pin).0;
+        let kept = again(&moved, &host, &Request { cpus: Some(Cpus::Count(2)), ..Request::default() }).0;
         assert!(kept.contains("<vcpupin vcpu='0' cpuset='3'/>") && !kept.contains("spinlocks"), "{kept}");
     }
     for os in ["win8.1", "win7"] {

@@ -271,3 +271,29 @@ fn a_generated_configuration_gets_its_own_lines() {
         assert!(!tree.path().join(RULES).exists());
     }
 }
+
+/// Of two numbers the kernel takes only the first.
+#[test]
+fn what_else_makes_them_is_named() {
+    const DRY_RUN: [&str; 4] = ["prepare", "--vfs", "00:1f.6=2", "--dry-run"];
+    let tree = host();
+    let root = tree.path();
+    for (path, text, says) in [
+        ("etc/sysfs.conf", "# x\ndevices/pci0000:00/0000:00:1f.6/sriov_numvfs = 7\n", "/etc/sysfs.conf, line 2 makes"),
+        ("etc/sysfs.d/own.conf", "class/net/eno1/device/sriov_numvfs=7\n", "/etc/sysfs.d/own.conf, line 1 makes"),
+        (
+            "etc/tmpfiles.d/own.conf",
+            "w /sys/bus/pci/devices/0000:00:1f.6/sriov_numvfs - - - - 7\n",
+            "/etc/tmpfiles.d/own.conf, line 1 makes",
+        ),
+        ("etc/udev/rules.d/9.rules", "KERNEL==\"0000:00:1f.6\", ATTR{sriov_numvfs}=\"7\"\n", "/etc/udev/rules.d/9.rules, line 1 makes"),
+        ("etc/rc.local", "#!/bin/sh\necho 7 > /sys/bus/pci/devices/0000:00:1f.6/sriov_numvfs\n", "/etc/rc.local, line 2 makes"),
+    ] {
+        put(root, path, text);
+        on(root, &DRY_RUN).with(0).saying(&[says, &format!("remove that line from /{path}")]);
+        put(root, path, &text.replace("00:1f.6", "00:02.0").replace('7', "0").replace("sriov_numvfs", "sriov_totalvfs"));
+        assert!(!on(root, &DRY_RUN).with(0).stderr.contains(says), "{path}");
+    }
+    put(root, "etc/sysfs.conf", "devices/pci0000:00/0000:00:02.0/sriov_numvfs = 7\n");
+    assert!(!on(root, &DRY_RUN).with(0).stderr.contains("/etc/sysfs.conf"), "it is for another function");
+}

@@ -6,10 +6,10 @@ use crate::Result;
 use crate::calls;
 use crate::goals::Goals;
 use crate::programs::Program;
-use crate::race::{race, ratio};
+use crate::race::race;
 use crate::trees::Trees;
 
-const ROUNDS: usize = 31;
+const TURNS: usize = 31;
 /// The machine of the guide's author, and both functions of its card.
 const MACHINE: &str = "z170-gtx960";
 const CARD: [&str; 2] = ["0000:01:00.0", "0000:01:00.1"];
@@ -29,9 +29,8 @@ pub(crate) fn compare(trees: &Trees, goals: &mut Goals) -> Result<()> {
     let mut worst = f64::MAX;
     for connection in ["test:///default", &connection] {
         let define = Program::define(&tree.path, connection, CARD[0]);
-        let [ours, theirs] = race([&define, &virt_install], ROUNDS)?;
+        let (faster, _) = race(&define, &virt_install, TURNS)?;
         let (calls, their_calls) = (calls::count(&define)?, calls::count(&virt_install)?);
-        let faster = ratio(ours, theirs);
         let shown = if connection.contains("default") { "the default test host" } else { "the same test host" };
         println!("  {shown:40}{faster:8.1}   system calls {calls} against {their_calls}");
         worst = worst.min(faster);

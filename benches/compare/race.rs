@@ -1,17 +1,28 @@
-//! Time. The machine is noisy, so the competitors take turns in one run, and only ratios of their
-//! medians are told.
+//! Time. The machine is noisy, so the competitors take turns in one run, and only ratios are told.
 
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::programs::Program;
 
-/// The median time of each program; they take turns for so many rounds.
-pub(crate) fn race<const N: usize>(programs: [&Program; N], rounds: usize) -> Result<[Duration; N]> {
-    turns(programs.map(|program| (program, 1)), rounds)
+/// How many times faster the first is than the second, and its time: medians of so many turns of both. What slows the machine
+/// down for a while slows down both of a turn.
+pub(crate) fn race(ours: &Program, theirs: &Program, turns: usize) -> Result<(f64, Duration)> {
+    // The first run fills the caches.
+    time(ours)?;
+    time(theirs)?;
+    let (mut ratios, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..turns {
+        let our_time = time(ours)?;
+        ratios.push(ratio(our_time, time(theirs)?));
+        times.push(our_time);
+    }
+    ratios.sort_unstable_by(f64::total_cmp);
+    times.sort_unstable();
+    Ok((ratios[turns / 2], times[turns / 2]))
 }
 
-/// The same where each has so many runs in a turn.
+/// The median time of each program, which has so many runs in a turn.
 pub(crate) fn turns<const N: usize>(programs: [(&Program, usize); N], rounds: usize) -> Result<[Duration; N]> {
     let mut times = [const { Vec::new() }; N];
     for (program, _) in programs {

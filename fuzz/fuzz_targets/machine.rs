@@ -6,7 +6,7 @@ use vgapt::discovery::{self, Scope};
 use vgapt::failure::{self, Run};
 use vgapt::host::{self, Bind, Hugepages, PackageUse, PageSize, Shares, Wanted};
 use vgapt::measure::{self, Subject};
-use vgapt::model::{Clocks, ExitReasons, Host, PciAddress, Reading, Setup, Size, SmbShare, Surroundings};
+use vgapt::model::{Clocks, ExitReasons, Host, OwnPins, PciAddress, Reading, Setup, Size, SmbShare, Surroundings};
 use vgapt::output::{self, Detail, PlanView};
 use vgapt::passthrough;
 use vgapt::readiness::{self, Input};
@@ -124,6 +124,7 @@ pub(crate) fn running(bytes: &[u8]) {
         let subject = Subject {
             name: NAME,
             pins: Ok(pins),
+            own_pins: Ok(OwnPins { emulator: Some(host.topology.isolated.clone()), ..OwnPins::default() }),
             online: host.topology.online.clone(),
             nodes: host.topology.cpus.iter().filter_map(|cpu| Some((cpu.cpu, cpu.node?))).collect(),
             cells: Ok(Vec::new()),
@@ -149,7 +150,9 @@ pub(crate) fn running(bytes: &[u8]) {
         let read = |file: &str| root.text(&format!("/sys/kernel/tracing/events/kvm/kvm_exit/{file}")).unwrap_or_default();
         let counts = discovery::exit_reasons(&read("hist"), &read("format"));
         let time = std::time::Duration::from_secs(5);
-        let exit_reasons = counts.map_or_else(Reading::Unknown, |counts| Reading::Known(ExitReasons { time, counts }));
+        let table = read("hist");
+        let targets = discovery::exit_targets([&table; 3]).unwrap_or_default();
+        let exit_reasons = counts.map_or_else(Reading::Unknown, |counts| Reading::Known(ExitReasons { time, counts, targets }));
         let surroundings = Surroundings { exit_reasons, ..discovery::surroundings(&root, pid, &cpus) };
         if let Ok(measured) = measure::measure(&subject, &samples, surroundings) {
             output::measured(&measured, Some((&measure::changes(&measured, &measured), &measure::turns(&measured, &measured))), true);

@@ -18,8 +18,8 @@ pub(crate) fn run(context: &Context) -> Result<Answer> {
     let root = context.root()?.map(Root::at_one_moment);
     let host = context.host(root.as_ref(), Scope::All)?;
     let cards = context.repeated(passthrough::assess(&host));
-    let asks = root.as_ref().is_none_or(Root::is_live) || !context.global.connect.is_empty();
-    let domains = asks.then(|| context.connect().and_then(|connection| Domains::read(connection, &host, &cards)));
+    let domains =
+        context.knows_domains(root.as_ref()).then(|| context.connect().and_then(|connection| Domains::read(connection, &host, &cards)));
     let (state, of_host) = next::on_host(context, root.as_ref(), &host, &cards)?;
     let state = state.unwrap_or_else(|| "what it lacks cannot be read from here".to_owned());
     let of_domain = match &domains {

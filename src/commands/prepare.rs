@@ -14,7 +14,7 @@ use super::shared::options::with_unit;
 use super::shared::refused::Refused;
 use crate::discovery::{self, Scope};
 use crate::domain::{self, GpuChoice, Screen};
-use crate::host::{self, Allow, Bind, Hugepages, LeftForLater, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
+use crate::host::{self, Allow, Bind, Hugepages, PackageUse, PageSize, Plan, Run, Shares, VirtualFunctions, Wanted, Which};
 use crate::model::{CpuSet, Finding, Host, Next, PciAddress, Setup, Severity, Size, SmbShare, shell_command};
 use crate::output::{self, Answer, Outcome, PlanView, Planned};
 use crate::passthrough::{self, Verdict};
@@ -99,6 +99,9 @@ struct Binding {
     functions: Vec<BoundFunction>,
     /// `boot`, or `start` for when the domain starts.
     when: &'static str,
+    /// By ids or by address, where that changes.
+    #[serde(skip)]
+    how: &'static str,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -125,8 +128,7 @@ impl Arguments {
             self.after_interruption(context, &target)?;
         }
         let host = discovery::read(&root, Scope::All);
-        let LeftForLater { noted, at_start } = host::left_for_later(&target)?;
-        let setup = Setup { at_start, ..discovery::setup(&root, &host) };
+        let setup = discovery::setup(&root, &host);
 
         // Decide.
         let (wanted, unbound) = self.wanted(context, &root, &host, &setup)?;
@@ -134,11 +136,11 @@ impl Arguments {
         if wanted.bind == Bind::Start && !wanted.functions.is_empty() {
             plan.findings.extend(discovery::other_hooks(&root, None));
         }
-        let left_out = plan.leave_out(&noted);
+        let left_out = plan.leave_out(&host::noted(&target)?);
         plan.findings.extend(not_run(&left_out));
 
         // Show, ask, write.
-        let binding = Binding::of(&host, &wanted);
+        let binding = Binding::of(&host, &setup, &wanted, &plan);
         let bound = binding.in_words();
         let shown = PlanView { plan: &plan, bound: &bound, is_live: target.is_live() };
         context.print(&if context.global.verbose { shown.details() } else { shown.text() })?;
@@ -195,13 +197,13 @@ impl Arguments {
         let (mut functions, mut unbound) = (self.pci.clone(), None);
         for choice in &self.gpu {
             functions.extend(match choice {
-                GpuChoice::Auto => automatic(context, host, false).map_err(not_clear)?,
+                GpuChoice::Auto => automatic(context, host, setup, false).map_err(not_clear)?,
                 GpuChoice::At(address) => card::named(Some(root), host, *address)?.functions,
             });
         }
         let is_unbound = host::bound(setup).is_empty();
         if names_none && !self.asks_for_other() && is_unbound {
-            match automatic(context, host, true) {
+            match automatic(context, host, setup, true) {
                 Ok(chosen) => functions = chosen,
                 Err(why) => unbound = Some(not_bound(host, &why)),
             }
@@ -249,7 +251,7 @@ impl Arguments {
         let note = if host::only_virtual(host, functions) {
             "virtual functions do not exist yet when the host boots: as with --bind start, libvirt binds them when the domain starts"
                 .to_owned()
-        } else if setup.leaves_for_start(functions) {
+        } else if host::left_for_start(host, setup, functions) {
             "as before with --bind start, the host keeps it until a domain starts; --bind boot changes that".to_owned()
         } else {
             let display: String = functions.iter().take(1).map(|address| address.short()).collect();
@@ -344,20 +346,34 @@ fn of_functions(wanted: &Wanted, outcome: Outcome, reboots: bool) -> Next {
 }
 
 impl Binding {
-    fn of(host: &Host, wanted: &Wanted) -> Self {
-        let functions = host.devices(&wanted.functions).map(|device| BoundFunction { address: device.address, what: device.class.noun() });
+    fn of(host: &Host, setup: &Setup, wanted: &Wanted, plan: &Plan) -> Self {
+        let before = host::bound(setup);
+        let script = plan.writes.iter().find(|write| write.path == host::SCRIPT && !before.is_empty() && wanted.bind == Bind::Boot);
+        let how = match script.map(|write| (write.before.is_some(), write.after.is_some())) {
+            Some((false, true)) => ", by address (was: by ids)",
+            Some((true, false)) => ", by ids (was: by address)",
+            _ => "",
+        };
+        let mut functions = wanted.functions.clone();
+        if !how.is_empty() {
+            let still = before.iter().filter(|known| host.device(known.address).is_some_and(|device| known.is_still(device)));
+            functions.extend(still.map(|known| known.address));
+            functions.sort_unstable();
+            functions.dedup();
+        }
+        let functions = host.devices(&functions).map(|device| BoundFunction { address: device.address, what: device.class.noun() });
         let when = match wanted.bind {
             Bind::Boot => "boot",
             Bind::Start => "start",
         };
-        Self { functions: functions.collect(), when }
+        Self { functions: functions.collect(), when, how }
     }
 
     fn in_words(&self) -> String {
         let when = if self.when == "boot" { "at boot" } else { "when the domain starts" };
         let functions: Vec<String> =
             self.functions.iter().map(|function| format!("{} {}", function.address.short(), function.what)).collect();
-        if functions.is_empty() { String::new() } else { format!("{} to vfio-pci, {when}", functions.join(", ")) }
+        if functions.is_empty() { String::new() } else { format!("{} to vfio-pci, {when}{}", functions.join(", "), self.how) }
     }
 }
 
@@ -411,8 +427,19 @@ fn prove(root: &Root, wanted: &Wanted, plan: &Plan, run: &Run, target: &Target, 
 
 /// The functions of the card that is chosen. `check`, where none is named, means the host's only display too, which the host keeps
 /// until a domain starts.
-fn automatic(context: &Context, host: &Host, as_check: bool) -> Result<Vec<PciAddress>, Problem> {
+fn automatic(context: &Context, host: &Host, setup: &Setup, as_check: bool) -> Result<Vec<PciAddress>, Problem> {
     let cards = passthrough::assess(host);
+    let rule = host::hiding(host, setup).into_iter().next().filter(|_| cards.iter().all(passthrough::is_hosts_own));
+    if let Some((rule, card)) = rule.zip(cards.first()) {
+        let at = card.address.short();
+        return Err(Problem::new(
+            format!(
+                "{at} is the host's own display, and {} removes functions that are not here from the PCI bus at each boot: the card for the guest may be one of them",
+                rule.place
+            ),
+            format!("remove that rule, regenerate the initramfs, and reboot; or, if you mean {at}: vgapt prepare --gpu {at}"),
+        ));
+    }
     let choice = passthrough::choose(&cards);
     let display = || choice.sole().filter(|card| as_check && card.verdict == Verdict::OnlyDisplay);
     let card = choice.card().or_else(display).ok_or_else(|| Problem::new(choice.because(), choice.remedy()))?;

@@ -7,16 +7,17 @@ use anyhow::Result;
 
 use super::Context;
 use super::shared::existing::Existing;
+use super::shared::facts::other_domains;
 use super::shared::refused::Refused;
 use super::shared::{card, user_file};
 use crate::discovery::Scope;
-use crate::domain::{CoreKind, Cpus};
+use crate::domain::{self, CoreKind, Cpus};
 use crate::domain_xml;
-use crate::model::{Card, CpuSet, Finding, Host, PciAddress, shell_word};
+use crate::model::{Card, CpuSet, Finding, Host, Neighbour, PciAddress, shell_word};
 use crate::output::{self, Answer, CardPlacement, TopologyView};
 use crate::problem::Problem;
 use crate::root::Root;
-use crate::topology::{self, Count, PinningError, PinningRequest};
+use crate::topology::{self, Count, NO_SUCH_CORES, PinningError, PinningRequest};
 
 /// Show which cores of the host are used by a guest
 ///
@@ -48,14 +49,19 @@ pub struct Arguments {
 impl Arguments {
     pub(crate) fn run(&self, context: &Context) -> Result<Answer> {
         let root = context.root()?;
-        let seats = match &self.name {
-            Some(name) => {
-                let connection = context.connect()?;
-                let host = context.host(root.as_ref(), Scope::All)?;
-                of_domain(name, &Existing::open(connection, name)?, &host)?
-            }
-            None => self.proposed(root.as_ref(), &context.host(root.as_ref(), Scope::All)?)?,
+        let existing = self.name.as_deref().map(|name| Existing::open(context.connect()?, name)).transpose()?;
+        let asks = existing.is_some() || context.knows_domains(root.as_ref());
+        let (neighbours, findings) = match asks.then(|| self.neighbours(context)) {
+            Some(Ok(known)) => (known, Vec::new()),
+            Some(Err(unknown)) => (Vec::new(), vec![unknown]),
+            None => (Vec::new(), Vec::new()),
         };
+        let host = Host { neighbours, ..context.host(root.as_ref(), Scope::All)? };
+        let seats = match (&self.name, &existing) {
+            (Some(name), Some(existing)) => of_domain(name, existing, &host)?,
+            _ => self.proposed(root.as_ref(), &host)?,
+        };
+        context.tell(&findings);
         if let Some(file) = &self.svg {
             user_file::write(file, output::svg(&seats).as_bytes())?;
             context.note(&format!("the picture is in {}", file.display()));
@@ -63,7 +69,16 @@ impl Arguments {
         if self.svg.is_none() {
             context.print(&output::topology(&seats))?;
         }
-        Ok(Answer::done(seats))
+        Ok(Answer { findings, ..Answer::done(seats) })
+    }
+
+    /// The other guests.
+    fn neighbours(&self, context: &Context) -> Result<Vec<Neighbour>, Finding> {
+        let others = context.connect().and_then(|connection| other_domains(connection, self.name.as_deref().unwrap_or("")));
+        others.map(|others| domain::neighbours(&others)).map_err(|error| {
+            let message = format!("the cores of other guests are unknown, and may be among these: {error:#}");
+            Finding::warning("neighbours-unknown", message, "see vgapt check, which says what libvirt lacks")
+        })
     }
 
     fn proposed(&self, root: Option<&Root>, host: &Host) -> Result<TopologyView> {
@@ -75,7 +90,7 @@ impl Arguments {
         };
         let node = host.best_node(&functions);
         let demand = PinningRequest { count, kinds: self.core_kind.map(Into::into).unwrap_or_default(), node };
-        let pinning = match topology::pin(&host.topology, &demand) {
+        let pinning = match topology::pin(&host.topology_beside(&functions), &demand) {
             Ok(pinning) => pinning,
             Err(PinningError::Unknown) => return Ok(seats(host, &functions)),
             Err(PinningError::OneCore) => {
@@ -86,15 +101,22 @@ impl Arguments {
                 ))
                 .into());
             }
+            Err(PinningError::NoSuchCores) => {
+                return Err(Refused::from(Finding::error("no-such-cores", NO_SUCH_CORES, "leave --core-kind out")).into());
+            }
             Err(PinningError::TooFew(most)) => {
-                let others = demand.kinds.others().filter(|_| host.topology.cpus.iter().any(|cpu| cpu.kind.is_some()));
+                let others = demand.kinds.others(&host.topology);
                 let others = others.map_or_else(String::new, |others| format!("; --core-kind any uses the {others} cores too"));
-                return Err(Refused::from(Finding::error(
-                    "too-few-cores",
-                    format!("these cores have room for only {most} virtual CPUs"),
-                    format!("use at most --cpus {most}{others}"),
-                ))
-                .into());
+                let mut message = format!("these cores have room for only {most} virtual CPUs");
+                let mut remedies = if most == 0 { Vec::new() } else { vec![format!("use at most --cpus {most}{others}")] };
+                if let Some((limit, more)) = host.topology.kept_from_guests() {
+                    message = format!("{message}: {limit}");
+                    remedies.insert(0, more);
+                }
+                if remedies.is_empty() {
+                    remedies.push("do not pin: the host's scheduler shares the cores".to_owned());
+                }
+                return Err(Refused::from(Finding::error("too-few-cores", message, remedies.join("; or "))).into());
             }
         };
         let vcpus = (0..).zip(&pinning.vcpus).map(|(vcpu, cpu)| (*cpu, vec![vcpu])).collect();
@@ -132,6 +154,7 @@ fn seats(host: &Host, functions: &[PciAddress]) -> TopologyView {
     TopologyView {
         model: host.cpu.model.clone(),
         cores: topology::cores(&host.topology),
+        others: host.topology_beside(functions).used,
         cards: cards.iter().map(seated).collect(),
         ..TopologyView::default()
     }

@@ -73,9 +73,9 @@ impl Arguments {
             host::undo(&undoing, &target, &|step| context.progress(step))?;
         }
         drop(lock);
-        let own = if undoing.is_empty() { own_files(&root) } else { Vec::new() };
+        let own = if undoing.is_empty() { Left::of(&root) } else { Left::default() };
         let (outcome, findings) = report(context, outcome, &undoing, &own);
-        let next = next_step(outcome, &undoing, target.is_live()).filter(|_| own.is_empty());
+        let next = next_step(outcome, &undoing, target.is_live()).filter(|_| own.files.is_empty());
         if let Some(next) = &next {
             context.next(next);
         }
@@ -102,14 +102,26 @@ fn next_step(outcome: Outcome, undoing: &Undoing, is_live: bool) -> Option<Next>
     })
 }
 
-/// The files that say that vgapt wrote them.
-fn own_files(root: &Root) -> Vec<String> {
-    let files = discovery::configuration(root).0;
-    files.0.into_iter().filter(|(_, file)| file.text.as_deref().is_ok_and(host::is_ours)).map(|(path, _)| path).collect()
+/// What is found of vgapt without a receipt.
+#[derive(Default)]
+struct Left {
+    /// The files that say that vgapt wrote them.
+    files: Vec<String>,
+    /// Kernel parameters that may be vgapt's.
+    parameters: Vec<String>,
+}
+
+impl Left {
+    fn of(root: &Root) -> Self {
+        let files = discovery::configuration(root).0;
+        let parameters = host::of_our_kinds(&files);
+        let own = files.0.into_iter().filter(|(_, file)| file.text.as_deref().is_ok_and(host::is_ours));
+        Self { files: own.map(|(path, _)| path).collect(), parameters }
+    }
 }
 
 /// Reports what became of the receipts: not all is undone where edited files are left unchanged.
-fn report(context: &Context, outcome: Outcome, undoing: &Undoing, own: &[String]) -> (Outcome, Vec<Finding>) {
+fn report(context: &Context, outcome: Outcome, undoing: &Undoing, own: &Left) -> (Outcome, Vec<Finding>) {
     let (strays, left, noted) = (undoing.strays.join(", "), undoing.left_alone().join(", "), !undoing.noted.is_empty());
     let mut findings = Vec::new();
     if !strays.is_empty() {
@@ -129,11 +141,16 @@ fn report(context: &Context, outcome: Outcome, undoing: &Undoing, own: &[String]
     }
     let note = match outcome {
         Outcome::Unchanged if !strays.is_empty() => "no receipt of vgapt was found; nothing was undone",
-        Outcome::Unchanged if !own.is_empty() => {
-            let message = format!("no receipt of vgapt was found, but these files are vgapt's: {}", own.join(", "));
+        Outcome::Unchanged if !own.files.is_empty() => {
+            let message = format!("no receipt of vgapt was found, but these files are vgapt's: {}", own.files.join(", "));
+            let parameters = if own.parameters.is_empty() {
+                String::new()
+            } else {
+                format!("; remove those of these kernel parameters that you did not set yourself: {}", own.parameters.join(", "))
+            };
             let remedy = format!(
-                "restore /var/lib/vgapt from a backup, and run vgapt undo again; or remove them, and vgapt's kernel parameters, by hand: rm {}; then make the boot images again",
-                own.join(" ")
+                "restore /var/lib/vgapt from a backup, and run vgapt undo again; or remove them by hand: rm {}{parameters}; then make the boot images and the boot menu again",
+                own.files.join(" ")
             );
             context.say(&format!("{message}\n  remedy: {remedy}\n"));
             findings.push(Finding::warning("no-receipt", message, remedy));
@@ -147,6 +164,12 @@ fn report(context: &Context, outcome: Outcome, undoing: &Undoing, own: &[String]
             context.say(&format!("everything else is as before vgapt{run}; {message}: {remedy}\n"));
             findings.push(Finding::warning("edited", message, remedy));
             return (Outcome::Incomplete, findings);
+        }
+        Outcome::Done if undoing.edited().next().is_some() => {
+            let edited: Vec<&str> = undoing.edited().map(|file| file.path.as_str()).collect();
+            let run = if noted { "; run the commands above in that system" } else { "" };
+            context.note(&format!("what vgapt changed is as before; what was edited since stays, in {}{run}", edited.join(", ")));
+            return (outcome, findings);
         }
         Outcome::Done if noted => "the tree is as before; run the commands above in that system",
         Outcome::Done => "the host's files are as before vgapt; loaded drivers stay loaded until the next boot",

@@ -1,9 +1,12 @@
 //! The configuration files for booting and for loading modules.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::uses;
-use crate::model::{ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, ONLY_CONF, OSTREE_BOOTED, Reading, SYSCTL_FOLDERS};
+use crate::model::{
+    ConfigFile, ConfigFiles, MODPROBE_FOLDERS, NoText, ONLY_CONF, OSTREE_BOOTED, Reading, SYSCTL_FOLDERS, TUNED_FOLDERS, TUNED_PROFILE,
+};
 use crate::root::Root;
 
 /// The longest configuration file that is read, ten times the largest known one (a `grub.cfg` with many kernels).
@@ -74,14 +77,17 @@ const FILES: &[&str] = &[
     "/etc/passwd",
     "/etc/samba/smb.conf",
     "/etc/samba/vgapt.conf",
+    "/etc/sdboot-manage.conf",
     "/etc/security/limits.conf",
     "/etc/sysfs.conf",
+    "/etc/tuned/active_profile",
     "/etc/systemd/system/libvirtd.service.d/vgapt-virtual-functions.conf",
     "/etc/systemd/system/multi-user.target.wants/smb.service",
     "/etc/systemd/system/multi-user.target.wants/smbd.service",
     "/etc/systemd/system/virtqemud.service.d/vgapt-virtual-functions.conf",
     "/etc/libvirt/hooks/qemu.d/vgapt",
     "/etc/vgapt/after-update",
+    "/etc/vgapt/at-start",
     "/etc/vgapt/bind",
     "/proc/iomem",
     "/proc/modules",
@@ -121,6 +127,7 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("/etc/mkinitcpio.d", ".preset"),
     ("/etc/modules-load.d", ".conf"),
     ("/etc/qemu/firmware", ".json"),
+    ("/etc/sdboot-manage.conf.d", ".conf"),
     ("/etc/security/limits.d", ".conf"),
     ("/etc/sysfs.d", ".conf"),
     ("/etc/systemd/system", ".mount"),
@@ -167,7 +174,7 @@ pub fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
             add(format!("{folder}/{name}"));
         }
     }
-    for path in loader_files(root).into_iter().chain(early_scripts(root)).chain(enabled_units(root)) {
+    for path in loader_files(root).into_iter().chain(early_scripts(root)).chain(enabled_units(root)).chain(profiles(root)) {
         add(path);
     }
     let programs: Vec<String> = files.0.iter().filter(|(path, _)| runs_programs(path)).flat_map(|(_, file)| programs(file)).collect();
@@ -185,6 +192,12 @@ pub fn read(root: &Root) -> (ConfigFiles, Vec<String>) {
 fn loader_files(root: &Root) -> Vec<String> {
     let of = |folder| root.names(folder).into_iter().map(move |vendor| format!("{folder}/{vendor}/grub.cfg"));
     EFI_FOLDERS.into_iter().flat_map(of).collect()
+}
+
+/// `TuneD`'s profiles of the administrator.
+fn profiles(root: &Root) -> Vec<String> {
+    let of = |folder: &'static str| root.names(folder).into_iter().map(move |name| format!("{folder}/{name}/{TUNED_PROFILE}"));
+    TUNED_FOLDERS.into_iter().flat_map(of).collect()
 }
 
 /// Scripts of initramfs tools whose names contain vfio or passthrough.
@@ -235,6 +248,14 @@ fn programs(file: &ConfigFile) -> Vec<String> {
     let lines = text.lines().filter(|line| RUNS.iter().any(|word| line.trim_start().starts_with(word) || line.contains("RUN")));
     let words = lines.flat_map(|line| line.split(|c: char| c.is_whitespace() || "\"'=;&|(){}".contains(c)));
     words.filter(|word| word.starts_with('/') && !word.starts_with("/sys/") && !word.starts_with("/dev/")).map(str::to_owned).collect()
+}
+
+/// The programs that install lines of modprobe's configuration run by their paths, and that do not exist.
+pub(super) fn missing_programs(root: &Root, files: &ConfigFiles) -> BTreeSet<String> {
+    let of_modprobe = files.0.iter().filter(|(path, _)| path.contains("/modprobe.d/"));
+    let lines = of_modprobe.flat_map(|(_, file)| file.text_lossy().unwrap_or_default().lines());
+    let run = lines.filter_map(|line| line.split_whitespace().nth(2).filter(|_| line.trim_start().starts_with("install ")));
+    run.filter(|program| program.starts_with('/') && root.presence(program) == Some(false)).map(str::to_owned).collect()
 }
 
 /// Whether a program is a script, so that its text can be analysed.

@@ -128,12 +128,17 @@ fn identify(root: &Root, home: &str, folder: &Folder, device: &mut PciDevice, un
         Reading::Absent => (String::new(), None),
         Reading::Unknown(because) => (String::new(), Some(because)),
     };
-    let value = |key: &str| uevent.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::trim);
-    let number = |text: Option<&str>| text.and_then(|text| u32::from_str_radix(text, 16).ok());
-    let id = value("PCI_ID").and_then(|id| id.parse().ok());
-    let class = number(value("PCI_CLASS"));
-    device.subsystem = value("PCI_SUBSYS_ID").and_then(|id| id.parse().ok()).filter(|id| *id != PciId::default());
-    device.driver = value("DRIVER").map(str::to_owned);
+    let (mut id, mut class) = (None, None);
+    for (key, value) in uevent.lines().filter_map(|line| line.split_once('=')) {
+        let value = value.trim();
+        match key {
+            "PCI_ID" => id = value.parse().ok(),
+            "PCI_CLASS" => class = u32::from_str_radix(value, 16).ok(),
+            "PCI_SUBSYS_ID" => device.subsystem = value.parse().ok().filter(|id| *id != PciId::default()),
+            "DRIVER" => device.driver = Some(value.to_owned()),
+            _ => {}
+        }
+    }
     if let (Some(id), Some(class)) = (id, class) {
         device.id = id;
         device.class = Class(class);
@@ -168,6 +173,7 @@ fn details(root: &Root, home: &str, device: &mut PciDevice) {
     if device.class.is_display() {
         device.boot_vga = attribute("boot_vga").map(|text| text == "1");
         device.removable = attribute("removable").is_some_and(|text| text == "removable");
+        device.monitor = monitor(root, home);
     }
     device.reset_methods = attribute("reset_method").map(|text| text.split_ascii_whitespace().map(str::to_owned).collect());
     if let Some(group) = device.group {
@@ -176,6 +182,21 @@ fn details(root: &Root, home: &str, device: &mut PciDevice) {
     if let Some(resource) = attribute("resource") {
         device.bars = bars(&resource, |index| attribute(&format!("resource{index}_resize")));
     }
+}
+
+/// Whether one of the outputs has a monitor (`status`: connected, disconnected or unknown). A writeback connector is no output.
+fn monitor(root: &Root, home: &str) -> Option<bool> {
+    let cards = root.names(&format!("{home}/drm")).into_iter().filter(|name| name.starts_with("card"));
+    let states = cards.flat_map(|card| {
+        let outputs = root.names(&format!("{home}/drm/{card}")).into_iter();
+        let outputs = outputs.filter(|name| name.starts_with(&format!("{card}-")) && !name.contains("-Writeback-")).collect::<Vec<_>>();
+        outputs.into_iter().map(move |output| root.attribute(&format!("{home}/drm/{card}/{output}/status")))
+    });
+    let states: Vec<Option<String>> = states.collect();
+    if states.iter().any(|state| state.as_deref() == Some("connected")) {
+        return Some(true);
+    }
+    (!states.is_empty() && states.iter().all(|state| state.as_deref() == Some("disconnected"))).then_some(false)
 }
 
 /// The ranges of type `direct`, from the lines `start end type` (kernel ABI sysfs-kernel-iommu_groups). `direct-relaxable` ranges,

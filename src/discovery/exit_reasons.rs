@@ -1,11 +1,33 @@
-//! What the kernel's event `kvm:kvm_exit` counted: the table of a histogram trigger (Documentation/trace/histogram.rst), and
-//! the names of the reasons in the event's own format, which differ between Intel's and AMD's processors and grow with the
-//! kernel.
+//! What the kernel's events of KVM counted: the tables of histogram triggers (Documentation/trace/histogram.rst), and the names
+//! of the reasons in the event's own format, which differ between Intel's and AMD's processors and grow with the kernel.
 
 use std::collections::BTreeMap;
 
-/// The keys of the table that is read here.
-pub const KEYS: &str = "common_pid,isa,exit_reason";
+use crate::model::ExitTarget;
+
+/// The event of each exit, and the trigger that counts it; a virtual CPU has some twenty reasons.
+pub const EXIT_EVENT: (&str, &str) = ("events/kvm/kvm_exit", "hist:keys=common_pid,isa,exit_reason:size=8192");
+
+/// An event that says what an exit was for.
+pub struct TargetEvent {
+    pub event: &'static str,
+    /// The trigger that counts it. What finds no place in its table is not known; it is seldom what is most frequent.
+    pub trigger: &'static str,
+    field: &'static str,
+    target: fn(u64) -> ExitTarget,
+}
+
+/// The memory of a device is read in two steps, of which the first (type 0) is not counted (`KVM_TRACE_MMIO_READ_UNSATISFIED`).
+pub const TARGET_EVENTS: [TargetEvent; 3] = [
+    TargetEvent { event: "events/kvm/kvm_pio", trigger: "hist:keys=common_pid,port:size=8192", field: "port", target: ExitTarget::Port },
+    TargetEvent { event: "events/kvm/kvm_msr", trigger: "hist:keys=common_pid,ecx:size=8192", field: "ecx", target: ExitTarget::Register },
+    TargetEvent {
+        event: "events/kvm/kvm_mmio",
+        trigger: "hist:keys=common_pid,gpa:size=8192 if type != 0",
+        field: "gpa",
+        target: ExitTarget::Memory,
+    },
+];
 /// The instruction set of Intel's processors in the event (`KVM_ISA_VMX` of arch/x86/kvm/trace.h); AMD's is 2.
 const VMX: u64 = 1;
 /// Intel's reasons are the low half of the number; above it are flags (`EXIT_REASON_FAILED_VMENTRY`).
@@ -16,30 +38,59 @@ const VMX_REASON: u64 = 0xffff;
 /// # Errors
 /// Where the table does not have all of them.
 pub fn exit_reasons(table: &str, format: &str) -> Result<BTreeMap<u32, BTreeMap<String, u64>>, String> {
-    let number = |line: &str, key: &str| -> Option<u64> {
-        let rest = line.split_once(&format!("{key}:"))?.1.trim_start();
-        rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
-    };
-    // `Dropped: 0` below the table; what found no place in it is counted there.
-    match table.lines().find_map(|line| number(line, "Dropped")) {
-        Some(0) => {}
-        Some(dropped) => return Err(format!("the kernel's table was too small for {dropped} exits")),
-        None => return Err("the kernel's table of exits is not as expected".to_owned()),
+    let (rows, dropped) = rows(table, ["isa", "exit_reason"])?;
+    if dropped > 0 {
+        return Err(format!("the kernel's table was too small for {dropped} exits"));
     }
     let (vmx, svm) = (names(format, 0), names(format, 1));
     let mut all: BTreeMap<u32, BTreeMap<String, u64>> = BTreeMap::new();
-    for line in table.lines().filter(|line| line.starts_with('{')) {
-        let of = |key: &str| number(line, key);
-        let (Some(thread), Some(isa), Some(reason), Some(hits)) = (of("common_pid"), of("isa"), of("exit_reason"), of("hitcount")) else {
-            return Err(format!("the kernel's table of exits has a line that is not as expected: {line}"));
-        };
-        let thread = u32::try_from(thread).map_err(|_| format!("the kernel's table of exits names a thread {thread}"))?;
+    for (thread, [isa, reason], hits) in rows {
         let (names, reason) = if isa == VMX { (&vmx, reason & VMX_REASON) } else { (&svm, reason) };
         let name = names.get(&reason).cloned().unwrap_or_else(|| format!("reason {reason}"));
         let count = all.entry(thread).or_default().entry(name).or_default();
         *count = count.saturating_add(hits);
     }
     Ok(all)
+}
+
+/// What each thread left the guest for.
+///
+/// # Errors
+/// Where a table is not one.
+pub fn exit_targets(tables: [&str; TARGET_EVENTS.len()]) -> Result<BTreeMap<u32, BTreeMap<ExitTarget, u64>>, String> {
+    let mut all: BTreeMap<u32, BTreeMap<ExitTarget, u64>> = BTreeMap::new();
+    for (event, table) in TARGET_EVENTS.iter().zip(tables) {
+        for (thread, [number], hits) in rows(table, [event.field])?.0 {
+            let count = all.entry(thread).or_default().entry((event.target)(number)).or_default();
+            *count = count.saturating_add(hits);
+        }
+    }
+    Ok(all)
+}
+
+/// A row: the thread, the other keys, and how often.
+type Row<const N: usize> = (u32, [u64; N], u64);
+
+/// The rows of a table, and how many events found no place in it.
+fn rows<const N: usize>(table: &str, keys: [&str; N]) -> Result<(Vec<Row<N>>, u64), String> {
+    let number = |line: &str, key: &str| -> Option<u64> {
+        let rest = line.split_once(&format!("{key}:"))?.1.trim_start();
+        rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
+    };
+    // `Dropped: 0` below the table.
+    let dropped = table.lines().find_map(|line| number(line, "Dropped")).ok_or("the kernel's table of exits is not as expected")?;
+    let row = |line: &str| {
+        let mut values = [0; N];
+        for (value, key) in values.iter_mut().zip(keys) {
+            *value = number(line, key)?;
+        }
+        Some((u32::try_from(number(line, "common_pid")?).ok()?, values, number(line, "hitcount")?))
+    };
+    let lines = table.lines().filter(|line| line.starts_with('{'));
+    let rows: Result<_, String> = lines
+        .map(|line| row(line).ok_or_else(|| format!("the kernel's table of exits has a line that is not as expected: {line}")))
+        .collect();
+    Ok((rows?, dropped))
 }
 
 /// The names of one list of the event's format: `__print_symbolic(REC->exit_reason, { 0x078, "hlt" }, …)`. The first is
@@ -81,6 +132,23 @@ mod tests {
         assert_eq!(of(4251), [("hlt", 90)]);
         // A format that cannot be read takes the names, not the counts.
         assert_eq!(exit_reasons(TABLE, "").unwrap()[&4251], BTreeMap::from([("reason 120".to_owned(), 90)]));
+    }
+
+    #[test]
+    fn what_exits_were_for() {
+        let table = |row: &str| format!("# event histogram\n\n{row}\nTotals:\n    Hits: 9\n    Entries: 1\n    Dropped: 3\n");
+        let ports = table("{ common_pid:       4250, port:       1544 } hitcount:          7\n");
+        let registers =
+            table("{ common_pid:       4250, ecx:       1760 } hitcount:         11\n{ common_pid: 4251, ecx: 16 } hitcount: 1\n");
+        let memory = table("{ common_pid:       4250, gpa: 4275044592 } hitcount:          2\n");
+        let all = exit_targets([&ports, &registers, &memory]).unwrap();
+        let shown: Vec<String> = all[&4250].iter().map(|(target, count)| format!("{target} {count}")).collect();
+        assert_eq!(shown, ["port 0x608 7", "register 0x6e0 11", "memory 0xfed000f0 2"]);
+        for target in all.values().flat_map(BTreeMap::keys) {
+            assert_eq!(target.to_string().parse(), Ok(*target));
+        }
+        assert_eq!(all[&4251].len(), 1);
+        assert!(exit_targets([&ports, &registers, ""]).is_err());
     }
 
     #[test]

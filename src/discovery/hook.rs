@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::config::is_script;
-use crate::model::{Daemon, Finding, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookState, OtherHook, Reading};
+use crate::model::{Daemon, Finding, HOOK, HOOK_DAEMONS, HOOK_MARK, HOOK_PROGRAMS, HookState, OtherHook, Reading, WrittenLine};
 use crate::root::Root;
 
 /// The processes between libvirt and vgapt: the hook's shell, and wrappers of a distribution.
@@ -24,6 +24,9 @@ const OWN_PROGRAMS: [&str; 2] = ["/usr/local/bin", "/usr/local/sbin"];
 const ASKS: [&str; 4] = ["virsh", "virt-xml", "virt-manager", "libvirt.open"];
 /// Words in lines that unbind devices or stop the display of the host.
 const TAKES: [&str; 7] = ["display-manager", "/unbind", "driver_override", "new_id", "vtcon", "modprobe -r", "nodedev-detach"];
+
+/// What a hook may write that vgapt writes, too.
+const WRITES: [&str; 2] = ["nr_hugepages", "sriov_numvfs"];
 
 pub(super) fn read(root: &Root) -> HookState {
     let (others, unread) = others(root);
@@ -47,19 +50,37 @@ pub fn other_hooks(root: &Root, domain: Option<&str>) -> Vec<Finding> {
 
 /// The hooks that vgapt did not write, and why a folder or a hook could not be read.
 fn others(root: &Root) -> (Vec<OtherHook>, Option<String>) {
-    let (mut paths, mut unread) = (Vec::new(), None);
-    for folder in FOLDERS {
-        walk(root, folder, DEEPEST, &mut paths, &mut unread);
-    }
-    let ours = |path: &&String| *path == HOOK || HOOK_PROGRAMS.contains(&path.as_str());
+    let (paths, mut unread) = paths(root);
     let mut found = Vec::new();
-    for path in paths.iter().filter(|path| !ours(path) && is_run(root, path)) {
+    for path in &paths {
         if let Some(because) = root.reading(path).unknown() {
             unread.get_or_insert_with(|| because.to_owned());
         }
         found.extend(other(root, path));
     }
     (found, unread)
+}
+
+/// The hooks that vgapt did not write, and why a folder could not be read.
+fn paths(root: &Root) -> (Vec<String>, Option<String>) {
+    let (mut paths, mut unread) = (Vec::new(), None);
+    for folder in FOLDERS {
+        walk(root, folder, DEEPEST, &mut paths, &mut unread);
+    }
+    let ours = |path: &String| *path == HOOK || HOOK_PROGRAMS.contains(&path.as_str());
+    paths.retain(|path| !ours(path) && is_run(root, path));
+    (paths, unread)
+}
+
+/// The lines of these hooks that write what vgapt writes, too.
+pub(super) fn writes(root: &Root) -> Vec<WrittenLine> {
+    let mut found = Vec::new();
+    for path in paths(root).0 {
+        let text = excerpt(root, &path).unwrap_or_default();
+        let lines = text.lines().enumerate().filter(|(_, line)| WRITES.iter().any(|word| line.contains(word)));
+        found.extend(lines.map(|(index, line)| WrittenLine { path: path.clone(), line: index + 1, text: line.trim().to_owned() }));
+    }
+    found
 }
 
 /// Whether a file is run. libvirt ignores files that are not executable (`virHookCheck`), but a dispatcher may run them, or
@@ -96,7 +117,7 @@ fn other(root: &Root, path: &str) -> Option<OtherHook> {
 
 /// The relevant lines, and those that call another script; all other lines are made empty to keep the line numbers.
 fn excerpt(root: &Root, path: &str) -> Option<String> {
-    let matters = |line: &str| ASKS.iter().chain(&TAKES).any(|word| line.contains(word)) || !called(root, line).is_empty();
+    let matters = |line: &str| ASKS.iter().chain(&TAKES).chain(&WRITES).any(|word| line.contains(word)) || !called(root, line).is_empty();
     let kept = |line: &str| if is_comment(line) || !matters(line) { "\n".to_owned() } else { format!("{line}\n") };
     root.excerpt(path, |text| text.lines().map(kept).collect())
 }

@@ -38,7 +38,7 @@ mod uses;
 pub use capture::capture;
 pub use catalog::{LANGUAGE_VARIABLES, catalog, messages};
 pub use config::read as configuration;
-pub use exit_reasons::{KEYS as EXIT_KEYS, exit_reasons};
+pub use exit_reasons::{EXIT_EVENT, TARGET_EVENTS, exit_reasons, exit_targets};
 pub use files::{backing_chain, closed_to_qemu, files, home, image_format, owner, runs_systemd};
 pub use hangs::{evidence, hangs};
 pub use hook::{booted, daemon, descends_from, other_hooks};

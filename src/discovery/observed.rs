@@ -8,8 +8,7 @@ use super::files::{QEMU_CONF, qemu_account};
 use super::platform::IOMMUS;
 use super::{dkms, hook, kernel_log};
 use crate::model::{
-    FreeBlocks, Holder, Holders, Host, HostSource, Kernel, KvmNode, ModuleState, Observed, PciAddress, PciDevice, Reading, Rom, RomState,
-    Setup,
+    FreeBlocks, Holder, Holders, Host, HostSource, KvmNode, Observed, PciAddress, PciDevice, Reading, Rom, RomState, Setup,
 };
 use crate::root::Root;
 
@@ -41,7 +40,6 @@ pub fn observe_without_log(root: &Root, host: &Host, setup: &Setup, is_root: boo
         // systemd makes the folder for its socket at its start, and removes it at its end (its unit: RuntimeDirectory).
         irqbalance: root.presence("/run/irqbalance"),
         unsafe_interrupts: root.attribute("/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts").map(|text| text == "Y"),
-        vfio: setup.kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, kernel)?))).collect(),
         d3cold_allowed: power(root, host),
         free_blocks: root.text("/proc/buddyinfo").map(|text| free_blocks(&text)).unwrap_or_default(),
         libvirt: None,
@@ -79,32 +77,6 @@ fn interrupt_chips(root: &Root) -> Vec<String> {
         names.iter().map(|name| format!("{name}\n")).collect()
     };
     root.excerpt("/proc/interrupts", chips).unwrap_or_default().lines().map(str::to_owned).collect()
-}
-
-/// Whether a kernel has vfio-pci; `None` if unknown.
-fn vfio(root: &Root, host: &Host, kernel: &Kernel) -> Option<ModuleState> {
-    let release = kernel.release.as_str();
-    if kernel.builtin.contains("vfio_pci") {
-        return Some(ModuleState::BuiltIn);
-    }
-    // A driver that is bound to a device exists.
-    let works = host.platform.kernel.as_deref() == Some(release) && host.pci.iter().any(PciDevice::on_vfio);
-    let is_it = |name: &str| name.starts_with("vfio-pci.ko");
-    let directory = format!("/lib/modules/{release}/kernel/drivers/vfio/pci");
-    let lies_there = root.names(&directory).into_iter().any(|name| is_it(&name) && root.exists(&format!("{directory}/{name}")));
-    // modprobe's own list, which has the module in whatever folder.
-    let list = root.excerpt(&format!("/lib/modules/{release}/modules.dep"), |text| {
-        let has = |line: &&str| is_it(line.split(':').next().unwrap_or_default().rsplit('/').next().unwrap_or_default());
-        text.split_inclusive('\n').filter(has).collect()
-    });
-    if lies_there || list.as_ref().is_some_and(|lines| !lines.is_empty()) {
-        return Some(ModuleState::Loadable);
-    }
-    if works {
-        return Some(ModuleState::InUse);
-    }
-    // Without its list of modules or of built-in modules, nothing is known about a kernel.
-    (list.is_some() && !kernel.builtin.is_empty()).then_some(ModuleState::Missing)
 }
 
 fn power(root: &Root, host: &Host) -> BTreeMap<PciAddress, bool> {

@@ -28,6 +28,11 @@ pub fn sample(root: &Root, pid: u32, functions: &[PciAddress], own: &CpuSet) -> 
     if threads.is_empty() {
         return Ok(None);
     }
+    // What is compared with QEMU's times is read at once; the threads of all other processes take longest.
+    let cpus = cpu_times(&needed("/proc/stat")?);
+    let interrupts_now = root.reading("/proc/interrupts").and_then(|text| interrupts(&text));
+    let softirqs = root.reading("/proc/softirqs").and_then(|text| interrupts(&text));
+    let kvm = kvm(root, pid);
     let others = root.entries("/proc").map(|names| {
         let pids = names.iter().filter_map(|name| name.parse().ok()).filter(|other| *other != pid);
         pids.flat_map(|other| self::threads(root, other, false)).collect::<Vec<Thread>>()
@@ -38,19 +43,19 @@ pub fn sample(root: &Root, pid: u32, functions: &[PciAddress], own: &CpuSet) -> 
         are_all.then_some(others).ok_or_else(|| "the host's own threads cannot be seen (hidepid, or a container)".to_owned())
     });
     let vcpus: Vec<u32> = threads.iter().filter(|thread| thread.vcpu().is_some()).map(|thread| thread.tid).collect();
-    let cpus = cpu_times(&needed("/proc/stat")?);
     Ok(Some(Sample {
         at,
         threads,
         others,
         idle: cpus.keys().map(|cpu| (*cpu, idle_states(root, *cpu))).collect(),
         cpus,
-        interrupts: root.reading("/proc/interrupts").and_then(|text| interrupts(&text)),
-        softirqs: root.reading("/proc/softirqs").and_then(|text| interrupts(&text)),
-        kvm: kvm(root, pid),
+        interrupts: interrupts_now,
+        softirqs,
+        kvm,
         quotas: quotas(root, pid, &vcpus),
         links: functions.iter().flat_map(|address| links(root, *address)).collect(),
         khz: own.0.iter().filter_map(|cpu| Some((*cpu, khz(root, *cpu)?))).collect(),
+        throttled: own.0.iter().filter_map(|cpu| Some((*cpu, throttled(root, *cpu)?))).collect(),
     }))
 }
 
@@ -134,6 +139,13 @@ fn idle_states(root: &Root, cpu: u32) -> Vec<IdleState> {
 
 fn khz(root: &Root, cpu: u32) -> Option<u64> {
     root.attribute(&format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq"))?.parse().ok()
+}
+
+/// Intel's processors only (`therm_throt.c` of the kernel).
+fn throttled(root: &Root, cpu: u32) -> Option<u64> {
+    let home = format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle");
+    let count = |what: &str| root.attribute(&format!("{home}/{what}_throttle_count"))?.parse::<u64>().ok();
+    count("core").map(|core| core.saturating_add(count("package").unwrap_or_default()))
 }
 
 /// The counters of the process's virtual machine. debugfs is root's.

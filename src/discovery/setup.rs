@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{config, firmware, hook, libvirt, ostree, uses};
-use crate::model::{Booted, Host, Kernel, LocalInitramfs, PciAddress, Setup, Size, StagedState};
+use crate::model::{Booted, Host, Kernel, LocalInitramfs, ModuleState, PciAddress, PciDevice, Setup, Size, StagedState};
 use crate::root::Root;
 
 /// Programs that `prepare` may run, or whose presence shows how the host is set up.
@@ -37,9 +37,11 @@ const PROGRAMS: &[&str] = &[
     "restorecon",
     "rpm-ostree",
     "sbctl",
+    "sdboot-manage",
     "sdbootutil",
     "smbd",
     "swtpm",
+    "system76-power",
     "systemctl",
     "transactional-update",
     "update-grub",
@@ -70,6 +72,7 @@ const IMAGES: [&str; 4] = ["booster", "initrd", "initramfs", "vmlinuz"];
 /// Reads the setup of a host; `host` is needed to select the relevant modules.
 pub fn setup(root: &Root, host: &Host) -> Setup {
     let kernels = kernels(root, host);
+    let vfio = kernels.iter().filter_map(|kernel| Some((kernel.release.clone(), vfio(root, host, kernel)?))).collect();
     let (files, closed) = config::read(root);
     let mut unread = config::unread(root, &files);
     unread.extend(closed);
@@ -83,16 +86,20 @@ pub fn setup(root: &Root, host: &Host) -> Setup {
         has_sources: ostree::has_sources(root),
         claimants: claimants(root, host, &kernels),
         kernels,
+        vfio,
         programs: PROGRAMS.iter().filter(|name| is_program(root, &folders, name)).map(|name| (*name).to_owned()).collect(),
+        keeps_modes: PROGRAMS.iter().any(|name| is_executable(root, &folders, name)),
         uses: uses::read(root),
         room: WRITTEN.iter().filter_map(|path| Some(((*path).to_owned(), Size::from_bytes(root.free_bytes(path)?)))).collect(),
         images: images(root),
         firmwares: firmware::firmwares(root),
         networks: libvirt::networks(root),
         hook_program: hook::program(root),
+        missing_programs: config::missing_programs(root, &files),
         files,
         in_domains: libvirt::functions_of_domains(root),
-        at_start: Vec::new(),
+        of_hooks: hook::writes(root),
+        sh: root.real_path("/bin/sh").filter(|place| root.exists(place)),
     }
 }
 
@@ -108,6 +115,11 @@ fn program_folders(root: &Root) -> Vec<String> {
 fn is_program(root: &Root, folders: &[String], name: &str) -> bool {
     let helper = HELPERS.iter().any(|(known, path)| *known == name && root.exists(path));
     helper || folders.iter().any(|directory| root.exists(&format!("{directory}/{name}")))
+}
+
+fn is_executable(root: &Root, folders: &[String], name: &str) -> bool {
+    let modes = folders.iter().filter_map(|folder| root.status(&format!("{folder}/{name}")));
+    modes.into_iter().any(|status| status.mode & 0o111 != 0)
 }
 
 fn images(root: &Root) -> Vec<(String, Size)> {
@@ -204,6 +216,32 @@ fn kernels(root: &Root, host: &Host) -> Vec<Kernel> {
         Kernel { release, builtin, package }
     };
     releases.into_iter().map(kernel).collect()
+}
+
+/// Whether a kernel has vfio-pci; `None` if unknown.
+fn vfio(root: &Root, host: &Host, kernel: &Kernel) -> Option<ModuleState> {
+    let release = kernel.release.as_str();
+    if kernel.builtin.contains("vfio_pci") {
+        return Some(ModuleState::BuiltIn);
+    }
+    // A driver that is bound to a device exists.
+    let works = host.platform.kernel.as_deref() == Some(release) && host.pci.iter().any(PciDevice::on_vfio);
+    let is_it = |name: &str| name.starts_with("vfio-pci.ko");
+    let directory = format!("/lib/modules/{release}/kernel/drivers/vfio/pci");
+    let lies_there = root.names(&directory).into_iter().any(|name| is_it(&name) && root.exists(&format!("{directory}/{name}")));
+    // modprobe's own list, which has the module in whatever folder.
+    let list = root.excerpt(&format!("/lib/modules/{release}/modules.dep"), |text| {
+        let has = |line: &&str| is_it(line.split(':').next().unwrap_or_default().rsplit('/').next().unwrap_or_default());
+        text.split_inclusive('\n').filter(has).collect()
+    });
+    if lies_there || list.as_ref().is_some_and(|lines| !lines.is_empty()) {
+        return Some(ModuleState::Loadable);
+    }
+    if works {
+        return Some(ModuleState::InUse);
+    }
+    // Without its list of modules or of built-in modules, nothing is known about a kernel.
+    (list.is_some() && !kernel.builtin.is_empty()).then_some(ModuleState::Missing)
 }
 
 /// Why lists of built-in modules cannot be read.

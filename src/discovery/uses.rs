@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{PciAddress, Reading, Use, UsedFor, Uses};
+use crate::model::{PciAddress, Reading, Use, UsedFor, Uses, WithoutDisk};
 use crate::root::Root;
 
 pub(super) const BLOCK: &str = "/sys/class/block";
 /// The kernel's tables that show what the host uses its devices for.
 pub(super) const TABLES: [&str; 4] = ["/proc/mounts", "/proc/swaps", "/proc/net/route", "/proc/bus/input/devices"];
+/// Has a folder for each imported ZFS pool.
+const POOLS: &str = "/proc/spl/kstat/zfs";
 /// The longest chain of stacked devices (partition, RAID, LUKS, LVM, …) that is followed.
 const DEEPEST: usize = 16;
 
@@ -31,7 +33,52 @@ pub(super) fn read(root: &Root) -> Uses {
     // A host without IPv6 has no such table.
     let ipv6 = root.reading("/proc/net/ipv6_route").unknown().map(str::to_owned);
     let folders = [BLOCK, "/sys/class/net"].into_iter().filter_map(|folder| root.entries(folder).unknown().map(str::to_owned));
-    Uses { known, unknown: TABLES.iter().filter_map(unread).chain(ipv6).chain(folders).collect() }
+    Uses { known, unknown: TABLES.iter().filter_map(unread).chain(ipv6).chain(folders).collect(), without_disk: without_disk(root) }
+}
+
+/// The root file system and the imported ZFS pools of which no disk was found.
+fn without_disk(root: &Root) -> Vec<WithoutDisk> {
+    let mounts = root.text("/proc/mounts").unwrap_or_default();
+    let fields = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?, words.next()?, words.next()?))
+    });
+    let mounted: Vec<(&str, &str, &str)> = fields.collect();
+    // Of several mounts the last one is visible.
+    let of_root = mounted.iter().rev().find(|(_, place, _)| *place == "/");
+    let without = of_root.filter(|(source, _, _)| source.starts_with("/dev/")).filter(|(source, _, _)| {
+        let name = source.split(':').find_map(|source| device_of(root, source));
+        !name.is_some_and(|name| parts(root, &name).iter().any(|part| is_found(root, part)))
+    });
+    let device = without.map(|(source, _, _)| WithoutDisk {
+        because: format!("the root file system is on {source}, whose disk was not found ({BLOCK})"),
+        is_nvme: is_nvme(source),
+    });
+    let of_mounts = mounted.iter().filter(|(_, _, kind)| *kind == "zfs").map(|(source, _, _)| source.split('/').next().unwrap_or(source));
+    let mut pools: BTreeSet<String> = of_mounts.map(str::to_owned).collect();
+    // Beside them are files of the whole module.
+    pools.extend(root.names(POOLS).into_iter().filter(|pool| root.exists(&format!("{POOLS}/{pool}/state"))));
+    let members = if pools.is_empty() { Vec::new() } else { members(root) };
+    let unresolved = pools.into_iter().filter(|pool| !members.iter().any(|(_, place)| *place == in_pool(pool)));
+    let pools = unresolved.map(|pool| WithoutDisk {
+        because: format!("the ZFS pool {pool} is in use, and its disks were not found (/run/udev/data)"),
+        is_nvme: None,
+    });
+    device.into_iter().chain(pools).collect()
+}
+
+/// Whether a block device is on an `NVMe` disk, by the kernel's name for it; names of other programs tell nothing.
+fn is_nvme(source: &str) -> Option<bool> {
+    let name = source.strip_prefix("/dev/")?;
+    let is_of = |kind: &str| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
+    if is_of("nvme") { Some(true) } else { ["sd", "hd", "vd", "xvd", "mmcblk"].into_iter().any(is_of).then_some(false) }
+}
+
+/// Whether it is known where a block device is: behind a PCI function, on another bus, or on no bus, as a loop device.
+fn is_found(root: &Root, name: &str) -> bool {
+    let is_on_no_bus = || ["loop", "nbd", "rbd", "ram", "zram"].iter().any(|kind| name.starts_with(kind));
+    let Some(path) = root.link(&format!("{BLOCK}/{name}")) else { return false };
+    !addresses(root, name).is_empty() || !path.contains("/virtual/") || is_on_no_bus()
 }
 
 /// How the host uses a disk; `None` if no use is known.
@@ -97,12 +144,16 @@ fn in_use(root: &Root) -> Vec<(String, String)> {
         if source.starts_with("/dev/") { sources } else { vec![(source, place)] }
     });
     let of = |(source, place): (String, String)| {
-        let name = if source == "/dev/root" { root_device(root) } else { block_name(root, &source) };
-        let all = name.map(|name| parts(root, &name)).unwrap_or_default();
+        let all = device_of(root, &source).map(|name| parts(root, &name)).unwrap_or_default();
         all.into_iter().map(move |name| (name, place.clone()))
     };
     let with_parts = |(name, place): (String, String)| parts(root, &name).into_iter().map(move |name| (name, place.clone()));
     each.flat_map(of).chain(members(root).into_iter().flat_map(with_parts)).collect()
+}
+
+/// The kernel name of what is mounted.
+fn device_of(root: &Root, source: &str) -> Option<String> {
+    if source == "/dev/root" { root_device(root) } else { block_name(root, source) }
 }
 
 /// The block device of the root file system, if the kernel mounted it itself and shows it as `/dev/root`.
@@ -112,14 +163,15 @@ fn root_device(root: &Root) -> Option<String> {
         let of_root = text.lines().map(fields).find(|fields| fields.get(4).is_some_and(|place| place == "/"));
         of_root.and_then(|fields| fields.get(2).cloned()).unwrap_or_default()
     })?;
-    root.link_name(&format!("/sys/dev/block/{}", device.trim()))
+    let number = device.trim();
+    let has_number = |name: &String| root.attribute(&format!("{BLOCK}/{name}/dev")).as_deref() == Some(number);
+    root.link_name(&format!("/sys/dev/block/{number}")).or_else(|| root.names(BLOCK).into_iter().find(has_number))
 }
 
 /// The devices of file systems with several devices, of which `/proc/mounts` shows at most one: of a
 /// mounted btrfs, and of an imported ZFS pool.
 fn members(root: &Root) -> Vec<(String, String)> {
     const BTRFS: &str = "/sys/fs/btrfs";
-    const POOLS: &str = "/proc/spl/kstat/zfs";
     let of_btrfs = root.names(BTRFS).into_iter().flat_map(|id| {
         let devices = root.names(&format!("{BTRFS}/{id}/devices"));
         devices.into_iter().map(|name| (name, "part of a mounted btrfs".to_owned()))
@@ -134,10 +186,15 @@ fn members(root: &Root) -> Vec<(String, String)> {
         })?;
         let is_member = found.lines().any(|line| line == "E:ID_FS_TYPE=zfs_member");
         let label = found.lines().find_map(|line| line.strip_prefix("E:ID_FS_LABEL=")).filter(|_| is_member)?;
-        pools.iter().find(|pool| *pool == label).map(|pool| (name.clone(), format!("part of the ZFS pool {pool}")))
+        pools.iter().find(|pool| *pool == label).map(|pool| (name.clone(), in_pool(pool)))
     };
     let blocks = if pools.is_empty() { Vec::new() } else { root.names(BLOCK) };
     of_btrfs.chain(blocks.iter().filter_map(pool_of)).collect()
+}
+
+/// What is said of a disk of a ZFS pool.
+fn in_pool(pool: &str) -> String {
+    format!("part of the ZFS pool {pool}")
 }
 
 /// The kernel name of a block device, also for a link to it that is not below /dev.
@@ -308,6 +365,30 @@ mod tests {
         assert_eq!(use_of(&root, "/vm/a.qcow2"), None);
         // By a link from elsewhere.
         assert_eq!(use_of(&root, "/vm/link").as_deref(), Some("mounted on /"));
+    }
+
+    #[test]
+    fn a_root_file_system_without_a_disk_is_no_unused_disk() {
+        let nvme = "[/sys/class/block]\nnvme0n1p1 -> ../../devices/pci0000:00/0000:02:00.0/nvme/nvme0/nvme0n1/nvme0n1p1\n\
+             [/sys/devices/pci0000:00/0000:02:00.0/nvme/nvme0/nvme0n1/nvme0n1p1]\ndev = 259:1\n";
+        let uses = |mounts: &str, more: &str| read(&root(&format!("[/proc]\nmounts |\n| {mounts}\n{more}")));
+        let number = |number: &str| format!("[/proc/self]\nmountinfo |\n| 22 1 {number} / / rw - ext4 /dev/root rw\n{nvme}");
+        // By its number, also without /sys/dev/block.
+        let found = uses("/dev/root / ext4 rw 0 0", &number("259:1"));
+        assert!(found.known.len() == 1 && found.without_disk.is_empty(), "{found:?}");
+        for (mounts, more, said, is_nvme) in [
+            ("/dev/root / ext4 rw 0 0", number("8:1").as_str(), "on /dev/root", None),
+            ("/dev/nvme0n1p2 / ext4 rw 0 0", "", "on /dev/nvme0n1p2", Some(true)),
+            ("/dev/sda2 / ext4 rw 0 0", "", "on /dev/sda2", Some(false)),
+            ("/dev/mapper/x / ext4 rw 0 0", nvme, "on /dev/mapper/x", None),
+            ("rpool/ROOT/pve-1 / zfs rw 0 0", nvme, "ZFS pool rpool", None),
+        ] {
+            let [one] = &uses(mounts, more).without_disk[..] else { panic!("{mounts}") };
+            assert!(one.because.contains(said) && one.is_nvme == is_nvme, "{one:?}");
+        }
+        for (mounts, more) in [("/dev/nvme0n1p1 / ext4 rw 0 0", nvme), ("overlay / overlay rw 0 0", ""), ("host:/r / nfs4 rw 0 0", "")] {
+            assert_eq!(uses(mounts, more).without_disk, [], "{mounts}");
+        }
     }
 
     #[test]

@@ -114,6 +114,12 @@ impl Base {
         self.last.as_ref().map_or(!self.is_new, |last| last.attached)
     }
 
+    /// What makes vgapt replace pins that somebody else made or changed: an option counts where it was not given before.
+    pub(crate) fn option_that_pins(&self) -> &'static str {
+        let was_asked = self.last.as_ref().is_some_and(|last| last.request.tuning.pin);
+        if was_asked { "--no-pin and then --pin" } else { "--pin" }
+    }
+
     /// Whether an option differs from the last request.
     pub(crate) fn differs<T: PartialEq>(&self, option: impl Fn(&Request) -> T) -> bool {
         let last = self.last.as_ref().map_or_else(|| option(&Request::default()), |record| option(&record.request));

@@ -10,16 +10,69 @@ use crate::xml::{Document, Element};
 
 /// What becomes different; `before` and `after` are the domain now and then.
 pub fn changes(before: &Document, after: &Document, host: &Host) -> Vec<String> {
+    compared(before, after, host, Thing::since)
+}
+
+/// The same, where also of what has the same value the parts that differ are named.
+pub fn changes_in_full(before: &Document, after: &Document, host: &Host) -> Vec<String> {
+    compared(before, after, host, Thing::since_in_full)
+}
+
+fn compared(before: &Document, after: &Document, host: &Host, since: fn(&Thing, Option<&Thing>) -> Option<String>) -> Vec<String> {
     let (mut old, mut new) = (things(before, host), things(after, host));
     if starts_with_all_memory(&old) && starts_with_all_memory(&new) {
         old.retain(|thing| thing.key != MEMORY_AT_START);
         new.retain(|thing| thing.key != MEMORY_AT_START);
     }
+    pair_networks(&mut old, &mut new);
+    pair_disks(&mut old, &mut new);
     let by_key = |things: &[Thing]| things.iter().map(|thing| (thing.key.clone(), thing.clone())).collect::<HashMap<_, _>>();
     let (known, kept) = (by_key(&old), by_key(&new));
-    let mut changes: Vec<String> = new.iter().filter_map(|thing| thing.since(known.get(&thing.key))).collect();
+    let mut changes: Vec<String> = new.iter().filter_map(|thing| since(thing, known.get(&thing.key))).collect();
     changes.extend(old.iter().filter(|thing| !kept.contains_key(&thing.key)).map(|thing| format!("{} removed", thing.whole())));
     changes
+}
+
+/// What the key of a network card begins with; its MAC address follows.
+const NETWORK: &str = "interface ";
+
+/// Network cards that no MAC address pairs are paired by their order; their addresses are then a part of what differs.
+fn pair_networks(old: &mut [Thing], new: &mut [Thing]) {
+    let keys = |things: &[Thing]| things.iter().map(|thing| thing.key.clone()).collect::<Vec<_>>();
+    let (known, kept) = (keys(old), keys(new));
+    let apart = |things: &mut [Thing], others: &[String]| {
+        let mut all: Vec<usize> = (0..things.len()).collect();
+        all.retain(|at| things[*at].key.starts_with(NETWORK) && !others.contains(&things[*at].key));
+        all
+    };
+    let (old_ones, new_ones) = (apart(old, &kept), apart(new, &known));
+    for (number, (before, after)) in old_ones.into_iter().zip(new_ones).enumerate() {
+        for thing in [&mut old[before], &mut new[after]] {
+            let mac = match &thing.key[NETWORK.len()..] {
+                "" => "a MAC address of libvirt's choice".to_owned(),
+                mac => format!("MAC address {mac}"),
+            };
+            thing.shown = format!("{}, {mac}", thing.shown);
+            thing.key = format!("network card {number} without its like");
+        }
+    }
+}
+
+/// A disk with another name in the guest is the same by its file.
+fn pair_disks(old: &mut [Thing], new: &mut [Thing]) {
+    for thing in new.iter_mut() {
+        let is_disk = |thing: &Thing| ["disk ", "CD "].iter().any(|what| thing.label.starts_with(what));
+        let is_same = |other: &&mut Thing| is_disk(other) && other.shown == thing.shown && other.label != thing.label;
+        if !is_disk(thing) || old.iter().any(|other| other.key == thing.key && other.shown == thing.shown) {
+            continue;
+        }
+        let Some(other) = old.iter_mut().find(is_same) else { continue };
+        for thing in [thing, other] {
+            let (what, name) = thing.label.split_once(' ').unwrap_or_default();
+            let label = format!("{what} {}", thing.shown);
+            *thing = Thing { key: label.clone(), shown: name.to_owned(), label, content: thing.content.clone() };
+        }
+    }
 }
 
 /// libvirt writes it even where it is all of the memory.
@@ -95,6 +148,24 @@ impl Thing {
             Some(before) => Some(format!("{} {} → {}", self.label, before.shown, self.shown)),
         }
     }
+
+    /// The same, with the parts that differ where the value does not.
+    fn since_in_full(&self, before: Option<&Self>) -> Option<String> {
+        let parts = |thing: &Self| thing.content.split('<').map(line).collect::<Vec<_>>();
+        let changed = self.since(before)?;
+        let Some(before) = before.filter(|before| before.shown == self.shown) else { return Some(changed) };
+        let (old, new) = (parts(before), parts(self));
+        let only = |these: &[String], others: &[String]| {
+            let these = these.iter().filter(|part| !others.contains(part)).map(|part| part.trim_end_matches('>'));
+            these.collect::<Vec<_>>().join(", ")
+        };
+        Some(match (only(&old, &new), only(&new, &old)) {
+            (gone, come) if gone.is_empty() && come.is_empty() => changed,
+            (gone, come) if gone.is_empty() => format!("{} with {come}", self.whole()),
+            (gone, come) if come.is_empty() => format!("{} without {gone}", self.whole()),
+            (gone, come) => format!("{}: {gone} → {come}", self.whole()),
+        })
+    }
 }
 
 /// All that a domain has, in its order; the functions of one card are one thing.
@@ -123,11 +194,16 @@ fn things(domain: &Document, host: &Host) -> Vec<Thing> {
             }
             "vcpu" => things.push(Thing::new("processors", line(child.text()), own(child))),
             "cputune" => things.extend(tuning(root, child)),
-            "os" => things.extend(child.children().flat_map(|child| match child.name() {
-                "loader" => vec![Thing::new("firmware", line(child.text()), own(child))],
-                "nvram" => vec![Thing::new("firmware variables", line(child.text()), own(child))],
-                _ => elements("os", child),
-            })),
+            "os" => {
+                things.extend(bios(child).into_iter().chain(boot_order(child)).chain(child.children().flat_map(
+                    |child| match child.name() {
+                        "boot" => Vec::new(),
+                        "loader" => vec![Thing::new("firmware", line(child.text()), own(child))],
+                        "nvram" => vec![Thing::new("firmware variables", line(child.text()), own(child))],
+                        _ => elements("os", child),
+                    },
+                )));
+            }
             "memoryBacking" => things.extend(child.children().flat_map(|child| match child.name() {
                 "hugepages" => vec![Thing::new("huge pages", pages(child), all(child))],
                 _ => elements("memoryBacking", child),
@@ -161,6 +237,18 @@ fn joined(things: Vec<Thing>) -> Vec<Thing> {
         }
     }
     joined
+}
+
+/// QEMU's own firmware, where the domain names no other.
+fn bios(os: Element<'_>) -> Option<Thing> {
+    let is_bios = os.child("loader").is_none() && os.attribute("firmware").is_none();
+    is_bios.then(|| Thing::value("firmware", "SeaBIOS"))
+}
+
+/// From which kinds of devices the guest boots, the first one first.
+fn boot_order(os: Element<'_>) -> Option<Thing> {
+    let order: Vec<String> = os.children_named("boot").filter_map(|boot| Some(line(&boot.attribute("dev")?))).collect();
+    (!order.is_empty()).then(|| Thing::value("boot order", order.join(", ")))
 }
 
 /// Which host CPUs the threads of the guest and of QEMU use.
@@ -230,8 +318,10 @@ fn device(device: Element<'_>, host: &Host) -> Option<Thing> {
                     Thing::new(named("network card", address, host), shown, says)
                 }
                 None => {
-                    let shown: Vec<String> = [kind].into_iter().chain(source).chain(vlan).collect();
-                    Thing::new("network", shown.join(" "), says).by(format!("interface {}", mac.unwrap_or_default()))
+                    // The card that vgapt's templates have needs no word.
+                    let model = Some(below("model", "type")).filter(|model| !model.is_empty() && model != "virtio");
+                    let shown: Vec<String> = [kind].into_iter().chain(source).chain(vlan).chain(model).collect();
+                    Thing::new("network", shown.join(" "), says).by(format!("{NETWORK}{}", mac.unwrap_or_default()))
                 }
             }
         }
@@ -270,7 +360,9 @@ fn function(address: PciAddress, hostdev: Element<'_>, host: &Host, says: String
         None if is_card() => named("function of a card", address, host),
         None => named("PCI function", address, host),
     };
-    Thing::new(label, "", says)
+    // Only one of two domains may have vgapt's name of it.
+    let key = if Card::with(host, address).is_some() { label.clone() } else { format!("function {address}") };
+    Thing::new(label, "", says).by(key)
 }
 
 fn named(what: &str, address: PciAddress, host: &Host) -> String {
@@ -358,6 +450,15 @@ mod tests {
             of(function, &other),
             ["network card 06:10.0 MAC address 52:54:00:00:00:01, no VLAN → MAC address 52:54:00:00:00:02, VLAN 7"]
         );
+        let e1000 = network.replace("'user'>", "'user'><model type='e1000'/>");
+        let unnamed = "<devices><interface type='user'><model type='virtio'/></interface></devices>";
+        assert_eq!(of(&e1000, unnamed), ["network user e1000, MAC address 52:54:00:00:00:01 → user, a MAC address of libvirt's choice"]);
+        let uefi = "<os><loader readonly='yes' type='pflash'>/code.fd</loader></os>";
+        assert_eq!(of("<os/>", uefi), ["firmware SeaBIOS → /code.fd"]);
+        let renamed = disk.replace("sda", "vda");
+        assert_eq!(of(&renamed, disk), ["disk /a vda → sda"]);
+        let order = |first: &str, second: &str| format!("<os><boot dev='{first}'/><boot dev='{second}'/></os>");
+        assert_eq!(of(&order("cdrom", "hd"), &order("hd", "cdrom")), ["boot order cdrom, hd → hd, cdrom"]);
         let bridge = "<devices><interface type='bridge'><source bridge='br0'/></interface></devices>";
         assert_eq!(of(bridge, &bridge.replace("</i", "<vlan><tag id='7'/></vlan></i")), ["network bridge br0 → bridge br0 VLAN 7"]);
         let card = "<devices><controller type='pci' index='5' model='pcie-root-port'/><hostdev type='pci'><source>\
@@ -368,6 +469,16 @@ mod tests {
         };
         assert_eq!(of(&pin(["1", "5"]), &pin(["2", "6"])), ["pinning to the host's CPUs 1,5 → 2,6"]);
         assert_eq!(of(&pin(["1", "5"]), &pin(["5", "1"])), ["pinning to the host's CPUs 1,5 changed"]);
+    }
+
+    #[test]
+    fn in_full_the_parts_that_differ_are_named() {
+        let parsed = |text: &str| Document::parse(&format!("<domain type='kvm'><devices>{text}</devices></domain>")).unwrap();
+        let of = |before: &str, after: &str| changes_in_full(&parsed(before), &parsed(after), &Host::default());
+        let disk = "<disk type='file'><driver cache='none'/><source file='/a'/><target dev='sda'/></disk>";
+        assert_eq!(of(disk, &disk.replace("'none'", "'unsafe'")), ["disk sda /a: driver cache='none' → driver cache='unsafe'"]);
+        assert_eq!(of(disk, &disk.replace("<source", "<serial>x</serial><source")), ["disk sda /a with serial x"]);
+        assert_eq!(of(disk, &disk.replace("<driver cache='none'/>", "")), ["disk sda /a without driver cache='none'"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::decide::needs::{HostResources, needs};
 use super::edit::Part;
 use super::record::Record;
 use super::{alias, edit};
-use crate::domain_xml::{devices_with_alias, pci_hostdevs};
+use crate::domain_xml::{devices_with_alias, on_guests_cpus, pci_hostdevs};
 use crate::model::Reading;
 use crate::xml::{Document, Element};
 
@@ -165,18 +165,27 @@ const REASONS: &[(&str, &str, &str)] = &[
         "the emulated graphics adapter of the window: every system shows a picture on it without a driver, also while it is installed",
         "--display, --looking-glass; looking-glass.io",
     ),
-    ("devices/video", "the card is the display; an emulated one would become the guest's primary display", "the guide's -vga none"),
+    (
+        "devices/video",
+        "'none' where a passed card is the display: an emulated one would become the guest's primary display",
+        "the guide's -vga none",
+    ),
     ("vcpu", "the requested number of vCPUs, with the topology of the host", "--cpus"),
-    ("memory", "the requested memory; all of it is allocated at the start, because it is pinned for the device", "--memory"),
+    ("memory", "the requested memory; a passed device pins all of it at the start", "--memory"),
     (
         "os/loader",
-        "UEFI firmware, which initializes the card with the card's own firmware",
-        "--loader, or the host's first firmware without Secure Boot keys",
+        "UEFI firmware, which initializes a passed card with the card's own firmware",
+        "--loader, or the host's first: without Secure Boot, but for a system whose setup requires it",
     ),
     (
         "os/nvram",
         "the template of the firmware's variables, of which the domain gets a copy of its own",
         "--nvram-template, or the one that belongs to the firmware",
+    ),
+    (
+        "features/smm",
+        "in this mode of the processor the firmware keeps the keys of Secure Boot, which the guest's system cannot change",
+        "libvirt formatdomain, hypervisor features; OvmfPkg README, SMM support",
     ),
     ("devices/emulator", "the requested QEMU binary", "--emulator"),
     ("description", "the requested description", "--description; libvirt formatdomain, general metadata"),
@@ -214,8 +223,13 @@ const REASONS: &[(&str, &str, &str)] = &[
     ),
     (
         "clock/timer[name=hpet]",
-        "disabled: the guest would use this timer, and each read of it causes a VM exit",
+        "whether the guest finds this timer, of which each reading is a VM exit",
         "libvirt formatdomain, time keeping; virt-install's default",
+    ),
+    (
+        "pm",
+        "the guest does not sleep by itself: a passed card often does not wake up with it",
+        "libvirt formatdomain, power management; virt-install's default",
     ),
     ("clock", "the hardware clock as the guest expects it: local time for Windows, UTC for Linux", "the guide's -rtc base=localtime"),
     (
@@ -333,7 +347,7 @@ const OF_DEVICES: [OfDevice; 8] = [
 ];
 
 /// The elements that come from vgapt's templates and that not every domain has.
-const OF_TEMPLATE: [&str; 17] = [
+const OF_TEMPLATE: [&str; 18] = [
     "os/type",
     "iothreads",
     "memoryBacking/nosharepages",
@@ -345,6 +359,7 @@ const OF_TEMPLATE: [&str; 17] = [
     "clock/timer[name=rtc]",
     "clock/timer[name=pit]",
     "clock/timer[name=hpet]",
+    "pm",
     "devices/controller[type=usb]",
     "devices/controller[type=scsi]",
     "devices/channel[type=unix]",
@@ -353,13 +368,24 @@ const OF_TEMPLATE: [&str; 17] = [
     "devices/rng",
 ];
 
+/// What a pin of QEMU's own threads does that is no longer away from the guest's cores, because the vCPUs were pinned to others.
+fn against_pins(domain: Element<'_>, path: &str) -> Option<&'static str> {
+    let shared = on_guests_cpus(domain);
+    let is_shared = match path.strip_prefix("cputune/iothreadpin[iothread=").and_then(|rest| rest.strip_suffix(']')) {
+        Some(id) => shared.iothreads.contains_key(&id.parse().ok()?),
+        None => path == "cputune/emulatorpin" && shared.emulator.is_some(),
+    };
+    is_shared.then_some("was to keep QEMU's own threads away from the guest's cores, but vCPUs were pinned by hand to some of these CPUs")
+}
+
 /// All elements that vgapt added and that still exist.
 pub fn explain(domain: &Document, record: &Record) -> Vec<Reason> {
     let root = domain.root();
     let mut reasons: Vec<Reason> = Vec::new();
     for (path, entry) in record.written.parts().flat_map(|(_, entries)| entries) {
         if let Some(element) = edit::find(root, path) {
-            reasons.extend(because(path, words(element), !edit::says(element, &entry.says)));
+            let reason = because(path, words(element), !edit::says(element, &entry.says));
+            reasons.extend(reason.map(|reason| Reason { why: against_pins(root, path).unwrap_or(reason.why), ..reason }));
         }
     }
     if !record.attached && record.template.is_some() {

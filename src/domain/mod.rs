@@ -36,10 +36,10 @@ mod explain;
 mod verify;
 
 pub use base::{Base, NewDomain, Origin, Purpose};
-pub use changes::{changes, folded, without_record};
+pub use changes::{changes, changes_in_full, folded, without_record};
 pub use decide::checks::devices::{PassedTo, of_functions, of_handover, of_keyboard};
 pub use decide::checks::files::{disk_paths, of_disks};
-pub use decide::checks::neighbours::{DiskPaths, OtherDomain, of_neighbours, of_others};
+pub use decide::checks::neighbours::{DiskPaths, OtherDomain, neighbours, of_neighbours, of_others};
 pub use decide::checks::resources::of_start;
 pub use decide::kept::{manual_changes, present};
 pub use decide::needs::{HostResources, needs, passed};

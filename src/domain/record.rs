@@ -13,6 +13,7 @@ use super::edit::Written;
 use super::format1;
 use super::request::Request;
 use crate::model::{CpuSet, Finding, PciAddress, PciId, Reading, RecordedGroup, shell_word};
+use crate::passthrough::Recorded;
 use crate::xml::{Document, Element, Fragment};
 
 /// The namespace of the metadata.
@@ -80,6 +81,11 @@ impl Passed {
     /// A function of which only the address is known.
     pub fn at(address: PciAddress) -> Self {
         Self { address, id: None, subsystem: None }
+    }
+
+    /// What was written down of it.
+    pub(crate) fn recorded(&self) -> Recorded {
+        Recorded { address: self.address, id: self.id, subsystem: self.subsystem }
     }
 }
 

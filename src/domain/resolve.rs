@@ -38,7 +38,13 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     if base.follows_moved {
         moved::follow(&mut wanted, base, host, &mut findings);
     }
-    let cards = cards(&mut wanted, host, &mut findings);
+    // What the record has and is no longer there has moved: the check of the functions says so, and what to do.
+    let gone = |address: PciAddress| {
+        let passed = base.last.iter().flat_map(|last| &last.passed).find(|passed| passed.address == address);
+        passed.is_some_and(|passed| passed.id.is_some() && !passed.recorded().is_there(host))
+    };
+    let is_kept = base.last.as_ref().is_some_and(|last| last.request.gpu == wanted.gpu);
+    let cards = cards(&mut wanted, host, &mut findings, &|address| is_kept && gone(address));
     let addresses: Vec<PciAddress> = wanted.pci.iter().map(|choice| choice.address).collect();
     let functions = by_slot(&addresses, &cards);
     let ways = ways(&wanted, cards.iter().chain(&functions), host, &mut findings);
@@ -57,7 +63,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     };
     // Do not report again what the user accepted with an earlier request; a display that is handed over is returned.
     let is_decided = |code: &str| match code {
-        "default-route" | "last-keyboard" | "host-function" => !cards_differ && !functions_differ,
+        "disk-use-unknown" | "default-route" | "last-keyboard" | "host-function" => !cards_differ && !functions_differ,
         "only-display" => wanted.handover,
         _ => false,
     };
@@ -70,6 +76,7 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
     let mut spec = Spec {
         memory: wanted.memory.filter(|_| base.differs(|request| request.memory)),
         cpus: tuned.processors,
+        keeps_topology: tuned.keeps_topology,
         placed: tuned.pinning,
         hugepages: base.differs(|request| request.hugepages).then_some(wanted.hugepages),
         firmware,
@@ -83,8 +90,8 @@ pub fn resolve(base: &Base, host: &Host, files: &Files, libvirt: &Libvirt) -> Re
         edits: tuned.edits,
         record: None,
     };
-    if let (Some(Cpus::Auto), Some(processors)) = (wanted.cpus, spec.cpus) {
-        wanted.cpus = Some(Cpus::Count(processors.count));
+    if let (Some(Cpus::Auto), Some(count)) = (wanted.cpus, tuned.count) {
+        wanted.cpus = Some(Cpus::Count(count));
     }
     let mut record = Record { groups, ..remembered(base, wanted, assigned, &spec) };
     let (draft, not_fitting) = edit(base, &record, &mut spec, host);

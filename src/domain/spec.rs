@@ -17,6 +17,8 @@ pub struct Spec {
     pub record: Option<Record>,
     pub(crate) memory: Option<Size>,
     pub(crate) cpus: Option<Processors>,
+    /// Whether the topology that the guest sees is another than the pins would have, and stays.
+    pub(crate) keeps_topology: bool,
     /// Their pinning.
     pub(crate) placed: Option<Pinning>,
     /// Whether to add or remove huge pages.
@@ -65,6 +67,8 @@ pub(crate) struct NetworkCard {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slot {
     pub(crate) functions: Vec<PciAddress>,
+    /// Where the card's own firmware expects it in the guest: bus and slot.
+    pub(crate) place: Option<(u32, u32)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

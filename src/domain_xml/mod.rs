@@ -22,6 +22,7 @@ pub use machine::{
     Pages, cell_places, cell_size, cells, is_express, machine, memory, nodes_of_memory, osinfo, page_size, pages, plugged, size_of,
 };
 pub use processors::{
-    are_pinned, clocks, hides_amd_cores, iothreads, is_without_hypervisor, of_a_cache, of_a_die, owned, pinned_to_one, pins, threads, vcpus,
+    are_pinned, clocks, hides_amd_cores, iothreads, is_without_hypervisor, of_a_cache, of_a_die, on_guests_cpus, own_pins, owned,
+    pinned_to_one, pins, threads, topology, vcpus,
 };
 pub use taken::{ExclusiveResources, all_functions, functions, taken};

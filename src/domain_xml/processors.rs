@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{Clocks, CpuSet};
+use crate::model::{Clocks, CpuSet, OwnPins};
 use crate::xml::Element;
 
 /// QEMU's maximum (4096 for q35); limits a number that is read from XML.
@@ -99,6 +99,42 @@ pub fn pins(domain: Element<'_>) -> Result<(Vec<(u32, CpuSet)>, Option<CpuSet>),
     }
     let emulator = tune.and_then(|tune| tune.child("emulatorpin")).map(|pin| sets.of(pin)).transpose()?.flatten();
     Ok((pins.into_iter().collect(), emulator.or(common)))
+}
+
+/// The host CPUs of QEMU's own threads, likewise.
+///
+/// # Errors
+/// If they name more CPUs than any machine has.
+pub fn own_pins(domain: Element<'_>) -> Result<OwnPins, String> {
+    let mut sets = Sets::default();
+    let common = domain.child("vcpu").map(|vcpu| sets.of(vcpu)).transpose()?.flatten();
+    let mut own = OwnPins { emulator: pins(domain)?.1, iothreads: BTreeMap::new() };
+    for id in iothreads(domain) {
+        own.iothreads.extend(common.clone().map(|common| (id, common)));
+    }
+    for pin in domain.child("cputune").into_iter().flat_map(|tune| tune.children_named("iothreadpin")) {
+        let id = pin.attribute("iothread").and_then(|id| id.parse().ok());
+        own.iothreads.extend(id.zip(sets.of(pin)?));
+    }
+    Ok(own)
+}
+
+/// The host CPUs of QEMU's own threads that are those of a vCPU too, where each vCPU has one of its own.
+pub fn on_guests_cpus(domain: Element<'_>) -> OwnPins {
+    let guests: BTreeSet<u32> = pinned_to_one(domain).into_iter().collect();
+    let of_guests = |cpus: CpuSet| Some(CpuSet(cpus.0.intersection(&guests).copied().collect())).filter(|cpus| !cpus.0.is_empty());
+    let OwnPins { emulator, iothreads } = own_pins(domain).unwrap_or_default();
+    let iothreads = iothreads.into_iter().filter_map(|(id, cpus)| Some((id, of_guests(cpus)?))).collect();
+    OwnPins { emulator: emulator.and_then(of_guests), iothreads }
+}
+
+/// The topology that the guest sees, as `sockets`, `dies`, `cores` and `threads`; `None` where it has none, or one that cannot be
+/// read.
+pub fn topology(domain: Element<'_>) -> Option<[u32; 4]> {
+    let topology = domain.at("cpu/topology")?;
+    let number = |name: &str| topology.attribute(name).map_or(Some(1), |number| number.parse::<u32>().ok());
+    let cores = number("cores")?.saturating_mul(number("clusters")?);
+    Some([number("sockets")?, number("dies")?, cores, number("threads")?])
 }
 
 /// The CPU sets of a domain's pins. Equal texts are parsed once, and the total number of CPUs is limited.

@@ -9,13 +9,11 @@ mod plan;
 mod request;
 mod text;
 
-pub use carry_out::{
-    LeftForLater, RECEIPTS, Receipt, RestoredFile, Run, Undoing, Which, left_for_later, prove_initramfs, recorded_groups, undo, undoing,
-};
-pub(crate) use decide::most_in_hugepages;
+pub use carry_out::{RECEIPTS, Receipt, RestoredFile, Run, Undoing, Which, noted, prove_initramfs, recorded_groups, undo, undoing};
 pub use decide::{
-    Bound, ExternalBinding, HOOK_TEXT, MODPROBE, MadeAtBoot, SCRIPT, bound, calls_hooks, drivers_kept_out, is_shared, kept_out,
-    kvmfr_kept_out, made_at_boot, only_virtual, others, plan, removing, update_hooks,
+    Bound, ExternalBinding, FULL_KERNEL, HOOK_TEXT, MODPROBE, MadeAtBoot, SCRIPT, Whereabouts, bound, calls_hooks, drivers_kept_out,
+    hiding, is_shared, kept_out, kvmfr_kept_out, left_for_start, made_at_boot, of_our_kinds, only_virtual, others, plan, removing,
+    taken_by_ids, too_many, update_hooks,
 };
 pub use decide::{initramfs, loaders, modprobe, packages};
 pub use plan::{Command, Parameter, Plan, Write, is_ours};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ConfigFile, Finding, PciAddress, RecordedGroup, Setup};
+use crate::model::{ConfigFile, Finding, RecordedGroup, Setup};
 
 /// Everything that will be done, and nothing else is done.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
@@ -24,15 +24,17 @@ pub struct Plan {
     /// The IOMMU groups of what is prepared, as they are now; the receipt keeps them.
     #[serde(skip)]
     pub groups: Vec<RecordedGroup>,
-    /// What is bound only when a domain starts; the receipt keeps it too.
-    #[serde(skip)]
-    pub at_start: Vec<PciAddress>,
     /// Blockers and warnings.
     #[serde(skip)]
     pub findings: Vec<Finding>,
 }
 
 impl Plan {
+    /// Whether the initramfs is made anew, since the early binding changes.
+    pub fn makes_initramfs(&self) -> bool {
+        self.reboot.iter().any(|why| why == NEW_INITRAMFS)
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.commands.is_empty()
@@ -156,6 +158,9 @@ impl Edits {
         Ok(())
     }
 }
+
+/// Why a reboot is needed after the initramfs is made anew.
+pub(super) const NEW_INITRAMFS: &str = "the new initramfs is loaded at boot";
 
 /// Whether vgapt wrote the whole file: its first comment says so, possibly after a line with an interpreter.
 pub fn is_ours(text: &str) -> bool {

@@ -178,7 +178,7 @@ impl Handling {
     pub(super) fn of(kind: DangerKind) -> Self {
         match kind {
             DangerKind::OnlyDisplay | DangerKind::OnlyPicture => Self::Unless(Allow::OnlyDisplay),
-            DangerKind::DiskInUse => Self::Unless(Allow::DiskInUse),
+            DangerKind::DiskInUse | DangerKind::DiskUseUnknown => Self::Unless(Allow::DiskInUse),
             DangerKind::DefaultRoute => Self::Unless(Allow::DefaultRoute),
             DangerKind::LastKeyboard => Self::Unless(Allow::LastKeyboard),
             DangerKind::BlockedGroup => Self::Unless(Allow::BlockedGroup),

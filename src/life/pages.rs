@@ -6,8 +6,8 @@
 use anyhow::{Context as _, Error, Result, bail};
 
 use super::taken::{self, Ledger, Taken};
-use crate::host;
-use crate::model::Size;
+
+use crate::model::{Size, most_for_guests};
 use crate::root::Root;
 use crate::target::Target;
 
@@ -139,7 +139,7 @@ fn spare(wanted: &PagesWanted, added: u64, root: &Root) -> Result<()> {
         let pages = number(root, &format!("{POOLS}/{pool}/nr_hugepages"))?;
         reserved = reserved.saturating_add(kib.unwrap_or(0).saturating_mul(pages.unwrap_or(0)).saturating_mul(1 << 10));
     }
-    let most = host::most_in_hugepages(total);
+    let most = most_for_guests(total);
     let then = added.saturating_mul(wanted.page.bytes()).saturating_add(reserved);
     if then > most.bytes() {
         bail!(

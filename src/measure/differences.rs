@@ -3,23 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::measured::{CoreTimes, InterruptRate, Load, Moment, VcpuTimes};
+use super::measured::{CoreTimes, IdleState, InterruptRate, Load, Moment, VcpuTimes};
+use super::numbers::rounded;
 use crate::model::{CpuQuota, CpuSet, CpuTimes, ExitReasons, Interrupts, Link, PciAddress, Reading, Sample, TICKS_PER_SECOND, Thread};
 
 const NANOSECONDS: f64 = 1e9;
 /// The least share of a host CPU that is listed, in percent.
 const LEAST_LOAD: f64 = 0.1;
-
-/// To a tenth; the sum of nothing is -0.0, which nobody writes.
-pub(super) fn rounded(number: f64) -> f64 {
-    (number * 10.0).round() / 10.0 + 0.0
-}
-
-/// In percent.
-#[expect(clippy::cast_precision_loss, reason = "a share in percent")]
-pub(super) fn share(part: u64, all: u64) -> f64 {
-    if all == 0 { 0.0 } else { rounded(100.0 * part as f64 / all as f64) }
-}
 
 #[expect(clippy::cast_precision_loss, reason = "counters of some seconds are far below 2^53")]
 fn grown(before: u64, after: u64) -> f64 {
@@ -28,6 +18,12 @@ fn grown(before: u64, after: u64) -> f64 {
 
 pub(super) fn seconds(before: &Sample, after: &Sample) -> f64 {
     after.at.saturating_sub(before.at).as_secs_f64()
+}
+
+/// How much a counter grew that begins anew where it is lower than before: an interrupt that was requested again, statistics
+/// that somebody cleared. It grew at least by what it is now.
+fn counted(before: u64, after: u64) -> f64 {
+    if after < before { grown(0, after) } else { grown(before, after) }
 }
 
 /// Ticks as percent of the time.
@@ -44,10 +40,10 @@ fn same<'a>(thread: &Thread, before: &'a [Thread]) -> Option<&'a Thread> {
 }
 
 /// Of one thread, a second; that of a thread that never left the guest is empty.
-fn reasons_of(reasons: &ExitReasons, thread: u32) -> BTreeMap<String, f64> {
-    let seconds = reasons.time.as_secs_f64();
-    let counts = reasons.counts.get(&thread).into_iter().flatten();
-    counts.filter(|_| seconds > 0.0).map(|(name, count)| (name.clone(), rounded(grown(0, *count) / seconds))).collect()
+fn rates_of<K: Ord + Clone>(counts: &BTreeMap<u32, BTreeMap<K, u64>>, thread: u32, time: Duration) -> BTreeMap<K, f64> {
+    let seconds = time.as_secs_f64();
+    let counts = counts.get(&thread).into_iter().flatten();
+    counts.filter(|_| seconds > 0.0).map(|(key, count)| (key.clone(), rounded(grown(0, *count) / seconds))).collect()
 }
 
 pub(super) fn vcpus(samples: &[Sample], reasons: Option<&ExitReasons>) -> Vec<VcpuTimes> {
@@ -68,7 +64,8 @@ pub(super) fn vcpus(samples: &[Sample], reasons: Option<&ExitReasons>) -> Vec<Vc
             host: percent((ran - guest).max(0.0), seconds),
             waited: both(|thread| thread.waited).map(|waited| rounded(100.0 * waited / NANOSECONDS / seconds)),
             preempted: both(|thread| thread.preempted).map(|preempted| rounded(preempted / seconds)),
-            reasons: reasons.map(|reasons| reasons_of(reasons, after.tid)),
+            reasons: reasons.map(|reasons| rates_of(&reasons.counts, after.tid, reasons.time)),
+            exit_targets: reasons.map(|reasons| rates_of(&reasons.targets, after.tid, reasons.time)),
         })
     };
     let mut vcpus: Vec<VcpuTimes> = last.threads.iter().filter_map(times).collect();
@@ -187,6 +184,8 @@ pub(super) fn cores(before: &Sample, after: &Sample, cpus: &CpuSet) -> Vec<CoreT
             steal: of(|times| times.steal),
             idle: of(|times| times.idle),
             timer: timers.iter().flatten().find_map(|(_, counts)| counts.get(cpu)).map(|rate| rounded(*rate)),
+            mhz: None,
+            most_mhz: None,
         })
     };
     cpus.0.iter().filter_map(core).collect()
@@ -205,7 +204,7 @@ fn rates<'a>(
     let rate = |line: &'a Interrupts| {
         let old = before.iter().find(|old| old.name == line.name);
         let count = |cpu: &u32| old.and_then(|old| old.counts.get(cpu)).copied().unwrap_or(0);
-        (line, line.counts.iter().map(|(cpu, now)| (*cpu, grown(count(cpu), *now) / seconds)).collect())
+        (line, line.counts.iter().map(|(cpu, now)| (*cpu, counted(count(cpu), *now) / seconds)).collect())
     };
     Some(after.iter().filter(|line| is_meant(line)).map(rate).collect())
 }
@@ -227,12 +226,25 @@ pub(super) fn own_interrupts(before: &Sample, after: &Sample, functions: &[PciAd
     Some(own)
 }
 
-/// The shared lines that only passed functions have, and how often a second they came, on any host CPU.
-pub(super) fn shared_lines(before: &Sample, after: &Sample, functions: &[PciAddress]) -> Vec<(String, f64)> {
+/// A line of interrupts that devices share, among them a passed function: which then has no interrupts by messages.
+pub(super) struct SharedLine {
+    pub(super) about: String,
+    /// On any host CPU.
+    pub(super) per_second: f64,
+    /// Whether no device of the host has it too.
+    pub(super) is_alone: bool,
+}
+
+/// Those of passed functions.
+pub(super) fn shared_lines(before: &Sample, after: &Sample, functions: &[PciAddress]) -> Vec<SharedLine> {
     let all = rates(&before.interrupts, &after.interrupts, seconds(before, after), |line| line.about.contains("vfio-intx("));
-    let is_alone = |line: &Interrupts| is_own(line, functions) && line.about.split(", ").all(|name| name.contains("vfio-intx("));
-    let alone = all.into_iter().flatten().filter(|(line, _)| is_alone(line));
-    alone.map(|(line, counts)| (line.about.clone(), rounded(counts.values().sum()))).collect()
+    let own = all.into_iter().flatten().filter(|(line, _)| is_own(line, functions));
+    let shared = own.map(|(line, counts)| SharedLine {
+        about: line.about.clone(),
+        per_second: rounded(counts.values().sum()),
+        is_alone: line.about.split(", ").all(|name| name.contains("vfio-intx(")),
+    });
+    shared.collect()
 }
 
 /// Of each slot, the link on the way to it that can do least of what it could, at its best: its speed changes with what is to
@@ -338,7 +350,7 @@ pub(super) fn exits(before: &Sample, after: &Sample) -> Reading<BTreeMap<String,
     let seconds = seconds(before, after);
     before.kvm.as_ref().then(|before| {
         after.kvm.as_ref().map(|after| {
-            let rate = |(name, now): (&String, &u64)| Some((name.clone(), rounded(grown(*before.get(name)?, *now) / seconds)));
+            let rate = |(name, now): (&String, &u64)| Some((name.clone(), rounded(counted(*before.get(name)?, *now) / seconds)));
             let counts = after.iter().filter(|(name, _)| !GAUGES.contains(&name.as_str()));
             counts.filter_map(rate).filter(|(name, rate)| *rate > 0.0 || name == "exits").collect()
         })
@@ -366,16 +378,26 @@ pub(super) fn speeds(samples: &[Sample], cpus: &CpuSet) -> BTreeMap<u32, u64> {
     slices.into_iter().filter_map(median).collect()
 }
 
-/// The idle state of one of these host CPUs that costs most: its name, how often a second it was left, how long that takes
-/// in microseconds.
-pub(super) fn idle(before: &Sample, after: &Sample, cpus: &CpuSet) -> Option<(String, f64, f64)> {
+/// How often heat or power slowed these host CPUs down.
+pub(super) fn throttled(before: &Sample, after: &Sample, cpus: &CpuSet) -> Option<u64> {
+    let of = |cpu: &u32| Some(after.throttled.get(cpu)?.saturating_sub(*before.throttled.get(cpu)?));
+    cpus.0.iter().map(of).sum()
+}
+
+/// The idle state of one of these host CPUs that costs most.
+pub(super) fn idle(before: &Sample, after: &Sample, cpus: &CpuSet) -> Option<IdleState> {
     let seconds = seconds(before, after);
     let states = cpus.0.iter().filter_map(|cpu| Some((before.idle.get(cpu)?, after.idle.get(cpu)?)));
     let rates = states.flat_map(|(before, after)| {
         let same = after.iter().filter_map(|now| Some((before.iter().find(|old| old.name == now.name)?, now)));
-        same.map(|(old, now)| (now.name.clone(), rounded(grown(old.used, now.used) / seconds), grown(0, now.latency)))
+        same.map(|(old, now)| IdleState {
+            name: now.name.clone(),
+            per_second: rounded(grown(old.used, now.used) / seconds),
+            microseconds: grown(0, now.latency),
+        })
     });
-    rates.max_by(|(_, often, long), (_, other_often, other_long)| (often * long).total_cmp(&(other_often * other_long)))
+    let cost = |state: &IdleState| state.per_second * state.microseconds;
+    rates.max_by(|one, other| cost(one).total_cmp(&cost(other)))
 }
 
 pub(super) fn moments(samples: &[Sample], cpus: &CpuSet) -> Vec<Moment> {

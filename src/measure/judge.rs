@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::differences;
+use super::differences::{self, Held};
 use super::judgements::{BUSY, Seen, all};
-use super::measured::{Load, Measured, Subject, VcpuTimes};
+use super::measured::{ClockTimes, CoreTimes, Load, Measured, Quota, Subject, VcpuTimes};
 use crate::model::{CpuSet, Reading, Sample, Surroundings};
 
 /// Of at least two samples, between which time has passed.
@@ -21,7 +21,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
     let cpus = host_cpus(subject, samples);
     let exits = differences::exits(first, last);
     let interrupts = differences::interrupts(first, last, &cpus, &subject.functions);
-    let cores = differences::cores(first, last, &cpus);
+    let cores = with_speeds(differences::cores(first, last, &cpus), &differences::speeds(samples, &cpus), &surroundings);
     let used = differences::used(&cores, &vcpus);
     let all_loads = differences::loads(samples, &cpus, &used);
     let unseen = differences::unseen(&all_loads, &used, seconds);
@@ -44,8 +44,8 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         subject,
         cpus: &cpus,
         vcpus: &vcpus,
+        threads: &last.threads,
         cores: &cores,
-        speeds: differences::speeds(samples, &cpus),
         idle: differences::idle(first, last, if busy.0.is_empty() { &cpus } else { &busy }),
         busy: &busy,
         loads: &loads,
@@ -54,6 +54,7 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         shared_lines: differences::shared_lines(first, last, &subject.functions),
         siblings: &siblings,
         held: &held,
+        throttled: differences::throttled(first, last, &cpus),
         links: &links,
         own_interrupts: differences::own_interrupts(first, last, &subject.functions),
         exits: &exits,
@@ -62,8 +63,10 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         surroundings: &surroundings,
     };
     let mut judgements = all(&seen);
+    let idle = seen.idle;
     judgements.sort_by(|one, other| one.verdict.cmp(&other.verdict).then(other.weight.total_cmp(&one.weight)));
-    let Surroundings { memory, versions, .. } = surroundings;
+    let Surroundings { memory, pinned, swapped, versions, agent, .. } = surroundings;
+    let quota = |held: &Held<'_>| Quota { group: held.quota.group.clone(), percent: held.quota.percent, held: held.percent };
     Ok(Measured {
         name: subject.name.to_owned(),
         seconds: (seconds * 100.0).round() / 100.0,
@@ -73,19 +76,37 @@ pub fn measure(subject: &Subject<'_>, samples: &[Sample], surroundings: Surround
         loads: loads.known(),
         interrupts,
         memory: memory.known(),
+        pinned: pinned.known(),
+        swapped: swapped.known(),
         links,
+        idle,
+        quotas: match held {
+            Reading::Known(held) => Some(held.iter().map(quota).collect()),
+            Reading::Absent => Some(Vec::new()),
+            Reading::Unknown(_) => None,
+        },
+        guest_clock: agent.known().map(|clock| ClockTimes { guest: clock.guest.as_secs_f64(), host: clock.host.as_secs_f64() }),
         versions: versions.into_iter().collect::<BTreeMap<_, _>>(),
         moments: differences::moments(samples, &cpus),
         cores,
     })
 }
 
+/// The same with how fast they were while they worked, and can be.
+fn with_speeds(mut cores: Vec<CoreTimes>, khz: &BTreeMap<u32, u64>, surroundings: &Surroundings) -> Vec<CoreTimes> {
+    for core in &mut cores {
+        core.mhz = khz.get(&core.cpu).map(|khz| khz / 1000);
+        core.most_mhz = surroundings.frequencies.get(&core.cpu).and_then(|one| one.most_khz).map(|khz| khz / 1000);
+    }
+    cores
+}
+
 /// The host CPUs that the virtual ones are pinned to; where they are not, those on which they were seen.
 pub fn host_cpus(subject: &Subject<'_>, samples: &[Sample]) -> CpuSet {
-    let pinned: Vec<u32> = subject.pins.iter().flatten().flat_map(|(_, cpus)| cpus.0.iter().copied()).collect();
-    if !pinned.is_empty() {
-        return CpuSet(pinned.into_iter().collect());
-    }
-    let threads = samples.iter().flat_map(|sample| &sample.threads);
-    CpuSet(threads.filter(|thread| thread.vcpu().is_some()).map(|thread| thread.cpu).collect())
+    let pins = subject.pins.as_ref().ok().filter(|pins| !pins.is_empty());
+    let pinned = pins.into_iter().flatten().flat_map(|(_, cpus)| &cpus.0).filter(|cpu| subject.online.0.contains(cpu));
+    // One whose pin names only CPUs that are off runs elsewhere.
+    let moves = |vcpu: u32| pins.is_none_or(|pins| pins.get(&vcpu).is_some_and(|pin| pin.0.is_disjoint(&subject.online.0)));
+    let vcpus = samples.iter().flat_map(|sample| &sample.threads).filter(|thread| thread.vcpu().is_some_and(moves));
+    CpuSet(vcpus.map(|thread| thread.cpu).chain(pinned.copied()).collect())
 }

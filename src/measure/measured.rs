@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CellPlace, Clocks, CpuSet, GuestMemory, Link, PciAddress, Size};
+use super::numbers::rounded;
+use crate::model::{CellPlace, Clocks, CpuSet, ExitTarget, GuestMemory, Link, OwnPins, PciAddress, Size};
 use crate::topology::{Core, Pinning};
 
 /// What is known of the domain and its host before anything is measured.
@@ -16,6 +17,8 @@ pub struct Subject<'a> {
     pub pins: Result<BTreeMap<u32, CpuSet>, String>,
     /// The host CPUs that are online.
     pub online: CpuSet,
+    /// The host CPUs of QEMU's own threads, likewise.
+    pub own_pins: Result<OwnPins, String>,
     /// The NUMA node of each host CPU, where the host has several nodes.
     pub nodes: BTreeMap<u32, u32>,
     /// The NUMA nodes that the guest sees, if it sees any, and why they are unknown.
@@ -74,7 +77,22 @@ pub struct Measured {
     /// Interrupts there, the most first.
     pub interrupts: Option<Vec<InterruptRate>>,
     pub memory: Option<GuestMemory>,
+    /// How much of it is pinned for devices, or locked.
+    #[serde(default)]
+    pub pinned: Option<Size>,
+    /// What of it is in swap.
+    #[serde(default)]
+    pub swapped: Option<Size>,
     pub links: Vec<Link>,
+    /// The idle state of the guest's host CPUs that cost most, if they have any.
+    #[serde(default)]
+    pub idle: Option<IdleState>,
+    /// The quotas of CPU time that virtual CPUs have; `None` where that is unknown.
+    #[serde(default)]
+    pub quotas: Option<Vec<Quota>>,
+    /// The guest's clock beside the host's, where its agent says it.
+    #[serde(default)]
+    pub guest_clock: Option<ClockTimes>,
     /// The versions of QEMU and libvirt.
     pub versions: BTreeMap<String, String>,
     /// The same in slices of time.
@@ -100,6 +118,9 @@ pub struct Judgement {
     pub seen: String,
     /// About how much of the time of a virtual CPU it costs, in percent, where that was measured.
     pub costs_percent: Option<f64>,
+    /// The same where it is only estimated.
+    #[serde(default)]
+    pub perhaps_percent: Option<f64>,
     /// What to do, in words; besides the command, if there is one. Both are empty if nothing can be done.
     pub remedy: String,
     /// What to do, as a command.
@@ -119,6 +140,7 @@ impl Judgement {
             subject,
             seen: seen.into(),
             costs_percent: None,
+            perhaps_percent: None,
             remedy: String::new(),
             command: None,
             weight: 0.0,
@@ -129,8 +151,14 @@ impl Judgement {
         Self { verdict: Verdict::Unknown, ..Self::good(code, subject, format!("because {because}")) }
     }
 
-    /// The same as one that costs speed.
-    pub(super) fn costs(self, weight: f64) -> Self {
+    /// The same as one that costs about so many percent of a virtual CPU's time: an estimate, unless that was measured.
+    pub(super) fn costs(self, percent: f64) -> Self {
+        let perhaps_percent = Some(rounded(percent)).filter(|percent| self.costs_percent.is_none() && *percent > 0.0);
+        Self { perhaps_percent, ..self.weighs(percent) }
+    }
+
+    /// The same as one that costs speed, nobody knows how much; `weight` is its rank.
+    pub(super) fn weighs(self, weight: f64) -> Self {
         Self { verdict: Verdict::Costs, weight, ..self }
     }
 
@@ -149,9 +177,14 @@ impl Judgement {
         self.command.is_some() || !self.remedy.is_empty()
     }
 
+    /// The same as one that cost so many percent of a virtual CPU's time, which was measured.
+    pub(super) fn took(self, percent: f64) -> Self {
+        self.percent(rounded(percent)).costs(percent)
+    }
+
     /// The same where the share of the time was measured.
     pub(super) fn percent(self, percent: f64) -> Self {
-        Self { costs_percent: Some(percent), ..self }
+        Self { costs_percent: Some(percent), perhaps_percent: None, ..self }
     }
 }
 
@@ -174,6 +207,9 @@ pub struct VcpuTimes {
     pub preempted: Option<f64>,
     /// How often a second it left the guest, by the kernel's names of the reasons.
     pub reasons: Option<BTreeMap<String, f64>>,
+    /// How often a second it did so for which port, register or address of an emulated device.
+    #[serde(default)]
+    pub exit_targets: Option<BTreeMap<ExitTarget, f64>>,
 }
 
 /// A host CPU, in percent of the time.
@@ -190,6 +226,47 @@ pub struct CoreTimes {
     pub idle: f64,
     /// Interrupts of its timer a second.
     pub timer: Option<f64>,
+    /// How fast it was while it worked, in MHz; only of the whole time, and where the kernel says it.
+    #[serde(default)]
+    pub mhz: Option<u64>,
+    /// How fast it can be, likewise.
+    #[serde(default)]
+    pub most_mhz: Option<u64>,
+}
+
+/// An idle state of a host CPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IdleState {
+    pub name: String,
+    /// How often a second one of these host CPUs left it.
+    pub per_second: f64,
+    /// How long that takes at most, in microseconds.
+    pub microseconds: f64,
+}
+
+impl IdleState {
+    /// How much of the time of a host CPU that takes at most.
+    pub(super) fn percent(&self) -> f64 {
+        rounded(self.per_second * self.microseconds / 10_000.0)
+    }
+}
+
+/// A quota of CPU time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Quota {
+    /// The control group, by its path.
+    pub group: String,
+    /// How much of one host CPU its threads may have together, in percent.
+    pub percent: u64,
+    /// For how much of the time it held them back, in percent; `None` where that is unknown.
+    pub held: Option<f64>,
+}
+
+/// How long the measurement was by two clocks, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClockTimes {
+    pub guest: f64,
+    pub host: f64,
 }
 
 /// A thread of the host that ran on one of these host CPUs.

@@ -6,6 +6,7 @@ mod differences;
 mod judge;
 mod judgements;
 mod measured;
+mod numbers;
 
 pub use against::{Change, Turn, changes, turns};
 pub use judge::{host_cpus, measure};

@@ -13,6 +13,9 @@ use super::{Reading, Size};
 /// More logical CPUs than any kernel supports (`CONFIG_NR_CPUS` is at most 8192); limits absurd ranges.
 const MOST_CPUS: u32 = 65_536;
 
+/// The CPU that boots, and keeps the time for those without a tick: a host cannot do without it.
+pub const BOOT_CPU: u32 = 0;
+
 /// A set of logical CPUs, written as the kernel and libvirt do: `0-3,8`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct CpuSet(pub BTreeSet<u32>);
@@ -162,9 +165,24 @@ pub struct Topology {
     /// Those that a guest may use, where control groups set some apart (`cpuset.cpus.partition`).
     #[serde(skip)]
     pub of_guests: Option<CpuSet>,
+    /// Those that other guests have for themselves; known only where a guest is placed beside them.
+    #[serde(skip)]
+    pub used: CpuSet,
     /// The CPUs without a tick (`nohz_full`); absent where the kernel is built without `CONFIG_NO_HZ_FULL`.
     #[serde(skip)]
     pub nohz_full: Reading<CpuSet>,
+}
+
+impl Topology {
+    /// That control groups keep CPUs from guests, and what gives them more; `None` where they keep none.
+    pub fn kept_from_guests(&self) -> Option<(String, String)> {
+        let allowed = self.of_guests.as_ref().filter(|allowed| !self.online.0.is_subset(&allowed.0))?;
+        Some((
+            format!("guests may use only the CPUs {allowed} (cpuset.cpus of machine.slice)"),
+            "allow more: systemctl set-property machine.slice AllowedCPUs=CPUS; what it is now: systemctl show -p AllowedCPUs machine.slice"
+                .to_owned(),
+        ))
+    }
 }
 
 /// One logical CPU (hardware thread).

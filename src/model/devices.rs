@@ -31,6 +31,9 @@ pub struct PciDevice {
     /// Whether it can be unplugged, as a card in an enclosure with Thunderbolt (`removable`; only read of displays).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub removable: bool,
+    /// Whether a monitor is connected to one of its outputs; `None` where its driver does not say (only read of displays).
+    #[serde(skip)]
+    pub monitor: Option<bool>,
     /// The kernel's reset methods for it, the preferred first; empty if there are none.
     pub reset_methods: Option<Vec<String>>,
     /// Memory that the firmware reserves for its IOMMU group at fixed addresses (RMRR; type `direct`): the kernel refuses to

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cpu, IommuGroup, Iommufd, Kvmfr, Memory, PciAddress, PciDevice, Platform, Size, Topology, UsbDevice};
+use super::{Cpu, CpuSet, IommuGroup, Iommufd, Kvmfr, Memory, PciAddress, PciDevice, Platform, Size, Topology, UsbDevice};
 
 /// A host. Sections that were not requested are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
@@ -20,8 +20,20 @@ pub struct Host {
     pub iommufd: Iommufd,
     #[serde(skip)]
     pub kvmfr: Kvmfr,
+    /// The other guests; known only where one is defined.
+    #[serde(skip)]
+    pub neighbours: Vec<Neighbour>,
     /// Messages about what could not be read.
     pub unknown: Vec<String>,
+}
+
+/// Another guest of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Neighbour {
+    /// What it passes through: a guest that passes the same never runs beside it.
+    pub functions: BTreeSet<PciAddress>,
+    /// The host CPUs that its vCPUs have for themselves.
+    pub cpus: CpuSet,
 }
 
 impl Host {
@@ -32,6 +44,13 @@ impl Host {
 
     pub fn devices<'a>(&'a self, addresses: &'a [PciAddress]) -> impl Iterator<Item = &'a PciDevice> {
         addresses.iter().filter_map(|address| self.device(*address))
+    }
+
+    /// The topology with the CPUs of the guests that may run beside one with these functions: none that passes the same.
+    pub fn topology_beside(&self, functions: &[PciAddress]) -> Topology {
+        let runs_beside = |other: &&Neighbour| functions.iter().all(|function| !other.functions.contains(function));
+        let others = self.neighbours.iter().filter(runs_beside);
+        Topology { used: CpuSet(others.flat_map(|other| other.cpus.0.iter().copied()).collect()), ..self.topology.clone() }
     }
 
     /// The NUMA node on which a guest with these functions is best: that of the first one that has one. Where that has no memory,

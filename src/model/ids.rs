@@ -1,9 +1,15 @@
 //! Identifiers of devices: PCI addresses, vendor and device ids, class codes, USB ids.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use super::text::{serde_as_text, serialize_as_text};
+
+/// Writes a number in hexadecimal with at least so many digits: as `{:04x}`, which `list` would spend a tenth of its work on.
+fn write_hex(f: &mut fmt::Formatter<'_>, number: u32, digits: u32) -> fmt::Result {
+    let digits = digits.max(8 - number.leading_zeros() / 4);
+    (0..digits).rev().filter_map(|place| char::from_digit(number >> (4 * place) & 0xf, 16)).try_for_each(|digit| f.write_char(digit))
+}
 
 /// Two 16-bit numbers written as `10de:1401`.
 macro_rules! id_pair {
@@ -18,7 +24,9 @@ macro_rules! id_pair {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:04x}:{:04x}", self.vendor, self.$second)
+                write_hex(f, self.vendor.into(), 4)?;
+                f.write_char(':')?;
+                write_hex(f, self.$second.into(), 4)
             }
         }
 
@@ -88,6 +96,10 @@ impl Class {
         self.code() >> 8 == 0x06
     }
 
+    pub fn is_nvme(self) -> bool {
+        self.code() == 0x0108
+    }
+
     /// A short name for the classes of functions that are often found with a graphics card.
     pub fn noun(self) -> &'static str {
         match self.code() {
@@ -117,7 +129,7 @@ impl Class {
 
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04x}", self.code())
+        write_hex(f, self.code().into(), 4)
     }
 }
 
@@ -171,7 +183,13 @@ impl PciAddress {
 
 impl fmt::Display for PciAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04x}:{:02x}:{:02x}.{:x}", self.domain, self.bus, self.device, self.function)
+        write_hex(f, self.domain, 4)?;
+        for part in [self.bus, self.device] {
+            f.write_char(':')?;
+            write_hex(f, part.into(), 2)?;
+        }
+        f.write_char('.')?;
+        write_hex(f, self.function.into(), 1)
     }
 }
 
@@ -225,6 +243,14 @@ serde_as_text!(PciAddress);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hexadecimal_numbers_as_the_library_writes_them() {
+        for number in [0, 1, 0xf, 0x10, 0xab, 0x1000, 0xffff, 0x1_0000, 0xfff_ffff, 0x1000_0000, u32::MAX] {
+            let address = PciAddress { domain: number, bus: 0x0a, device: 0x1f, function: 7 };
+            assert_eq!(address.to_string(), format!("{number:04x}:{:02x}:{:02x}.{:x}", 0x0a, 0x1f, 7));
+        }
+    }
 
     #[test]
     fn ids_read_and_print() {

@@ -85,6 +85,23 @@ impl FromStr for Size {
 
 /// A host keeps one part in so many of its memory, and of each node's, from the guests.
 pub const HOST_KEEPS_ONE_IN: u64 = 8;
+/// The memory that a desktop needs; a small host runs none.
+const OF_DESKTOP: Size = Size::from_mib(2048);
+
+/// How much memory a host itself needs: as much as a desktop does, of a small host a quarter.
+pub fn needed_by_host(total: Size) -> Size {
+    Size::from_bytes(OF_DESKTOP.bytes().min(total.bytes() / 4))
+}
+
+/// How much of its memory a host keeps for itself, where pages are reserved.
+pub fn kept_by_host(total: Size) -> Size {
+    Size::from_bytes(needed_by_host(total).bytes().max(total.bytes() / HOST_KEEPS_ONE_IN))
+}
+
+/// How much of it a host can spare for guests that keep all of theirs.
+pub fn most_for_guests(total: Size) -> Size {
+    Size::from_bytes(total.bytes().saturating_sub(kept_by_host(total).bytes()))
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Memory {
@@ -113,6 +130,13 @@ pub struct HugepagePool {
     pub free: u64,
 }
 
+impl HugepagePool {
+    /// The pages that programs use now.
+    pub fn used(&self) -> u64 {
+        self.total.saturating_sub(self.free)
+    }
+}
+
 /// The part of a pool that is on one NUMA node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NodePool {
@@ -122,6 +146,11 @@ pub struct NodePool {
 }
 
 impl Memory {
+    /// What is reserved as huge pages, which nothing else can use.
+    pub fn in_hugepages(&self) -> Size {
+        Size::from_bytes(self.hugepages.iter().map(|pool| pool.page.bytes().saturating_mul(pool.total)).sum())
+    }
+
     /// The pool of pages of this size, on all nodes.
     pub fn pool(&self, page: Size) -> Option<&HugepagePool> {
         self.hugepages.iter().find(|pool| pool.page == page)

@@ -21,8 +21,6 @@ pub struct Observed {
     pub irqbalance: Option<bool>,
     /// Whether VFIO is allowed to work without interrupt remapping (`allow_unsafe_interrupts`).
     pub unsafe_interrupts: Option<bool>,
-    /// How vfio-pci is available in each installed kernel, by release.
-    pub vfio: BTreeMap<String, ModuleState>,
     /// Whether a function may enter the power state D3cold.
     pub d3cold_allowed: BTreeMap<PciAddress, bool>,
     pub roms: BTreeMap<PciAddress, RomState>,

@@ -28,11 +28,38 @@ pub enum Iommu {
 #[serde(transparent)]
 pub struct Cmdline(pub String);
 
+/// The part of a command line that the kernel reads: what follows `--` is for init (`parse_args` of kernel/params.c).
+pub fn kernel_part(line: &str) -> &str {
+    let (mut is_quoted, mut begin) = (false, 0);
+    for (at, letter) in line.char_indices().chain([(line.len(), ' ')]) {
+        is_quoted ^= letter == '"';
+        if letter.is_ascii_whitespace() && !is_quoted {
+            if &line[begin..at] == "--" {
+                return &line[..begin];
+            }
+            begin = at + 1;
+        }
+    }
+    line
+}
+
 impl Cmdline {
+    /// The parameters for the kernel.
+    pub fn parameters(&self) -> impl DoubleEndedIterator<Item = &str> {
+        kernel_part(&self.0).split_ascii_whitespace()
+    }
+
+    /// The parameters for modules that kmod and dracut read: they read what is for init, too.
+    pub fn of_modules(&self) -> impl Iterator<Item = &str> {
+        let behind = &self.0[kernel_part(&self.0).len()..];
+        self.parameters()
+            .chain(behind.split_ascii_whitespace().filter(|token| token.split('=').next().is_some_and(|name| name.contains('.'))))
+    }
+
     /// The value of the last `name=value` (empty for a bare `name`); `-` and `_` are equivalent, as in the kernel.
     pub fn get(&self, name: &str) -> Option<&str> {
         let same = |a: &str| a.replace('-', "_") == name.replace('-', "_");
-        self.0.split_ascii_whitespace().rev().find_map(|token| {
+        self.parameters().rev().find_map(|token| {
             let (key, value) = token.split_once('=').unwrap_or((token, ""));
             same(key).then_some(value)
         })
@@ -41,7 +68,7 @@ impl Cmdline {
     /// The huge pages of this size that it reserves.
     pub fn boot_pages(&self, page: Size) -> Option<BootPages> {
         let split = |token| str::split_once(token, '=').map_or((token, None), |(name, value)| (name, Some(value)));
-        let parameters: Vec<(&str, Option<&str>)> = self.0.split_ascii_whitespace().map(split).collect();
+        let parameters: Vec<(&str, Option<&str>)> = self.parameters().map(split).collect();
         parameters[BootPages::place(&parameters, page)?].1?.parse().ok()
     }
 
@@ -170,6 +197,10 @@ mod tests {
 
     #[test]
     fn cmdline_tokens() {
+        let behind = Cmdline("quiet dyndbg=\"a -- b\" iommu=pt -- iommu=off vfio-pci.ids=1:2".into());
+        assert_eq!((behind.get("iommu"), behind.get("vfio-pci.ids")), (Some("pt"), None));
+        assert_eq!(behind.of_modules().last(), Some("vfio-pci.ids=1:2"));
+        assert_eq!(["-- a", "a --", "a --b", ""].map(kernel_part), ["", "a ", "a --b", ""]);
         let cmdline = Cmdline("ro intel_iommu=off quiet vfio_pci.ids=1:2 intel_iommu=on".into());
         assert_eq!(cmdline.get("intel_iommu"), Some("on"));
         assert_eq!(cmdline.get("vfio-pci.ids"), Some("1:2"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CpuSet, PciAddress, Reading, Size};
+use super::{CpuSet, ExitTarget, PciAddress, Reading, Size};
 
 /// The unit of times in `/proc/stat` and `/proc/PID/stat`: `USER_HZ`, 100 on every architecture that has KVM for x86.
 pub const TICKS_PER_SECOND: u64 = 100;
@@ -37,6 +37,8 @@ pub struct Sample {
     pub links: Vec<Link>,
     /// How fast these host CPUs run, in kHz; none where the kernel does not say it.
     pub khz: BTreeMap<u32, u64>,
+    /// How often heat or power slowed these down; none where the kernel does not count it.
+    pub throttled: BTreeMap<u32, u64>,
 }
 
 /// A thread at one moment.
@@ -124,6 +126,10 @@ pub struct Interrupts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings {
     pub memory: Reading<GuestMemory>,
+    /// How much of it is pinned for devices, or locked.
+    pub pinned: Reading<Size>,
+    /// What of it is in swap.
+    pub swapped: Reading<Size>,
     /// Whether KVM may deliver interrupts without an exit (`enable_apicv` of `kvm_intel`, `avic` of `kvm_amd`).
     pub posts_interrupts: Reading<bool>,
     /// How the kernel lets idle links sleep (`policy` of `pcie_aspm`), if it does.
@@ -133,6 +139,8 @@ pub struct Surroundings {
     /// Why the virtual CPUs left the guest.
     pub exit_reasons: Reading<ExitReasons>,
     pub frequencies: BTreeMap<u32, Frequency>,
+    /// What switches the processors' highest frequencies off, where something does.
+    pub turbo_off: Option<TurboOff>,
     /// How long a host CPU waits at most for a virtual CPU to have something to do again before it sleeps
     /// (`halt_poll_ns` of kvm), in nanoseconds.
     pub halt_polling: Reading<u64>,
@@ -156,6 +164,8 @@ pub struct ExitReasons {
     pub time: Duration,
     /// How often each thread left the guest, by the kernel's names of the reasons.
     pub counts: BTreeMap<u32, BTreeMap<String, u64>>,
+    /// How often it did so for which port, register or address.
+    pub targets: BTreeMap<u32, BTreeMap<ExitTarget, u64>>,
 }
 
 /// What is behind QEMU's memory, most of which is the guest's.
@@ -167,8 +177,6 @@ pub struct GuestMemory {
     pub transparent: Size,
     /// All other memory that is resident.
     pub ordinary: Size,
-    /// Pinned for devices (`VmPin`) or locked (`VmLck`), whichever is more; `None` where the kernel says neither.
-    pub pinned: Option<Size>,
     /// The resident memory by NUMA node.
     pub nodes: BTreeMap<u32, Size>,
 }
@@ -195,6 +203,9 @@ pub struct Link {
     /// The switch above the function whose link it is; `None` for the function's own.
     #[serde(default)]
     pub switch: Option<PciAddress>,
+    /// The physical function whose link it is, of a virtual one.
+    #[serde(default)]
+    pub physical_function: Option<PciAddress>,
     /// In MT/s; `None` where the function has no link, or its speed is unknown.
     pub speed: Option<u64>,
     pub width: Option<u64>,
@@ -207,6 +218,14 @@ pub struct Link {
     pub sleeps: Option<Vec<String>>,
 }
 
+/// A file of the kernel that keeps processors from their highest frequencies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurboOff {
+    pub file: String,
+    /// What has to be in it for these.
+    pub on: &'static str,
+}
+
 /// How fast a host CPU may run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frequency {
@@ -215,6 +234,8 @@ pub struct Frequency {
     pub driver: Option<String>,
     pub preference: Option<String>,
     pub most_khz: Option<u64>,
+    /// How high it may be by the host's settings (`scaling_max_freq`).
+    pub limit_khz: Option<u64>,
 }
 
 impl Frequency {

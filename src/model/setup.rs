@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Firmware, PciAddress, Reading, Size, VirtualNetwork, at_least};
+use super::{Firmware, ModuleState, PciAddress, Reading, Size, VirtualNetwork, at_least};
 
 /// Folders in which only names that end in `.conf` count (modprobe.d(5), dracut.conf(5)). Names without an ending are looked at too: somebody may have meant them.
 pub const ONLY_CONF: [&str; 2] = ["/etc/modprobe.d", "/etc/dracut.conf.d"];
@@ -21,8 +21,12 @@ pub struct Setup {
     pub unread: Vec<String>,
     pub booted: Booted,
     pub kernels: Vec<Kernel>,
+    /// How vfio-pci is available in each installed kernel, by release; without an entry, that is unknown.
+    pub vfio: BTreeMap<String, ModuleState>,
     /// The installed programs, of those that `prepare` may need.
     pub programs: BTreeSet<String>,
+    /// Whether the modes of files are those of the host: copies of its files, as trees are, can lose them.
+    pub keeps_modes: bool,
     /// The modules that match each PCI function, according to the kernel's modules.alias.
     pub claimants: BTreeMap<PciAddress, Vec<String>>,
     pub uses: Uses,
@@ -41,8 +45,21 @@ pub struct Setup {
     /// Whether this host's bootc knows parameters by their owner (`bootc loader-entries`).
     pub has_sources: bool,
     pub in_domains: DomainFunctions,
-    /// The functions that an earlier `prepare` left for the start of a domain (`--bind start`), as far as that can be read.
-    pub at_start: Vec<PciAddress>,
+    /// Lines of libvirt's other hooks that reserve pages or make virtual functions.
+    pub of_hooks: Vec<WrittenLine>,
+    /// Programs that lines of modprobe's configuration run, and that are not there.
+    pub missing_programs: BTreeSet<String>,
+    /// The real path of /bin/sh, where it is there.
+    pub sh: Option<String>,
+}
+
+/// A line of a script or a configuration file that writes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenLine {
+    pub path: String,
+    /// Its number.
+    pub line: usize,
+    pub text: String,
 }
 
 /// Exists where the running system is a deployment of ostree.
@@ -99,11 +116,6 @@ impl DomainFunctions {
 }
 
 impl Setup {
-    /// Whether an earlier `prepare` left all of these for the start of a domain.
-    pub fn leaves_for_start(&self, functions: &[PciAddress]) -> bool {
-        !functions.is_empty() && functions.iter().all(|function| self.at_start.contains(function))
-    }
-
     pub fn has(&self, program: &str) -> bool {
         self.programs.contains(program)
     }
@@ -266,6 +278,17 @@ pub struct Uses {
     pub known: Vec<Use>,
     /// What could not be read, with the reason: the host may use devices that are not listed.
     pub unknown: Vec<String>,
+    /// File systems in use whose disks were not found.
+    pub without_disk: Vec<WithoutDisk>,
+}
+
+/// A file system in use whose disk was not found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WithoutDisk {
+    /// What it is, and why its disk is unknown.
+    pub because: String,
+    /// Whether its disk is an `NVMe` disk, where the kernel's name of it tells: any disk may be it otherwise.
+    pub is_nvme: Option<bool>,
 }
 
 /// A use of a device by the host.

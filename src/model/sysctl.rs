@@ -5,7 +5,32 @@ use super::ConfigFiles;
 /// The folders of sysctl.d(5): a file masks files of the same name in later folders.
 pub const SYSCTL_FOLDERS: [&str; 4] = ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d"];
 
+/// The folders of `TuneD`'s own profiles, since its version 2.23 and before, and a profile's file below them.
+pub const TUNED_FOLDERS: [&str; 2] = ["/etc/tuned/profiles", "/etc/tuned"];
+pub const TUNED_PROFILE: &str = "tuned.conf";
+
 impl ConfigFiles {
+    /// What the active profile of `TuneD`, or one that it includes, sets this name to, with its file (tuned.conf(5)).
+    pub fn tuned<'a>(&'a self, name: &str) -> Option<(&'a str, &'a str)> {
+        let mut names: Vec<String> = self.text_lossy("/etc/tuned/active_profile")?.split_whitespace().map(str::to_owned).collect();
+        let mut at = 0;
+        while let Some(profile) = names.get(at).cloned() {
+            at += 1;
+            let own = TUNED_FOLDERS.iter().find_map(|folder| self.0.get_key_value(&format!("{folder}/{profile}/{TUNED_PROFILE}")));
+            let Some((path, text)) = own.and_then(|(path, file)| Some((path.as_str(), file.text_lossy().ok()?))) else { continue };
+            if let Some(value) = last_value(text, name) {
+                return Some((path, value));
+            }
+            let included = text.lines().filter_map(|line| line.trim().strip_prefix("include")?.trim_start().strip_prefix('='));
+            for one in included.flat_map(|value| value.split([',', ' '])).filter(|one| !one.is_empty()) {
+                if !names.iter().any(|known| known == one) {
+                    names.push(one.to_owned());
+                }
+            }
+        }
+        None
+    }
+
     /// What each file of sysctl.d sets this name to (`vm.nr_hugepages`), with its path, in the order in which they count: sorted
     /// by the names of the files, whatever their folders, so that the last one takes effect.
     pub fn sysctl<'a>(&'a self, name: &str) -> Vec<(&'a str, &'a str)> {

@@ -49,10 +49,14 @@ fn judgement(judgement: &Judgement) -> String {
         Verdict::Good => GOOD,
     };
     let word = said(judgement.verdict);
-    let about = judgement.costs_percent.filter(|_| judgement.verdict == Verdict::Costs).map(|percent| format!("; about {percent} %"));
-    let about = about.unwrap_or_default();
+    let costs = match (judgement.costs_percent, judgement.perhaps_percent) {
+        _ if judgement.verdict != Verdict::Costs => String::new(),
+        (Some(percent), _) => format!("; about {percent} %"),
+        (None, Some(percent)) => format!("; perhaps {percent} %"),
+        (None, None) => String::new(),
+    };
     let (subject, seen) = (shown(&judgement.subject), shown(&judgement.seen));
-    let mut text = format!("  {} {HANG}{subject}: {seen}{about}\n", paint(style, format_args!("{word:<7}")));
+    let mut text = format!("  {} {HANG}{subject}: {seen}{costs}\n", paint(style, format_args!("{word:<7}")));
     if judgement.has_remedy() {
         let remedy = judgement.command.iter().chain(Some(&judgement.remedy).filter(|words| !words.is_empty()));
         let remedy: Vec<_> = remedy.map(|words| shown(words)).collect();
@@ -84,7 +88,7 @@ fn vcpus(measured: &Measured) -> String {
 }
 
 fn cores(measured: &Measured) -> String {
-    let rows: Vec<[String; 8]> = measured
+    let rows: Vec<[String; 9]> = measured
         .cores
         .iter()
         .map(|core| {
@@ -98,13 +102,14 @@ fn cores(measured: &Measured) -> String {
                 percent(core.steal),
                 percent(core.idle),
                 unknown_or(core.timer, "/s"),
+                core.mhz.map_or_else(|| "unknown".to_owned(), |mhz| mhz.to_string()),
             ]
         })
         .collect();
     if rows.is_empty() {
         String::new()
     } else {
-        table(["host CPU", "guest", "host", "interrupts", "softirqs", "steal", "idle", "timer"], &rows)
+        table(["host CPU", "guest", "host", "interrupts", "softirqs", "steal", "idle", "timer", "MHz at work"], &rows)
     }
 }
 
@@ -121,6 +126,13 @@ fn details(measured: &Measured) -> String {
     let reasons: Vec<[String; 3]> = each.flat_map(|(vcpu, reasons)| reasons.map(move |reason| of(vcpu, reason))).collect();
     if !reasons.is_empty() {
         text.push_str(&format!("\n{}", table(["virtual CPU", "exits", "reason"], &reasons)));
+    }
+    let each = measured.vcpus.iter().map(|vcpu| (vcpu, vcpu.exit_targets.iter().flatten()));
+    let targets: Vec<[String; 3]> = each
+        .flat_map(|(vcpu, targets)| targets.map(move |(target, rate)| [vcpu.vcpu.to_string(), format!("{rate}/s"), target.to_string()]))
+        .collect();
+    if !targets.is_empty() {
+        text.push_str(&format!("\n{}", table(["virtual CPU", "exits", "for"], &targets)));
     }
     let loads: Vec<[String; 4]> = measured
         .loads
@@ -142,7 +154,7 @@ fn details(measured: &Measured) -> String {
     }
     if let Some(memory) = &measured.memory {
         let nodes: String = memory.nodes.iter().map(|(node, size)| format!(", {size} on node {node}")).collect();
-        let pinned = memory.pinned.map_or_else(|| "an unknown part of it".to_owned(), |size| size.to_string());
+        let pinned = measured.pinned.map_or_else(|| "an unknown part of it".to_owned(), |size| size.to_string());
         text.push_str(&format!("\nmemory: {pinned} is pinned for devices or locked{nodes}\n"));
     }
     for (program, version) in &measured.versions {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::colours::{EMULATOR, GUEST, HOST, UNUSED};
+use super::colours::{EMULATOR, GUEST, HOST, STOLEN, UNUSED};
 use crate::measure::{CoreTimes, Measured, Moment};
 
 const LEFT: f64 = 90.0;
@@ -17,15 +17,16 @@ const REASONS: usize = 8;
 type Part = fn(&CoreTimes) -> f64;
 
 /// What a host CPU did, from the bottom of a bar, with the colour and the word.
-const PARTS: [(&str, &str, Part); 3] = [
+const PARTS: [(&str, &str, Part); 4] = [
     (GUEST, "guest", |core| core.guest),
     (EMULATOR, "host", |core| core.host),
     (UNUSED, "interrupts", |core| core.interrupts + core.softirqs),
+    (STOLEN, "steal", |core| core.steal),
 ];
 
 pub fn measured_svg(measured: &Measured) -> String {
     let mut body = text(16.0, 26.0, 16, &format!("{}: its host CPUs for {} s", measured.name, measured.seconds));
-    for (x, (colour, word, _)) in [LEFT, LEFT + 90.0, LEFT + 170.0].into_iter().zip(PARTS) {
+    for (x, (colour, word, _)) in [LEFT, LEFT + 90.0, LEFT + 170.0, LEFT + 290.0].into_iter().zip(PARTS) {
         body.push_str(&rectangle(x, 36.0, 12.0, 12.0, colour));
         body.push_str(&text(x + 18.0, 46.0, 12, word));
     }

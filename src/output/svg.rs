@@ -1,6 +1,6 @@
 //! Which guest uses which core, as an SVG picture of nested boxes, with the words of `topology.rs`.
 
-use super::colours::{EMULATOR, GUEST, HOST, UNUSED};
+use super::colours::{EMULATOR, GUEST, HOST, OTHER, UNUSED};
 use super::topology::{CacheBox, CpuUse, NodeBox, TopologyView};
 
 const BOX: usize = 108;
@@ -40,6 +40,7 @@ fn colour(used: &CpuUse) -> &'static str {
     match used {
         CpuUse::Guest(_) => GUEST,
         CpuUse::Unused => UNUSED,
+        CpuUse::Other => OTHER,
         CpuUse::Emulator => EMULATOR,
         CpuUse::Host => HOST,
     }

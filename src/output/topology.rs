@@ -19,6 +19,8 @@ pub struct TopologyView {
     pub guest: CpuSet,
     /// The CPUs of the emulator and its I/O threads.
     pub emulator: CpuSet,
+    /// The CPUs that other guests, which may run at the same time, have for themselves.
+    pub others: CpuSet,
     /// The guest's name; `None` where it is a proposal.
     pub name: Option<String>,
     /// The cards of the guest, else of the host.
@@ -67,6 +69,7 @@ impl TopologyView {
         match self.vcpus.get(&cpu) {
             Some(vcpus) => CpuUse::Guest(vcpus.clone()),
             None if self.guest.0.contains(&cpu) => CpuUse::Unused,
+            None if self.others.0.contains(&cpu) => CpuUse::Other,
             None if self.emulator.0.contains(&cpu) => CpuUse::Emulator,
             None => CpuUse::Host,
         }
@@ -98,7 +101,7 @@ impl TopologyView {
     /// What some of the CPUs are used for: the words, and what they mean.
     pub(super) fn legend(&self) -> Vec<CpuUse> {
         let uses: Vec<CpuUse> = self.cores.iter().flat_map(|core| &core.cpus).map(|cpu| self.seat(*cpu)).collect();
-        let all = [CpuUse::Guest(Vec::new()), CpuUse::Unused, CpuUse::Emulator, CpuUse::Host];
+        let all = [CpuUse::Guest(Vec::new()), CpuUse::Unused, CpuUse::Other, CpuUse::Emulator, CpuUse::Host];
         all.into_iter().filter(|one| uses.iter().any(|other| other.word() == one.word())).collect()
     }
 }
@@ -132,6 +135,8 @@ pub(super) enum CpuUse {
     Guest(Vec<u32>),
     /// Unused: the guest uses the core's other thread.
     Unused,
+    /// Another guest.
+    Other,
     /// QEMU's own threads, and the host.
     Emulator,
     /// The host alone.
@@ -144,6 +149,7 @@ impl CpuUse {
         match self {
             Self::Guest(_) => "vCPU",
             Self::Unused => "unused",
+            Self::Other => "other",
             Self::Emulator => "host+emu",
             Self::Host => "host",
         }
@@ -153,6 +159,7 @@ impl CpuUse {
         match self {
             Self::Guest(_) => "a virtual CPU of the guest is pinned to it",
             Self::Unused => "left unused: the guest has the core's other thread",
+            Self::Other => "another guest: its virtual CPUs are pinned to it",
             Self::Emulator => "the host, and QEMU's own threads",
             Self::Host => "the host alone",
         }
@@ -162,7 +169,7 @@ impl CpuUse {
     pub(super) fn words(&self) -> String {
         match self {
             Self::Guest(vcpus) => format!("{} {}", self.word(), vcpus.iter().map(u32::to_string).collect::<Vec<_>>().join("+")),
-            Self::Unused | Self::Emulator | Self::Host => self.word().to_owned(),
+            Self::Unused | Self::Other | Self::Emulator | Self::Host => self.word().to_owned(),
         }
     }
 
@@ -170,7 +177,7 @@ impl CpuUse {
         match self {
             Self::Guest(_) => GOOD,
             Self::Unused => WARNING,
-            Self::Emulator | Self::Host => FAINT,
+            Self::Other | Self::Emulator | Self::Host => FAINT,
         }
     }
 }
@@ -282,7 +289,7 @@ fn cells(thread: &[(u32, CpuUse)]) -> (String, String) {
     let cpus: Vec<u32> = thread.iter().map(|(cpu, _)| *cpu).collect();
     let one = |(_, used): &(u32, CpuUse)| match used {
         CpuUse::Guest(vcpus) if vcpus.len() == 1 => Some(vcpus[0]),
-        CpuUse::Guest(_) | CpuUse::Unused | CpuUse::Emulator | CpuUse::Host => None,
+        CpuUse::Guest(_) | CpuUse::Unused | CpuUse::Other | CpuUse::Emulator | CpuUse::Host => None,
     };
     let vcpus: Option<Vec<u32>> = thread.iter().map(one).collect();
     let words = match (vcpus, thread.first()) {

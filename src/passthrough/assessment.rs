@@ -51,6 +51,20 @@ pub fn assess(host: &Host) -> Vec<Assessment> {
     Card::all(host).into_iter().filter_map(|card| assess_card(host, card)).collect()
 }
 
+/// Warnings about what the host gives away, as a plan shows them that binds these functions; `at_boot`: before the host's driver.
+pub fn of_binding(host: &Host, functions: &[PciAddress], at_boot: bool) -> Vec<Finding> {
+    let matters = |code: &str| matches!(code, "removable" | "no-monitor" | "not-answering") || (at_boot && code == "boot-display");
+    let cards = assess(host).into_iter().filter(|card| functions.contains(&card.address));
+    let named = cards.flat_map(|card| {
+        let at = card.address.short();
+        card.warnings
+            .into_iter()
+            .filter(|warning| matters(warning.code))
+            .map(move |warning| Finding { message: format!("{at}: {}", warning.message), ..warning })
+    });
+    named.collect()
+}
+
 fn assess_card(host: &Host, card: Card) -> Option<Assessment> {
     let display = host.device(card.address)?;
     let groups = host.groups_of(&card.functions);
@@ -113,6 +127,6 @@ fn remedy(host: &Host, card: &Card, verdict: Verdict, virtual_functions: &[PciAd
             ))
         }
         Verdict::Reserved => Some(RESERVED_MEMORY_REMEDY.into()),
-        Verdict::Blocked => Some(group::isolation_remedy(group::is_soldered(host, &card.functions))),
+        Verdict::Blocked => Some(group::isolation_remedy(host, &card.functions, &host.blockers_of(&card.functions))),
     }
 }

@@ -143,6 +143,12 @@ fn stays(card: &Assessment, has_discrete: bool) -> String {
     }
 }
 
+/// Whether a card is rather the host's own than meant for a guest: where a rule removes functions from the bus, the card that is
+/// meant may be among these.
+pub fn is_hosts_own(card: &Assessment) -> bool {
+    card.kind == CardKind::Integrated || card.verdict == Verdict::OnlyDisplay
+}
+
 /// Why a card cannot be passed through, or only if it is named.
 pub fn in_the_way(card: &Assessment) -> String {
     let address = card.address.short();

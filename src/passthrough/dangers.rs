@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::group;
 use crate::model::vendor::{AMD_PROCESSORS, INTEL};
-use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Use, UsedFor, Uses};
+use crate::model::{Card, CardKind, Host, PciAddress, PciDevice, Use, UsedFor, Uses, WithoutDisk};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DangerKind {
@@ -21,6 +21,8 @@ pub enum DangerKind {
     /// The host uses other devices of the group.
     BlockedGroup,
     DiskInUse,
+    /// A file system is in use whose disk was not found, and it may be this one.
+    DiskUseUnknown,
     DefaultRoute,
     LastKeyboard,
     /// It is a part of the chipset or the processor that no guest needs.
@@ -49,6 +51,7 @@ impl DangerKind {
             Self::ReservedMemory => "reserved-memory",
             Self::BlockedGroup => "blocked-group",
             Self::DiskInUse => "disk-in-use",
+            Self::DiskUseUnknown => "disk-use-unknown",
             Self::DefaultRoute => "default-route",
             Self::LastKeyboard => "last-keyboard",
             Self::HostFunction => "host-function",
@@ -87,7 +90,7 @@ pub fn dangers(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Vec<Danger
         reserved_memory(host, functions),
         host_blind(host, functions),
         blocked_group(host, functions),
-        disk_in_use(uses, functions),
+        disk_in_use(uses, functions).or_else(|| disk_use_unknown(host, uses, functions)),
         default_route(uses, functions),
         last_keyboard(uses, functions),
         host_functions(host, functions),
@@ -140,8 +143,9 @@ fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     if !is_only_display(host, functions) {
         return None;
     }
-    let card = Card::all(host).into_iter().find(|card| card.functions.iter().any(|own| functions.contains(own)));
-    let address = card.map(|card| card.address.short()).unwrap_or_default();
+    let is_passed = |card: &Card| card.functions.iter().any(|own| functions.contains(own));
+    let cards = Card::all(host).into_iter().filter(is_passed).map(|card| card.address.short());
+    let address = cards.collect::<Vec<_>>().join(" --gpu ");
     let message = format!("without {} the host has no display", PciAddress::list(functions));
     let hand_over =
         format!("leave it with the host until the guest starts: vgapt prepare --gpu {address} --bind start, then {}", handover(&address));
@@ -162,13 +166,13 @@ fn only_display(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
 
 /// The remedy for the only display if it is left with the host until a guest starts.
 pub fn only_display_remedy(host: &Host, functions: &[PciAddress]) -> String {
-    let display = host.devices(functions).find(|device| has_outlets(device));
-    handover(&display.map(|device| device.address.short()).unwrap_or_default())
+    let displays = host.devices(functions).filter(|device| has_outlets(device)).map(|device| device.address.short());
+    handover(&displays.collect::<Vec<_>>().join(" --gpu "))
 }
 
-fn handover(address: &str) -> String {
+fn handover(addresses: &str) -> String {
     format!(
-        "vgapt define NAME --gpu {address} --handover; or add a second display (integrated graphics count, if the firmware enables them), or use the host over ssh"
+        "vgapt define NAME --gpu {addresses} --handover; or add a second display (integrated graphics count, if the firmware enables them), or use the host over ssh"
     )
 }
 
@@ -228,7 +232,7 @@ fn blocked_group(host: &Host, functions: &[PciAddress]) -> Option<Danger> {
     let blockers = host.blockers_of(functions);
     let siblings: Vec<PciAddress> =
         blockers.iter().copied().filter(|blocker| functions.iter().any(|function| function.same_slot(*blocker))).collect();
-    let isolation = group::isolation_remedy(group::is_soldered(host, functions));
+    let isolation = group::isolation_remedy(host, functions, &blockers);
     let remedy = if siblings.is_empty() {
         isolation
     } else {
@@ -257,6 +261,22 @@ fn disk_in_use(uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
     (!named.is_empty()).then(|| {
         let remedy = "unmount it and remove it from /etc/fstab first (umount, swapoff), or pass another device through";
         danger(DangerKind::DiskInUse, format!("the host uses the disk {named}"), remedy)
+    })
+}
+
+/// A storage controller may have the disk of a file system whose disk was not found.
+fn disk_use_unknown(host: &Host, uses: &Uses, functions: &[PciAddress]) -> Option<Danger> {
+    let may_have =
+        |device: &PciDevice, one: &WithoutDisk| device.class.base() == 0x01 && one.is_nvme.is_none_or(|is| is == device.class.is_nvme());
+    let storage: Vec<&PciDevice> =
+        host.devices(functions).filter(|device| uses.without_disk.iter().any(|one| may_have(device, one))).collect();
+    (!storage.is_empty()).then(|| {
+        let because = uses.without_disk.iter().filter(|one| storage.iter().any(|device| may_have(device, one)));
+        let because: Vec<&str> = because.map(|one| one.because.as_str()).collect();
+        let storage: Vec<PciAddress> = storage.iter().map(|device| device.address).collect();
+        let message = format!("it is unknown whether the host uses a disk behind {}: {}", PciAddress::list(&storage), because.join("; "));
+        let remedy = "make sure that no disk behind it is the host's (lsblk, zpool status), or pass another device through";
+        danger(DangerKind::DiskUseUnknown, message, remedy)
     })
 }
 

@@ -26,8 +26,8 @@ pub(super) enum Fault {
     ResetNeedsPowerOff,
     /// Its ROM is in the firmware of the board, and its reset is unreliable.
     RomInFirmware,
-    /// It has to be at 00:02.0 of the guest, with the firmware's OpRegion.
-    NeedsIgdAddress,
+    /// Its driver needs the firmware's OpRegion, and its ROM expects it at 00:02.0 of the guest.
+    NeedsOpRegion,
 }
 
 const fn family(name: &'static str, vendor: u16, ids: &'static [(u16, u16)], kind: CardKind, fault: Fault) -> Family {
@@ -55,7 +55,7 @@ const FAMILIES: [Family; 11] = [
     // isc30/ryzen-gpu-passthrough-proxmox: the ROM is in the ACPI table VFCT; gnif/vendor-reset, README, for the reset
     family("AMD integrated graphics", AMD_GRAPHICS, &[], CardKind::Integrated, Fault::RomInFirmware),
     // QEMU, docs/igd-assign.txt
-    family("Intel integrated graphics", INTEL, &[], CardKind::Integrated, Fault::NeedsIgdAddress),
+    family("Intel integrated graphics", INTEL, &[], CardKind::Integrated, Fault::NeedsOpRegion),
 ];
 
 /// Makers as pci.ids calls them, which is all that it says of a card that is newer than it.
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(of(AMD_GRAPHICS, 0x747e, CardKind::Discrete), Some(Fault::ResetVaries));
         assert_eq!(of(AMD_GRAPHICS, 0x738c, CardKind::Discrete), None);
         assert_eq!(of(AMD_GRAPHICS, 0x1586, CardKind::Integrated), Some(Fault::RomInFirmware));
-        assert_eq!(of(INTEL, 0x4690, CardKind::Integrated), Some(Fault::NeedsIgdAddress));
+        assert_eq!(of(INTEL, 0x4690, CardKind::Integrated), Some(Fault::NeedsOpRegion));
         assert_eq!(of(INTEL, 0x56a0, CardKind::Discrete), None);
     }
 }

@@ -1,13 +1,22 @@
 //! Remedies for IOMMU groups: if there are none, and if one contains devices of the host.
 
-use crate::model::{Card, CardKind, Cmdline, Host, Iommu, PciAddress};
+use crate::model::{Card, CardKind, Cmdline, Host, Iommu, PciAddress, PciDevice};
 
-/// What to do if another device shares the group, the safe ways first. A soldered card cannot be moved.
-pub(super) fn isolation_remedy(soldered: bool) -> String {
-    let slot = if soldered { "" } else { "otherwise move the card to another slot; " };
+/// What to do if these share the group of the functions, the safe ways first. A soldered card cannot be moved.
+pub(super) fn isolation_remedy(host: &Host, functions: &[PciAddress], blockers: &[PciAddress]) -> String {
+    let own = if is_soldered(host, functions) { None } else { Some("the card".to_owned()) };
+    let others = host.devices(blockers).filter(|device| is_in_slot(device, host));
+    let movable: Vec<String> =
+        own.into_iter().chain(others.map(|device| format!("{} ({})", device.address.short(), device.class.noun()))).collect();
+    let slot = if movable.is_empty() { String::new() } else { format!("otherwise move {} to another slot; ", movable.join(", or ")) };
     format!(
         "update the firmware and enable its ACS and IOMMU settings; {slot}as a last resort, use a kernel with the ACS override patch, which only pretends isolation"
     )
+}
+
+/// Whether it is certain that it is in a slot of its own: `NVMe` disks are, other devices may be parts of the board.
+fn is_in_slot(device: &PciDevice, host: &Host) -> bool {
+    device.class.is_nvme() && device.address.bus != 0 && !host.is_portable()
 }
 
 /// Whether none of these functions can be moved to another slot: a part of the processor or the
@@ -68,4 +77,28 @@ pub fn missing_iommu(host: &Host) -> (String, String) {
         ),
     };
     (seen.to_owned(), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Class;
+
+    #[test]
+    fn a_disk_in_the_group_can_be_moved_too() {
+        let device = |address: &str, class| PciDevice { address: address.parse().unwrap(), class: Class(class), ..PciDevice::default() };
+        let host = Host {
+            pci: vec![device("00:17.0", 0x01_06_01), device("01:00.0", 0x03_00_00), device("02:00.0", 0x01_08_02)],
+            ..Host::default()
+        };
+        let of = |card: &str, blocker: &str| isolation_remedy(&host, &[card.parse().unwrap()], &[blocker.parse().unwrap()]);
+        assert!(
+            of("01:00.0", "02:00.0").contains("otherwise move the card, or 02:00.0 (NVMe) to another slot;"),
+            "{}",
+            of("01:00.0", "02:00.0")
+        );
+        // A part of the board stays where it is, and so does one of the processor.
+        assert!(of("01:00.0", "00:17.0").contains("otherwise move the card to another slot;"), "{}", of("01:00.0", "00:17.0"));
+        assert!(of("00:17.0", "02:00.0").contains("otherwise move 02:00.0 (NVMe) to another slot;"), "{}", of("00:17.0", "02:00.0"));
+    }
 }

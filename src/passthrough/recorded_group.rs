@@ -89,8 +89,9 @@ impl GroupChange<'_> {
                 "nothing has to be done; the next vgapt define NAME records the group as it is now",
             );
         }
+        let blockers: Vec<PciAddress> = self.used.iter().map(|device| device.address).collect();
         let used: Vec<String> = self.used.iter().map(|device| self.used_by_host(device)).collect();
-        let isolation = group::isolation_remedy(group::is_soldered(self.host, &self.functions));
+        let isolation = group::isolation_remedy(self.host, &self.functions, &blockers);
         let remedy = match self.then.kernel.as_deref().filter(|then| Some(*then) != self.now()) {
             Some(then) => format!("boot the kernel {then} again, where the host did not use them there; or {isolation}"),
             None => format!("take back what was changed in the firmware settings, or in the slots; or {isolation}"),

@@ -180,7 +180,7 @@ pub fn needs_resets(host: &Host, functions: &[PciAddress]) -> bool {
     let mut cards = Card::all(host).into_iter().filter(|card| functions.contains(&card.address));
     let is_known = |card: Card| {
         let family = families::of(host.device(card.address)?.id, card.kind)?;
-        (family.fault != Fault::NeedsIgdAddress).then_some(())
+        (family.fault != Fault::NeedsOpRegion).then_some(())
     };
     cards.find_map(is_known).is_some()
 }

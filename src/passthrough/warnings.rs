@@ -26,7 +26,8 @@ pub(super) fn of_card(host: &Host, card: &Card, verdict: Verdict) -> Vec<Finding
         large_bar(display),
         muxless(host, display),
         no_outputs(host, display),
-        removable(display),
+        removable(host, display),
+        no_monitor(host, card),
         console(card),
     ]
     .into_iter()
@@ -153,12 +154,26 @@ fn family(display: &PciDevice, card: &Card) -> Option<Finding> {
                 card.address.short()
             ),
         ),
-        Fault::NeedsIgdAddress => Finding::warning(
+        Fault::NeedsOpRegion => Finding::warning(
             "igd",
-            format!("{name} drive the board's display outputs only at 00:02.0 of the guest, with the firmware's OpRegion"),
-            "move its hostdev there with virsh edit (<address type='pci' bus='0x00' slot='0x02' function='0x0'/>); QEMU before 10.1 also needs x-igd-opregion=on; otherwise use a remote desktop",
+            format!(
+                "{name} drive the board's display outputs only with the firmware's OpRegion, and show the guest's firmware only with a ROM made for that"
+            ),
+            format!(
+                "QEMU gives the guest the OpRegion from 10.1 on; before, add x-igd-opregion=on (virsh edit, <qemu:override>); for the ROM (VfioIgdPkg): vgapt define NAME --gpu {} --rom FILE; otherwise use a remote desktop",
+                card.address.short()
+            ),
         ),
     })
+}
+
+/// Where the card's own firmware expects it in the guest: bus and slot. The ROM of Intel's integrated graphics, and the LPC bridge
+/// beside it, are at fixed places (QEMU, docs/igd-assign.txt).
+pub fn guest_place(host: &Host, address: PciAddress) -> Option<(u32, u32)> {
+    let card = Card::with(host, address)?;
+    let device = host.device(address).filter(|device| device.physical_function.is_none())?;
+    let family = families::of(device.id, card.kind)?;
+    (family.fault == Fault::NeedsOpRegion).then_some((0, 2))
 }
 
 fn no_reset(host: &Host, display: &PciDevice) -> Option<Finding> {
@@ -226,9 +241,38 @@ fn muxless(host: &Host, display: &PciDevice) -> Option<Finding> {
     })
 }
 
+/// The picture moves to another display, and the monitor stays where it is. Where one driver does not say what is connected,
+/// nothing is known.
+fn no_monitor(host: &Host, card: &Card) -> Option<Finding> {
+    let display = host.device(card.address).filter(|device| device.monitor == Some(true))?;
+    let staying: Vec<&PciDevice> = displays_that_stay(host, &card.functions).collect();
+    let is_dark = !staying.is_empty() && staying.iter().all(|device| device.monitor == Some(false));
+    is_dark.then(|| {
+        let others = PciAddress::list(&staying.iter().map(|device| device.address).collect::<Vec<_>>());
+        Finding::warning(
+            "no-monitor",
+            format!(
+                "no monitor is connected to {others}, only to {}: the host's picture is on the outputs of {others} once the card is passed through",
+                display.address.short()
+            ),
+            format!("connect a monitor to {others} (integrated graphics: the mainboard's outputs), or use the host over ssh"),
+        )
+    })
+}
+
+/// Bridges of Thunderbolt and USB4 controllers, on the board and in enclosures (pci.ids; drivers/thunderbolt/nhi.h). A display is
+/// behind one only in an enclosure.
+const THUNDERBOLT_BRIDGES: [u16; 21] = [
+    0x0b26, 0x1136, 0x1513, 0x151a, 0x151b, 0x1547, 0x1548, 0x1549, 0x1567, 0x1569, 0x156b, 0x156d, 0x1576, 0x1578, 0x157e, 0x15c0, 0x15d3,
+    0x15da, 0x15e7, 0x15ea, 0x15ef,
+];
+
 /// Behind Thunderbolt or USB4 (Linux `Documentation/ABI/testing/sysfs-devices-removable`; boltctl(1)).
-fn removable(display: &PciDevice) -> Option<Finding> {
-    display.removable.then(|| {
+fn removable(host: &Host, display: &PciDevice) -> Option<Finding> {
+    // Where the firmware does not say which port leads outside, the kernel does not either.
+    let is_bridge = |device: &PciDevice| device.id.vendor == INTEL && THUNDERBOLT_BRIDGES.contains(&device.id.device);
+    let is_behind = || host.devices(&display.ancestors).any(is_bridge);
+    (display.removable || is_behind()).then(|| {
         Finding::warning(
             "removable",
             "it can be unplugged (Thunderbolt, USB4): it is here only while its enclosure is on and authorised, at boot often after other drivers were loaded, and its address may change with the port",

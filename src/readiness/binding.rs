@@ -3,14 +3,15 @@
 
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
-use crate::host::{self, Bind, Bound};
-use crate::model::{Card, Cmdline, Finding, PciDevice, Setup, Severity};
+use crate::host::{self, Bind, Bound, Whereabouts};
+use crate::model::{Cmdline, Finding, PciAddress, PciDevice, Setup, Severity};
 use crate::passthrough::{Assessment, Verdict};
 
 const WHY_BOOT: &str =
     "a host driver that has used the card may fail to release it; a card bound to vfio-pci at boot was never used by the host";
 const WHY_START: &str =
     "libvirt unbinds the card from the host driver when the domain starts; the driver releases it only when nothing uses the card";
+const WHY_IDS: &str = "vfio-pci takes every device with these ids, also one that was added later; vgapt prepare then binds by address";
 const WHY_MOVED: &str =
     "PCI addresses change when a card is added or removed; the device that is there now is not bound and stays with the host";
 
@@ -30,8 +31,24 @@ fn card_binding(facts: &Facts, card: &Assessment) -> Check {
     if card.verdict == Verdict::Ready || functions.iter().all(|device| device.on_vfio()) {
         let check = of(card, "all its functions are bound to vfio-pci".into());
         let by_other = facts.finding("bound-by-other").is_some();
+        if let Some(too) = taken_too(facts) {
+            return of(card, format!("all its functions are bound to vfio-pci; {too}"))
+                .missing(NextStep::Prepare, WHY_IDS, facts.command())
+                .by_command();
+        }
+        let lapses = facts.finding("lapses").is_some();
+        let bound = host::bound(facts.setup);
+        let set_up = functions.iter().all(|device| bound.iter().any(|bound| bound.is_still(device)));
         return match facts.bind {
-            Bind::Boot if facts.writes() && !by_other => {
+            Bind::Boot if facts.writes() && !by_other && lapses => {
+                of(card, "all its functions are bound to vfio-pci now, and nothing binds them at the next boot".into())
+                    .missing(NextStep::Prepare, WHY_BOOT, facts.command())
+                    .by_command()
+            }
+            Bind::Boot if facts.plan.makes_initramfs() && set_up && !by_other => {
+                check.care("the files that bind it at the next boot are not as vgapt prepare writes them", facts.command())
+            }
+            Bind::Boot if facts.writes() && !by_other && !set_up => {
                 check.care("no configuration was found that binds it at the next boot", facts.command())
             }
             _ => check,
@@ -64,7 +81,17 @@ fn card_binding(facts: &Facts, card: &Assessment) -> Check {
         return of(card, format!("{on}: libvirt binds it when the domain starts"))
             .care("a driver that is loaded later may bind it first", facts.command());
     }
+    let on = taken_too(facts).map_or_else(|| on.clone(), |too| format!("{on}; {too}"));
     of(card, on).missing(NextStep::Prepare, WHY_BOOT, facts.command()).by_command()
+}
+
+/// What vgapt's own file takes besides, if prepare would change that.
+fn taken_too(facts: &Facts) -> Option<String> {
+    let taken = host::taken_by_ids(facts.host, facts.setup);
+    let other: Vec<PciAddress> = taken.into_iter().filter(|function| !facts.functions.contains(function)).collect();
+    let is = if other.len() == 1 { "is" } else { "are" };
+    (facts.writes() && !other.is_empty())
+        .then(|| format!("{} binds by ids, so {} {is} taken too", host::MODPROBE, PciAddress::list(&other)))
 }
 
 /// Whether the cards will be bound at the next boot, whatever has them now.
@@ -110,7 +137,7 @@ fn waiting(facts: &Facts, card: &Assessment, on: &str) -> Check {
 
 /// The kernel parameter that keeps vfio-pci from being loaded, if there is one.
 pub(super) fn switched_off(setup: &Setup, line: &Cmdline) -> Option<String> {
-    let parameters = line.0.split_ascii_whitespace().filter_map(|token| token.split_once('='));
+    let parameters = line.of_modules().filter_map(|token| token.split_once('='));
     // Only the last module_blacklist takes effect; several of the other parameters add up.
     let mut counted = parameters.filter(|(name, value)| *name != "module_blacklist" || line.get(name) == Some(*value));
     counted.find_map(|(name, value)| Some(format!("{name}={}", host::kept_out(setup, name, value).first()?)))
@@ -137,23 +164,19 @@ fn moved_check(facts: &Facts, bound: &Bound) -> Check {
             )
         },
     );
-    let same = |device: &&PciDevice| device.id == bound.id && device.subsystem.unwrap_or_default() == bound.subsystem;
-    let elsewhere: Vec<String> = host.pci.iter().filter(same).map(|device| device.address.short()).collect();
-    let check = Check::ok(
-        "moved",
-        Topic::Binding,
-        bound.address.short(),
-        format!(
-            "was set up to be bound as {}, but that device is not there: {now}; {}",
-            bound.id,
-            if elsewhere.is_empty() { "the card was not found".to_owned() } else { format!("the card is at {}", elsewhere.join(", ")) }
-        ),
-    );
-    // An audio function moves with its card.
-    let card = elsewhere.iter().find_map(|address| Card::with(host, address.parse().ok()?));
-    match card {
-        Some(card) => check.missing(NextStep::Prepare, WHY_MOVED, format!("vgapt prepare --gpu {}", card.address.short())).by_command(),
-        None => check.missing(NextStep::Prepare, WHY_MOVED, "put the card back, or take the binding back: vgapt undo"),
+    let whereabouts = Whereabouts::of(bound, host, facts.setup);
+    let is_where = match &whereabouts {
+        Whereabouts::Gone => "the card was not found".to_owned(),
+        Whereabouts::At(place) => format!("the card is at {}", place.short()),
+        Whereabouts::Unclear(places) => format!("the card may be at {}, whose ids are the same", PciAddress::list(places)),
+    };
+    let seen = format!("was set up to be bound as {}, but that device is not there: {now}; {is_where}", bound.id);
+    let check = Check::ok("moved", Topic::Binding, bound.address.short(), seen);
+    let missing = |remedy: String| check.clone().missing(NextStep::Prepare, WHY_MOVED, remedy);
+    match (&whereabouts, whereabouts.option(host)) {
+        (_, Some(option)) => missing(format!("vgapt prepare {option}")).by_command(),
+        (Whereabouts::Unclear(_), None) => missing("vgapt does not guess between equal cards: see them with vgapt list, and name the one for the guest: vgapt prepare --gpu ADDRESS".to_owned()),
+        _ => missing("put the card back, or take the binding back: vgapt undo".to_owned()),
     }
 }
 
@@ -177,12 +200,13 @@ pub(super) fn doubts(facts: &Facts) -> Vec<Check> {
 }
 
 /// The findings of prepare that are reported here.
-pub(super) const REPORTED_WITH_BINDING: [&str; 15] = [
+pub(super) const REPORTED_WITH_BINDING: [&str; 16] = [
     "also-bound",
     "bound-by-other",
     "display-kept-out",
     "generated",
     "install-line",
+    "lapses",
     "modprobe-unread",
     "no-display",
     "no-ids",
@@ -213,6 +237,7 @@ fn other(facts: &Facts, finding: &Finding) -> Check {
         "not-read" => "somebody wrote it for a purpose, but it has no effect",
         "removed-by-other" => "neither the host nor a guest can use a device that is removed from the bus",
         "no-ids" => "it binds nothing to vfio-pci, which was probably not intended",
+        "lapses" => "the card is bound at the next boot only by what that boot reads, whatever has it now",
         "vfio-blacklisted" => "the kernel command line overrides the files of modprobe",
         "install-line" | "softdep" => "of several lines for a module kmod uses only the first, in the order of file names",
         "switched-by-other" => "what vgapt binds, the other program may bind to another driver, or remove from the bus",
@@ -239,7 +264,9 @@ fn subject(facts: &Facts, finding: &Finding) -> String {
     match finding.code {
         "no-display" | "display-kept-out" => "the host's display".to_owned(),
         "generated" => "configuration".to_owned(),
-        "also-bound" | "no-ids" | "not-read" | "modprobe-unread" | "vfio-blacklisted" => "files of other tools".to_owned(),
+        // Whoever wrote them: an earlier boot loader's file may have vgapt's own.
+        "not-read" => "lines without effect".to_owned(),
+        "also-bound" | "no-ids" | "modprobe-unread" | "vfio-blacklisted" => "files of other tools".to_owned(),
         _ => facts.cards.first().map_or_else(|| "files of other tools".to_owned(), |card| card.address.short()),
     }
 }

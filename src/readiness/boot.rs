@@ -200,7 +200,7 @@ pub(super) fn without_effect(facts: &Facts) -> Vec<Check> {
     let mut told = BTreeSet::new();
     let mut checks = Vec::new();
     for (place, line) in now.into_iter().chain(next) {
-        for token in line.0.split_ascii_whitespace() {
+        for token in line.parameters() {
             if let Some((code, why)) = wrong(facts, &line, token).filter(|_| told.insert(token.to_owned())) {
                 checks.push(
                     Check::ok(code, Topic::Boot, token, format!("is on the kernel command line ({place})"))

@@ -4,8 +4,8 @@ use super::binding::REPORTED_WITH_BINDING;
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
 use crate::host::{self, Bind, ExternalBinding};
-use crate::model::{CardKind, Finding, HostSource, Iommu, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
-use crate::passthrough::{Assessment, Choice, DangerKind, Resets, Verdict, assess, choose, missing_iommu, resets};
+use crate::model::{Finding, HostSource, Iommu, LibvirtAnswer, PciAddress, PciDevice, Rom, RomCode, RomState, Severity, Size};
+use crate::passthrough::{self, Assessment, Choice, DangerKind, Resets, Verdict, assess, choose, missing_iommu, resets};
 
 const WHY_GROUP: &str =
     "devices in one IOMMU group can access each other's memory, so a group is assigned to a guest as a whole or not at all";
@@ -70,14 +70,13 @@ pub(super) fn none(facts: &Facts) -> Option<Check> {
 
 /// Functions that a udev rule removed from the bus are in no list: what it matches is not among the functions here.
 pub(super) fn removed(facts: &Facts) -> Option<Check> {
-    let rules = host::removing(facts.host, facts.setup);
-    let rules: Vec<String> = rules.iter().filter(|rule| rule.takes.is_empty()).map(ExternalBinding::cited).collect();
+    let rules: Vec<String> = host::hiding(facts.host, facts.setup).iter().map(ExternalBinding::cited).collect();
     (!rules.is_empty()).then(|| {
         let seen = format!("are removed from the PCI bus at each boot by {}", rules.join(", and by "));
         let check = Check::ok("removed-functions", Topic::Cards, "functions that are not here", seen);
         let why = "a card, or its audio or USB function, that the rule matches is not listed and cannot be passed through; tools that switch laptop graphics write such rules";
         // The host's own display is no card for a guest where the one that is meant may be hidden.
-        if facts.cards.iter().all(|card| card.kind == CardKind::Integrated || card.verdict == Verdict::OnlyDisplay) {
+        if facts.cards.iter().all(passthrough::is_hosts_own) {
             return check.missing(NextStep::Kernel, why, "remove that rule, regenerate the initramfs, and reboot: the card for the guest may be what it hides");
         }
         check.care(why, "if a function of the card for the guest is missing, remove that rule and reboot")
@@ -148,9 +147,10 @@ fn why(code: &str) -> &'static str {
         "twins" => "vfio-pci binds every device that has a given id; vgapt prepare binds by address",
         "boot-display" => "memory that the boot screen uses cannot be mapped for a guest, and an NVIDIA card's ROM is modified by then",
         "display-without-driver" => "once the card is passed through, the host has no picture",
+        "no-monitor" => "nobody sees what the host shows there",
         "host-blind" => "nobody can see the host's screen or log in locally",
         "apu" => "a guest's driver does not start without the ROM",
-        "igd" => "the guest's driver looks for the display outputs there",
+        "igd" => "the guest's driver reads there which display outputs the board has",
         "reset" | "no-reset" => "a card is reset each time it is assigned to a guest",
         "not-answering" => "it cannot be used in this state",
         "large-bar" => "a memory region that does not fit is not mapped, and the guest's driver does not start",
@@ -169,7 +169,9 @@ pub(super) fn refusals(facts: &Facts) -> Vec<Check> {
     let subject = facts.functions.first().map(|address| address.short()).unwrap_or_default();
     against
         .filter(|finding| {
-            !COVERED_BY_VERDICT.contains(&finding.code) && !REPORTED_WITH_BINDING.contains(&finding.code) && finding.code != "tpm"
+            !COVERED_BY_VERDICT.contains(&finding.code)
+                && !REPORTED_WITH_BINDING.contains(&finding.code)
+                && !["tpm", "moved"].contains(&finding.code)
         })
         .map(|finding| {
             let check = Check::ok(finding.code, Topic::Cards, subject.clone(), finding.message.clone());

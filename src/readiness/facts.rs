@@ -134,7 +134,12 @@ impl NeededParameters {
         let lacks_now = plan.parameters.iter().filter(|one| now.is_some_and(|line| !says(line, &one.token))).cloned().collect();
         let loader = loaders::chosen(host, setup);
         let mut entries = loader.as_ref().map(|chosen| chosen.loader.next_boot(setup)).unwrap_or_default();
-        entries.retain(|entry| !entry.is_recovery() && entry.by_hand.is_none());
+        entries.retain(|entry| !entry.is_recovery());
+        // What somebody wrote by hand counts where it is what boots, and then nothing else does.
+        match loaders::default_entry(setup, &entries).and_then(|default| default.entry).filter(|entry| entry.by_hand.is_some()) {
+            Some(default) => entries = vec![default.clone()],
+            None => entries.retain(|entry| entry.by_hand.is_none()),
+        }
         let lacks = |entry: &&Entry| {
             let line = Cmdline(entry.cmdline.clone());
             line.iommu_off().is_some() || plan.parameters.iter().any(|one| !says(&line, &one.token))
@@ -177,7 +182,7 @@ pub fn proposed_bind(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Bi
         let is_dark = displays_on_vfio(host).iter().any(|display| functions.contains(display));
         is_dark && !host::others(host, setup).iter().any(|other| functions.iter().any(|function| other.takes.contains(function)))
     };
-    let stays = || (is_only_display(host, functions) && may_show()) || is_lent() || setup.leaves_for_start(functions);
+    let stays = || (is_only_display(host, functions) && may_show()) || is_lent() || host::left_for_start(host, setup, functions);
     let is_of_host = || stays() && !is_set_up();
     if host::only_virtual(host, functions) || is_of_host() { Bind::Start } else { Bind::Boot }
 }
@@ -195,7 +200,10 @@ pub fn meant(host: &Host, setup: &Setup, named: &[PciAddress]) -> Vec<Assessment
         .filter(|bound| host.device(bound.address).is_some_and(|device| bound.is_still(device)))
         .map(|bound| bound.address)
         .collect();
-    let set_up = of(&|card| card.verdict == Verdict::Ready || card.functions.iter().any(|function| bound.contains(function)));
+    // A card that only has the ids of another one's binding is meant by nobody.
+    let taken = host::taken_by_ids(host, setup);
+    let is_bound = |card: &Assessment| card.verdict == Verdict::Ready && !taken.contains(&card.address);
+    let set_up = of(&|card| is_bound(card) || card.functions.iter().any(|function| bound.contains(function)));
     if !set_up.is_empty() {
         return set_up;
     }

@@ -7,20 +7,20 @@ use crate::model::{InitramfsTool, ModuleState};
 use crate::passthrough::Verdict;
 
 pub(super) fn vfio(facts: &Facts) -> Check {
-    let observed = facts.observed;
+    let (setup, observed) = (facts.setup, facts.observed);
     let check = |seen: String| Check::ok("vfio-module", Topic::Boot, "vfio-pci", seen);
     let running = facts.host.platform.kernel.as_deref();
     let lacking: Vec<&str> =
-        observed.vfio.iter().filter(|(_, state)| **state == ModuleState::Missing).map(|(release, _)| release.as_str()).collect();
+        setup.vfio.iter().filter(|(_, state)| **state == ModuleState::Missing).map(|(release, _)| release.as_str()).collect();
     if !lacking.is_empty() {
         let check = check(format!("is not part of the kernel {}", lacking.join(", ")));
         let why = "it is the driver that makes a device available to a guest";
-        let remedy = "install the distribution's full kernel package (not a cloud or minimal one), or boot another kernel";
+        let remedy = host::FULL_KERNEL;
         let is_running = lacking.iter().any(|release| Some(*release) == running);
         return if is_running { check.missing(NextStep::Kernel, why, remedy) } else { check.care(why, remedy) };
     }
     // Another kernel's modules say nothing about the running kernel.
-    let state = running.map_or_else(|| observed.vfio.values().next(), |release| observed.vfio.get(release));
+    let state = running.map_or_else(|| setup.vfio.values().next(), |release| setup.vfio.get(release));
     match state {
         Some(ModuleState::BuiltIn) => check("is built into the kernel".into()).minor(),
         Some(ModuleState::InUse) => check("is part of this kernel: a device is bound to it".into()).minor(),

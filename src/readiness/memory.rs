@@ -2,6 +2,7 @@
 
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
+use crate::host;
 use crate::model::{Observed, Size};
 
 /// libvirt locks the guest's memory and this much more (`qemuDomainGetMemLockLimitBytes` of `qemu_domain.c`).
@@ -12,7 +13,12 @@ pub(super) fn hugepages(facts: &Facts) -> Check {
     let check = |seen: String| Check::ok("hugepages", Topic::Memory, "huge pages", seen);
     let is_small = |page: Size| page == memory.default_hugepage.unwrap_or(Size::from_mib(2));
     let small = memory.hugepages.iter().find(|pool| is_small(pool.page));
-    if let Some((asked, pool)) = asked(facts).zip(small).filter(|(asked, pool)| pool.total < *asked) {
+    let asked = asked(facts);
+    if let Some((path, why)) = asked.as_ref().and_then(|(path, number)| Some((path, host::too_many(facts.host, *number)?))) {
+        return check(format!("{path} sets vm.nr_hugepages: {why}"))
+            .care("where it is read, it takes all of the free memory", format!("remove that line from {path}"));
+    }
+    if let Some((asked, pool)) = asked.map(|(_, number)| number).zip(small).filter(|(asked, pool)| pool.total < *asked) {
         let pieces = pieces(facts.observed);
         return check(format!("{asked} pages of {} are configured, but only {} exist{pieces}", pool.page, pool.total)).missing(
             NextStep::Reboot,
@@ -87,9 +93,10 @@ fn fewer_than_at_boot(facts: &Facts) -> Option<String> {
     of_node.or_else(of_all)
 }
 
-/// The number that the configuration sets.
-fn asked(facts: &Facts) -> Option<u64> {
-    facts.setup.files.sysctl("vm.nr_hugepages").into_iter().filter_map(|(_, number)| number.parse().ok()).next_back()
+/// The number that the configuration sets, and where.
+fn asked<'a>(facts: &Facts<'a>) -> Option<(&'a str, u64)> {
+    let numbers = facts.setup.files.sysctl("vm.nr_hugepages").into_iter();
+    numbers.filter_map(|(path, number)| Some((path, number.parse().ok()?))).next_back()
 }
 
 pub(super) fn locked(facts: &Facts) -> Option<Check> {

@@ -102,7 +102,7 @@ fn said(facts: &Facts, check: &Check) -> String {
     match (check.code, card) {
         ("card", Some(card)) if card.verdict != Verdict::Unknown => in_the_way(card),
         ("iommu", _) if facts.host.platform.iommu == Iommu::Off && check.step == Some(NextStep::Prepare) => "the IOMMU is off".to_owned(),
-        ("binding", Some(card)) if check.step == Some(NextStep::Prepare) => who_has(facts, card),
+        ("binding", Some(card)) if check.step == Some(NextStep::Prepare) && card.verdict != Verdict::Ready => who_has(facts, card),
         ("card" | "binding" | "iommu" | "virtualization", _) => check.seen.clone(),
         _ => format!("{}: {}", check.subject, check.seen),
     }

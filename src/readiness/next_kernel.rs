@@ -4,8 +4,8 @@ use super::check::{Check, CheckState, NextStep, Topic};
 use super::facts::{Facts, says};
 use super::kernels::For;
 use super::{binding, boot, cards, images, kernels};
-use crate::host::loaders::{self, Entry};
-use crate::host::modprobe;
+use crate::host::loaders::{self, DefaultEntry, Entry};
+use crate::host::{self, modprobe};
 use crate::model::{Cmdline, DkmsModule, Host, Kernel, ModuleState, Setup, version_order};
 
 /// The kernel that boots next, and how it is known.
@@ -33,14 +33,13 @@ pub fn next_kernel(host: &Host, setup: &Setup) -> Option<NextKernel> {
     let mut entries = loaders::chosen(host, setup).map(|chosen| chosen.loader.next_boot(setup)).unwrap_or_default();
     entries.retain(|entry| !entry.is_recovery());
     let boots = |entry: &Entry, kernel: &Kernel| entry.kernel.as_ref().is_some_and(|file| images::is_of(file, kernel));
-    let default = default_entry(setup);
-    if let Some((says, name)) = &default
-        && let Some(entry) = entries.iter().find(|entry| is_named(entry, name))
+    let default = loaders::default_entry(setup, &entries);
+    if let Some(DefaultEntry { says, entry: Some(entry) }) = &default
         && let Some(kernel) = kernels.iter().find(|kernel| boots(entry, kernel))
     {
         return Some(of(&kernel.release, format!("{says}, and {} boots it", entry.source)));
     }
-    let doubt = default.map(|(says, _)| format!("{says}, which may be another"));
+    let doubt = default.map(|default| format!("{}, which may be another", default.says));
     let in_menu = kernels.iter().rev().find(|kernel| entries.iter().any(|entry| boots(entry, kernel)));
     if let Some(kernel) = in_menu {
         return Some(NextKernel { doubt, ..of(&kernel.release, "the newest that the boot menu has an entry for".to_owned()) });
@@ -52,30 +51,6 @@ pub fn next_kernel(host: &Host, setup: &Setup) -> Option<NextKernel> {
 
 /// Where proxmox-boot-tool writes the kernel that is pinned, for the next boot or for all.
 const PINS: [&str; 2] = ["/etc/kernel/next-boot-pin", "/etc/kernel/proxmox-boot-pin"];
-const GRUB: &str = "/etc/default/grub";
-/// GRUB's environment, which has the saved entry, and systemd-boot's configuration.
-const ENVIRONMENTS: [&str; 2] = ["/boot/grub2/grubenv", "/boot/grub/grubenv"];
-const LOADERS: [&str; 3] = ["/boot/loader/loader.conf", "/boot/efi/loader/loader.conf", "/efi/loader/loader.conf"];
-
-/// The menu's default entry where it is not the first: where that is said, and its name.
-fn default_entry(setup: &Setup) -> Option<(String, String)> {
-    let said = |path: &str, key: &str| {
-        let values = setup.files.text(path)?.lines().filter_map(|line| line.trim().strip_prefix(key));
-        let value = values.map(|value| value.trim().trim_matches(['"', '\''])).rfind(|value| !value.is_empty())?;
-        Some((format!("{path} says {key}{value}"), value.to_owned()))
-    };
-    match said(GRUB, "GRUB_DEFAULT=").filter(|(_, value)| value != "0") {
-        Some(of_grub) if of_grub.1 == "saved" => ENVIRONMENTS.iter().find_map(|path| said(path, "saved_entry=")).or(Some(of_grub)),
-        Some(of_grub) => Some(of_grub),
-        None => LOADERS.iter().find_map(|path| said(path, "default ")),
-    }
-}
-
-/// Whether an entry is the one of this name: its file, or its title.
-fn is_named(entry: &Entry, name: &str) -> bool {
-    let file = entry.source.rsplit('/').next().unwrap_or_default();
-    file == name || file.strip_suffix(".conf") == Some(name) || entry.source.ends_with(&format!("({name})"))
-}
 
 pub(super) fn is_running(facts: &Facts, kernel: &NextKernel) -> bool {
     facts.host.platform.kernel.as_deref() == Some(&kernel.release)
@@ -122,11 +97,11 @@ fn named(facts: &Facts, kernel: &NextKernel) -> Check {
 
 fn module(facts: &Facts, kernel: &NextKernel) -> Check {
     let check = |seen: &str| check("next-vfio-module", "vfio-pci", seen.to_owned());
-    match facts.observed.vfio.get(&kernel.release) {
+    match facts.setup.vfio.get(&kernel.release) {
         Some(ModuleState::Missing) => check("is not part of it").missing(
             NextStep::Kernel,
             "it is the driver that makes a device available to a guest",
-            "install the distribution's full kernel package (not a cloud or minimal one), or boot another kernel",
+            host::FULL_KERNEL,
         ),
         Some(ModuleState::BuiltIn) => check("is built into it"),
         Some(ModuleState::Loadable | ModuleState::InUse) => check("is a module of it"),

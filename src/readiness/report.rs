@@ -11,7 +11,7 @@ use super::{
     binding, boot, cards, groups, hook, iommufd, isolation, kernel_log, kernels, kvmfr, memory, next, next_kernel, platform, software,
     virtual_functions,
 };
-use crate::model::{Next, PciAddress};
+use crate::model::{Finding, Next, PciAddress};
 
 /// Whether a host is ready, what comes next, and what was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -142,15 +142,20 @@ fn name_refusal(facts: &Facts, checks: &mut Vec<Check>) {
     }
     let is_needed = checks.iter().any(|check| is_sent(check) && check.state == CheckState::Missing);
     for finding in facts.refusals() {
-        if !checks.iter().any(|check| check.seen == finding.message) {
+        if !checks.iter().any(|check| tells(check, finding)) {
             checks.push(binding::refused(facts, finding, is_needed));
         }
     }
-    let Some(subject) = checks.iter().find(|check| check.seen == first.message).map(|check| check.subject.clone()) else { return };
+    let Some(subject) = checks.iter().find(|check| tells(check, first)).map(|check| check.subject.clone()) else { return };
     for check in checks.iter_mut().filter(|check| is_sent(check)) {
         check.remedy = format!("see '{subject}', because of which vgapt prepare writes nothing");
         check.command = None;
     }
+}
+
+/// Whether a check says what a finding of prepare says.
+fn tells(check: &Check, finding: &Finding) -> bool {
+    check.seen == finding.message || (check.code == finding.code && check.state == CheckState::Missing)
 }
 
 /// Whether nothing is missing, and that in one line.

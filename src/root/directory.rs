@@ -137,7 +137,7 @@ impl Directory {
         let link = self.at(path, OFlags::PATH | OFlags::NOFOLLOW)?;
         // ENOENT: it is there, and no link.
         let target = fs::readlinkat(&link, "", Vec::new()).map_err(|error| if error == Errno::NOENT { Errno::INVAL } else { error })?;
-        Ok(target.to_string_lossy().into_owned())
+        Ok(text_of(target.into_bytes()))
     }
 
     pub(super) fn names(&self, path: &str) -> io::Result<Vec<String>> {
@@ -151,7 +151,7 @@ impl Directory {
         let directory = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut names = Vec::new();
         for entry in Dir::new(directory)? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
+            let name = text_of(entry?.file_name().to_bytes().to_vec());
             if name != "." && name != ".." {
                 names.push(name);
             }
@@ -266,6 +266,11 @@ fn known(mut bytes: Vec<u8>, limit: usize) -> (Rc<Vec<u8>>, usize) {
     // What is kept would else take a page for each small file.
     bytes.shrink_to_fit();
     (Rc::new(bytes), serves)
+}
+
+/// A text of the host's; bytes that are not UTF-8 become replacement characters.
+pub(super) fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// The bytes of a file, at most `limit`.

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{self, Mode, OFlags};
 
-use super::directory::{ATTRIBUTE_BYTES, beginning};
+use super::directory::{ATTRIBUTE_BYTES, beginning, text_of};
 use super::reader::Root;
 use super::resolve::last_component;
 use crate::model::Reading;
@@ -31,7 +31,7 @@ impl<'a> Folder<'a> {
             beginning(&fs::openat(folder, name, flags, Mode::empty()).ok()?, ATTRIBUTE_BYTES).ok()
         };
         match self.opened.as_ref().and_then(read) {
-            Some(bytes) => Reading::Known(String::from_utf8_lossy(&bytes).into_owned()),
+            Some(bytes) => Reading::Known(text_of(bytes)),
             // Also for the reason why it cannot be read.
             None => self.root.attribute_reading(&self.within(name)),
         }
@@ -40,7 +40,7 @@ impl<'a> Folder<'a> {
     /// The last component of the target of a symbolic link, as [`Root::link_name`].
     pub fn link_name(&self, name: &str) -> Option<String> {
         let Some(folder) = &self.opened else { return self.root.link_name(&self.within(name)) };
-        last_component(&fs::readlinkat(folder, name, Vec::new()).ok()?.to_string_lossy())
+        last_component(&text_of(fs::readlinkat(folder, name, Vec::new()).ok()?.into_bytes()))
     }
 
     fn within(&self, name: &str) -> String {

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::capture::{Capture, CapturedPath, Node};
 use super::capture_text;
-use super::directory::{ATTRIBUTE_BYTES, Directory};
+use super::directory::{ATTRIBUTE_BYTES, Directory, text_of};
 use super::resolve;
 use super::sorted::LineSearch;
 use super::status::Status;
@@ -92,7 +92,7 @@ impl Root {
         if bytes.len() > FILE_BYTES {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{path} is longer than {} MiB", FILE_BYTES >> 20)));
         }
-        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Ok(text_of(bytes))
     }
 
     /// The end of a log that grows, and whether that is not all of it. It begins with a whole line. One whose name ends in
@@ -120,7 +120,7 @@ impl Root {
 
     /// The same of an attribute of sysfs, which fits into one page: nothing is read to see its end.
     pub fn attribute_reading(&self, path: &str) -> Reading<String> {
-        Reading::of(self.first_bytes(path, ATTRIBUTE_BYTES), path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        Reading::of(self.first_bytes(path, ATTRIBUTE_BYTES), path).map(text_of)
     }
 
     /// A directory, opened for [`super::folder::Folder`]; `None` where whatever is read is read by its whole path, as for a record.
@@ -189,7 +189,7 @@ impl Root {
             }
         }
         self.record(path, || Node::File(found.clone()));
-        Some(String::from_utf8_lossy(&found).into_owned())
+        Some(text_of(found))
     }
 
     /// The relevant part of a log; only this part is recorded. `/dev/kmsg` is read up to its present end, without

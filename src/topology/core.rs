@@ -80,6 +80,20 @@ pub fn cores(topology: &Topology) -> Vec<Core> {
     cores
 }
 
+/// What the fast and the slower cores of a host are called; `None` where all are of one kind.
+pub fn kinds(topology: &Topology) -> Option<(&'static str, &'static str)> {
+    let all = cores(topology);
+    let fastest = fastest(&all);
+    let are_named = all.iter().any(|core| core.is_efficient);
+    let names = if are_named { ("performance", "efficiency") } else { ("fast", "slower") };
+    all.iter().any(|core| core.is_slower(fastest)).then_some(names)
+}
+
+/// The frequency of the fastest core, in kHz.
+pub(super) fn fastest(cores: &[Core]) -> u64 {
+    cores.iter().filter(|core| !core.is_efficient).map(|core| core.max_khz).max().unwrap_or_default()
+}
+
 struct L3Cache {
     cpus: BTreeSet<u32>,
     kib: u64,

@@ -10,6 +10,6 @@ mod choice;
 mod core;
 mod pinning;
 
-pub use self::core::{Core, cores};
+pub use self::core::{Core, cores, kinds};
 pub use caches::are_hosts_caches;
-pub use pinning::{CoreKinds, Count, GuestTopology, Pinning, PinningError, PinningRequest, pin};
+pub use pinning::{CoreKinds, Count, GuestTopology, NO_SUCH_CORES, Pinning, PinningError, PinningRequest, pin, seen_on};

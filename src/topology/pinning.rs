@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::choice::CandidateCores;
+use super::core::{fastest, kinds};
 use super::{Core, cores};
 use crate::model::{CpuSet, Topology};
 
@@ -17,7 +18,8 @@ pub enum Count {
     Exactly(u32),
 }
 
-/// Which cores of a hybrid processor may be used.
+/// Which cores of a processor with several kinds may be used. Of AMD's compact cores the kernel names no kind: they are efficiency
+/// cores by their frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CoreKinds {
     /// Performance cores; if they have no room, efficiency cores.
@@ -29,11 +31,12 @@ pub enum CoreKinds {
 }
 
 impl CoreKinds {
-    /// What `any` adds to them.
-    pub fn others(self) -> Option<&'static str> {
+    /// What `any` adds to them on this host.
+    pub fn others(self, topology: &Topology) -> Option<&'static str> {
+        let (fast, slow) = kinds(topology)?;
         match self {
-            Self::Fitting | Self::Performance => Some("efficiency"),
-            Self::Efficient => Some("performance"),
+            Self::Fitting | Self::Performance => Some(slow),
+            Self::Efficient => Some(fast),
             Self::Any => None,
         }
     }
@@ -78,6 +81,15 @@ pub struct Pinning {
     pub caches: usize,
     /// Efficiency cores are used because the performance cores have room only for this many virtual CPUs.
     pub instead_of: Option<u32>,
+    /// They are in smaller caches than this one, in KiB, which has room only for so many virtual CPUs.
+    #[serde(skip)]
+    pub larger_cache: Option<(u64, u32)>,
+    /// Not all are isolated, because the isolated ones have room only for so many virtual CPUs.
+    #[serde(skip)]
+    pub room_isolated: Option<u32>,
+    /// Some are other guests' too, because what these leave has room only for so many virtual CPUs.
+    #[serde(skip)]
+    pub room_beside: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,25 +99,51 @@ pub enum PinningError {
     OneCore,
     /// Cores of the requested kinds have room only for this many virtual CPUs.
     TooFew(u32),
+    /// The host has no cores of the requested kind.
+    NoSuchCores,
 }
+
+/// What it means that a kind is not there: performance cores always are.
+pub const NO_SUCH_CORES: &str = "the host's processor has no efficiency cores: all its cores are of one kind";
 
 /// If vgapt chooses the number of the guest's CPUs, one core in this many stays with the host. The value
 /// follows common guides: five cores of six, six of eight.
 const HOSTS_SHARE: usize = 4;
 
-/// Chooses the CPUs of a guest.
+/// Chooses the CPUs of a guest: as if it were alone, and as many beside other guests if that is possible on cores of the same kind.
 pub fn pin(topology: &Topology, demand: &PinningRequest) -> Result<Pinning, PinningError> {
+    let alone = choose(topology, demand, &CpuSet::default())?;
+    if alone.taken.0.is_disjoint(&topology.used.0) {
+        return Ok(alone);
+    }
+    let as_many = PinningRequest { count: Count::Exactly(number(alone.vcpus.len())), ..*demand };
+    let is_as_good =
+        |beside: &Pinning| beside.instead_of.is_some() == alone.instead_of.is_some() && beside.guest.threads >= alone.guest.threads;
+    match choose(topology, &as_many, &topology.used) {
+        Ok(beside) if is_as_good(&beside) => Ok(beside),
+        Err(PinningError::TooFew(room)) => Ok(Pinning { room_beside: Some(room), ..alone }),
+        _ => Ok(alone),
+    }
+}
+
+/// The best CPUs that are not `used`.
+fn choose(topology: &Topology, demand: &PinningRequest, used: &CpuSet) -> Result<Pinning, PinningError> {
     let all = cores(topology);
     let (_first, rest) = all.split_first().ok_or(PinningError::Unknown)?;
     if rest.is_empty() {
         return Err(PinningError::OneCore);
     }
+    let fastest = fastest(&all);
     let of_kind = |core: &&Core| match demand.kinds {
-        CoreKinds::Performance | CoreKinds::Fitting => !core.is_efficient,
-        CoreKinds::Efficient => core.is_efficient,
+        CoreKinds::Performance | CoreKinds::Fitting => !core.is_slower(fastest),
+        CoreKinds::Efficient => core.is_slower(fastest),
         CoreKinds::Any => true,
     };
-    let rest: Vec<&Core> = rest.iter().filter(|core| core.cpus.iter().all(|cpu| is_of_guests(topology, *cpu))).collect();
+    if !all.iter().any(|core| of_kind(&core)) {
+        return Err(PinningError::NoSuchCores);
+    }
+    let is_free = |core: &&Core| !core.is_among(used) && core.cpus.iter().all(|cpu| is_of_guests(topology, *cpu));
+    let rest: Vec<&Core> = rest.iter().filter(is_free).collect();
     let result = among(topology, demand, &all, rest.iter().copied().filter(of_kind).collect());
     match result {
         Err(PinningError::TooFew(room)) if demand.kinds == CoreKinds::Fitting => {
@@ -118,8 +156,9 @@ pub fn pin(topology: &Topology, demand: &PinningRequest) -> Result<Pinning, Pinn
 /// Efficiency cores, if the performance cores have no room: of one cluster if one has room, since its cores
 /// share a cache; low-power cores last.
 fn small(topology: &Topology, demand: &PinningRequest, (all, rest): (&[Core], &[&Core]), room: u32) -> Option<Pinning> {
+    let fastest = fastest(all);
     let of = |low_power: bool| -> Vec<&Core> {
-        rest.iter().copied().filter(|core| core.is_efficient && core.is_low_power == low_power).collect()
+        rest.iter().copied().filter(|core| core.is_slower(fastest) && core.is_low_power == low_power).collect()
     };
     [of(false), of(true)].into_iter().find_map(|kind| {
         let clusters: BTreeSet<u32> = kind.iter().map(|core| core.cluster).collect();
@@ -162,7 +201,18 @@ fn among(topology: &Topology, demand: &PinningRequest, all: &[Core], mut candida
     };
     let chosen = offer.choose(count.div_ceil(threads)).or_else(|| mixed(&candidates, count));
     let chosen = chosen.ok_or_else(|| PinningError::TooFew(number(candidates.iter().map(|core| core.cpus.len()).sum())))?;
-    Ok(pinned(topology, &chosen, count))
+    let is_isolated = |core: &&Core| core.cpus.iter().all(|cpu| topology.isolated.0.contains(cpu));
+    let room_isolated = (!topology.isolated.0.is_empty() && !chosen.iter().all(is_isolated)).then(|| number(room));
+    Ok(Pinning { room_isolated, larger_cache: larger_cache(&candidates, &chosen), ..pinned(topology, &chosen, count) })
+}
+
+/// The largest cache on the nodes of the chosen cores, if all of these are in smaller ones, and how many virtual CPUs it has room for.
+fn larger_cache(candidates: &[&Core], chosen: &[&Core]) -> Option<(u64, u32)> {
+    let near = || candidates.iter().filter(|core| chosen.iter().any(|other| other.node == core.node));
+    let kib = near().map(|core| core.l3_kib).max()?;
+    let room = |l3: usize| near().filter(|core| core.l3 == l3).map(|core| core.cpus.len()).sum::<usize>();
+    let most = near().filter(|core| core.l3_kib == kib).map(|core| room(core.l3)).max()?;
+    chosen.iter().all(|core| core.l3_kib > 0 && core.l3_kib < kib).then_some((kib, number(most)))
 }
 
 /// Cores of different kinds, the ones with more threads first.
@@ -186,6 +236,8 @@ fn pinned(topology: &Topology, chosen: &[&Core], count: usize) -> Pinning {
     let nodes: BTreeSet<u32> = chosen.iter().map(|core| core.node).collect();
     let left: BTreeSet<u32> = topology.online.0.difference(&taken).copied().filter(|cpu| is_of_guests(topology, *cpu)).collect();
     let left = if left.is_empty() { taken.clone() } else { left };
+    let unused: BTreeSet<u32> = left.difference(&topology.used.0).copied().collect();
+    let left = if unused.is_empty() { left } else { unused };
     // The kernel does not balance threads between isolated CPUs.
     let shared: BTreeSet<u32> = left.difference(&topology.isolated.0).copied().collect();
     let left = if shared.is_empty() { left } else { shared };
@@ -203,6 +255,9 @@ fn pinned(topology: &Topology, chosen: &[&Core], count: usize) -> Pinning {
         nodes: CpuSet(nodes),
         caches: chosen.iter().map(|core| core.l3).collect::<BTreeSet<_>>().len(),
         instead_of: None,
+        larger_cache: None,
+        room_isolated: None,
+        room_beside: None,
     }
 }
 
@@ -218,6 +273,17 @@ fn seen(chosen: &[&Core], count: usize) -> GuestTopology {
     let sockets = packages.unwrap_or(1);
     let dies = caches.filter(|caches| caches % sockets == 0).map_or(1, |caches| caches / sockets);
     GuestTopology { sockets: number(sockets), dies: number(dies), cores: number(chosen.len() / sockets / dies), threads: number(threads) }
+}
+
+/// How a guest sees virtual CPUs that are on these host CPUs, in order: as threads of a core where each of its cores is a whole one of
+/// the host's.
+pub fn seen_on(topology: &Topology, vcpus: &[u32]) -> GuestTopology {
+    let all = cores(topology);
+    let core_of = |cpu: &u32| all.iter().find(|core| core.cpus.contains(cpu));
+    let threads = vcpus.first().and_then(core_of).map_or(1, |core| core.cpus.len().max(1));
+    let whole = |vcpus: &[u32]| core_of(vcpus.first()?).filter(|core| core.cpus == vcpus);
+    let chosen: Option<Vec<&Core>> = vcpus.chunks(threads).map(whole).collect();
+    chosen.map_or_else(|| GuestTopology::flat(number(vcpus.len())), |chosen| seen(&chosen, vcpus.len()))
 }
 
 /// The number of different values, if each occurs equally often.

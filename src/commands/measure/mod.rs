@@ -71,6 +71,8 @@ impl Arguments {
         let connection = context.connect()?;
         let root = root(context)?;
         let before = self.against.as_deref().map(saved).transpose()?;
+        // Before the time is spent.
+        [&self.save, &self.svg].into_iter().flatten().try_for_each(|file| user_file::may_write(file))?;
         let interrupt = Interrupt::watch()?;
         let watched = Watched { context, connection, root: &root, interrupt: &interrupt };
         if self.watch {
@@ -82,6 +84,7 @@ impl Arguments {
             return Ok(Answer { is_printed: true, ..answer });
         }
         let measurement = self.once(&watched, before.as_ref())?;
+        context.print(&(measurement.text(context) + &output::next(&measurement.next())))?;
         if let Some(file) = &self.save {
             let text = serde_json::to_string_pretty(&measurement.measured).context("plain data serialises")?;
             user_file::write(file, (text + "\n").as_bytes())?;
@@ -91,7 +94,6 @@ impl Arguments {
             user_file::write(file, output::measured_svg(&measurement.measured).as_bytes())?;
             context.note(&format!("the picture is in {}", file.display()));
         }
-        context.print(&(measurement.text(context) + &output::next(&measurement.next())))?;
         Ok(measurement.answer())
     }
 
@@ -149,9 +151,11 @@ impl Arguments {
             let versions = [("libvirt", connection.abilities()?.version), ("QEMU", connection.qemu_version()?)];
             let known = versions.into_iter().filter_map(|(program, version)| Some((program.to_owned(), dotted(version?))));
             surroundings.versions = known.collect();
+            surroundings.versions.extend(host.platform.kernel.clone().map(|release| ("Linux".to_owned(), release)));
             if discovery::is_replaced(root, pid) {
-                let newer = "unknown: its program was replaced since it started, which counts from the next start";
-                surroundings.versions.push(("QEMU".to_owned(), newer.to_owned()));
+                surroundings.versions.retain(|(program, _)| program != "QEMU");
+                context
+                    .note("QEMU's version is unknown: its program was replaced since the domain started, which counts from the next start");
             }
         }
         let mut measured = measure::measure(&subject, &samples, surroundings).map_err(|because| {
@@ -170,6 +174,11 @@ impl Arguments {
                 before.vcpus.len(),
                 measured.vcpus.len()
             ));
+        }
+        for (program, was) in before.iter().flat_map(|before| &before.versions) {
+            if let Some(is) = measured.versions.get(program).filter(|is| *is != was) {
+                context.note(&format!("the measurement before was with {program} {was}, this one is with {is}"));
+            }
         }
         let against = before.map(|before| measure::changes(before, &measured));
         let turned = before.map(|before| measure::turns(before, &measured));

@@ -19,6 +19,7 @@ pub(super) fn subject<'a>(name: &'a str, domain: Element<'_>, host: &Host, funct
     Subject {
         name,
         pins,
+        own_pins: domain_xml::own_pins(domain),
         online: host.topology.online.clone(),
         nodes: if has_several { nodes } else { BTreeMap::new() },
         cells: domain_xml::cell_places(domain),
@@ -36,7 +37,7 @@ pub(super) fn subject<'a>(name: &'a str, domain: Element<'_>, host: &Host, funct
         pinnable: vcpus.map_or(Err(None), |vcpus| match topology::pin(&host.topology, &demand(vcpus)) {
             Ok(pinning) => Ok(pinning),
             Err(PinningError::TooFew(most)) => Err(Some(most)),
-            Err(PinningError::Unknown | PinningError::OneCore) => Err(None),
+            Err(PinningError::Unknown | PinningError::OneCore | PinningError::NoSuchCores) => Err(None),
         }),
         moves_interrupts: None,
         fixed: Vec::new(),

@@ -5,18 +5,15 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::discovery::{self, EXIT_KEYS};
+use crate::discovery::{self, EXIT_EVENT, TARGET_EVENTS};
 use crate::model::{ExitReasons, Reading};
 use crate::root::Root;
 use crate::run::AtEnd;
 use crate::target::Target;
 
 const INSTANCES: &str = "/sys/kernel/tracing/instances";
-const EVENT: &str = "events/kvm/kvm_exit";
 /// An instance is named after the process that made it.
 const NAME: &str = "vgapt-";
-/// How many pairs of thread and reason have a place; a virtual CPU has some twenty reasons.
-const PLACES: u32 = 8192;
 
 /// While it exists, exits are counted.
 pub(super) struct Tracing {
@@ -45,10 +42,13 @@ impl Tracing {
             // Whoever removes it is there before it.
             let removed = target.remove_directory_at_end(&path)?;
             target.make_directory(&path, 0o700)?;
-            if root.presence(&format!("{path}/{EVENT}")) == Some(true) && root.presence(&format!("{path}/{EVENT}/hist")) == Some(false) {
+            let exits = EXIT_EVENT.0;
+            if root.presence(&format!("{path}/{exits}")) == Some(true) && root.presence(&format!("{path}/{exits}/hist")) == Some(false) {
                 anyhow::bail!("this kernel cannot count them (CONFIG_HIST_TRIGGERS)");
             }
-            target.set_attribute(&format!("{path}/{EVENT}/trigger"), &format!("hist:keys={EXIT_KEYS}:size={PLACES}"))?;
+            for (event, trigger) in TARGET_EVENTS.iter().map(|event| (event.event, event.trigger)).chain([EXIT_EVENT]) {
+                target.set_attribute(&format!("{path}/{event}/trigger"), trigger)?;
+            }
             Ok(Self { path: path.clone(), since: Instant::now(), removed })
         };
         made().map_err(|error: anyhow::Error| format!("{error:#}"))
@@ -57,12 +57,17 @@ impl Tracing {
     /// What was counted; nothing is counted any more.
     pub(super) fn end(self, root: &Root) -> Reading<ExitReasons> {
         let time = self.since.elapsed();
-        let read = |file: &str| {
-            root.text(&format!("{}/{EVENT}/{file}", self.path)).map_err(|error| format!("cannot read {file} of {EVENT}: {error}"))
+        let read = |event: &str, file: &str| {
+            root.text(&format!("{}/{event}/{file}", self.path)).map_err(|error| format!("cannot read {file} of {event}: {error}"))
         };
-        let counts = read("hist").and_then(|table| discovery::exit_reasons(&table, &read("format")?));
-        let counts = counts.and_then(|counts| self.removed.now().map(|()| counts).map_err(|error| format!("{error:#}")));
-        counts.map_or_else(Reading::Unknown, |counts| Reading::Known(ExitReasons { time, counts }))
+        let counted = || {
+            let counts = discovery::exit_reasons(&read(EXIT_EVENT.0, "hist")?, &read(EXIT_EVENT.0, "format")?)?;
+            let [ports, registers, memory] = TARGET_EVENTS.each_ref().map(|event| read(event.event, "hist"));
+            let targets = discovery::exit_targets([&ports?, &registers?, &memory?])?;
+            Ok(ExitReasons { time, counts, targets })
+        };
+        let counted = counted().and_then(|counted| self.removed.now().map(|()| counted).map_err(|error| format!("{error:#}")));
+        counted.map_or_else(Reading::Unknown, Reading::Known)
     }
 }
 

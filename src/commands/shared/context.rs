@@ -94,6 +94,11 @@ impl Context {
         self.global.root.is_none() && (self.uri.is_remote() || self.uri.is_test())
     }
 
+    /// Whether libvirt knows the domains of this host: not of a tree or a capture, unless it is named with it.
+    pub(in crate::commands) fn knows_domains(&self, root: Option<&Root>) -> bool {
+        root.is_none_or(Root::is_live) || !self.global.connect.is_empty()
+    }
+
     /// The root of the host's files; `None` where only libvirt can describe the host.
     pub fn root(&self) -> Result<Option<Root>> {
         if self.host_is_behind_libvirt() { Ok(None) } else { self.own_root().map(Some) }

@@ -26,13 +26,14 @@ impl Facts {
     /// Reads them for a domain that gets devices or changes; `disks`: further images to look at.
     pub(in crate::commands) fn read(context: &Context, connection: &dyn Hypervisor, base: &Base, disks: Vec<String>) -> Result<Self> {
         let root = context.root()?;
-        let host = context.host(root.as_ref(), Scope::All)?;
+        let other_domains = other_domains(connection, &base.name)?;
+        let host = Host { neighbours: domain::neighbours(&other_domains), ..context.host(root.as_ref(), Scope::All)? };
         let paths = [base.wanted.files(), disks].concat();
         Ok(Self {
             host,
             files: files(root.as_ref(), connection, &paths)?,
             libvirt: connection.abilities()?,
-            other_domains: other_domains(connection, &base.name)?,
+            other_domains,
             other_hooks: root.as_ref().map(|root| discovery::other_hooks(root, Some(&base.name))).unwrap_or_default(),
             root,
         })

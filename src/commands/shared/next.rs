@@ -6,7 +6,7 @@ use super::context::Context;
 use super::existing::Existing;
 use super::repeated::NamesCommands as _;
 use crate::discovery;
-use crate::host::{self, Bind, LeftForLater};
+use crate::host::{self, Bind};
 use crate::hypervisor::State;
 use crate::model::{Finding, Host, HostSource, Iommu, Next, Observed, PciAddress, Setup, shell_word};
 use crate::passthrough::{self, Assessment};
@@ -31,12 +31,11 @@ pub(in crate::commands) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     pub(in crate::commands) fn read(context: &Context, root: &'a Root, host: &'a Host) -> Result<Self> {
-        let LeftForLater { noted, at_start } = host::left_for_later(&context.target(root)?)?;
-        let setup = Setup { at_start, ..discovery::setup(root, host) };
+        let setup = discovery::setup(root, host);
         Ok(Self {
             observed: discovery::observe_without_log(root, host, &setup, rustix::process::geteuid().is_root()),
             setup,
-            noted,
+            noted: host::noted(&context.target(root)?)?,
             session: context.uri().is_session(),
             log_was_read: false,
             again: context.again(),

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Access, Mode, OFlags, access, open};
 
 use crate::problem::Problem;
 
@@ -30,10 +30,25 @@ pub(in crate::commands) fn read(file: &Path) -> io::Result<String> {
 /// # Errors
 /// Where the file cannot be written; an existing file is then unchanged.
 pub(in crate::commands) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
-    try_write(file, bytes).map_err(|error| {
-        let message = format!("cannot write {}: {error}", file.display());
-        Error::from(Problem::new(message, "name a file in a folder that you may write to, on a file system with free space"))
-    })
+    try_write(file, bytes).map_err(|error| unwritable(file, &error))
+}
+
+/// That it could be written now, before what is written is made: nothing is changed.
+///
+/// # Errors
+/// Where its folder does not exist or may not be written to, or it is a folder.
+pub(in crate::commands) fn may_write(file: &Path) -> Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_folder = file.is_dir().then(|| io::Error::from(io::ErrorKind::IsADirectory));
+    let may = is_folder.map_or_else(|| access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(io::Error::from), Err);
+    // What is no file is written to directly.
+    let is_special = fs::metadata(file).is_ok_and(|status| !status.is_file() && !status.is_dir());
+    if is_special { Ok(()) } else { may.map_err(|error| unwritable(file, &error)) }
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> Error {
+    let message = format!("cannot write {}: {error}", file.display());
+    Problem::new(message, "name a file in a folder that you may write to, on a file system with free space").into()
 }
 
 fn try_write(file: &Path, bytes: &[u8]) -> io::Result<()> {

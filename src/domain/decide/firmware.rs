@@ -1,6 +1,6 @@
 //! Which UEFI firmware a domain gets.
 
-use super::checks::files::{no_firmware, no_secure_firmware, other_firmware};
+use super::checks::files::{no_firmware, no_secure_firmware, other_firmware, plain_firmware};
 use crate::domain::base::Base;
 use crate::domain::profile::file::Profile;
 use crate::domain::request::Request;
@@ -16,6 +16,12 @@ pub(crate) fn firmware(base: &Base, files: &Files, findings: &mut Vec<Finding>) 
     {
         let firmware = asked_firmware(wanted, files, findings);
         findings.extend(firmware.as_ref().and_then(|firmware| other_firmware(base, &firmware.code)));
+        let is_plain = |code: &str| files.firmwares.iter().any(|known| known.code == code && !(known.secure_boot && known.has_keys));
+        if let Some(firmware) =
+            firmware.as_ref().filter(|firmware| base.profile.is_some_and(Profile::secure_boot) && is_plain(&firmware.code))
+        {
+            findings.push(plain_firmware(&firmware.code));
+        }
         return firmware;
     }
     let os = base.domain.root().child("os");

@@ -10,20 +10,22 @@ use crate::domain::request::gpu::GpuChoice;
 use crate::domain::spec::{NetworkCard, Slot, Way};
 use crate::domain_xml::{alias_of, pci_hostdevs};
 use crate::model::{Card, Finding, Host, PARENT_DOWN, PARENT_DOWN_REMEDY, PciAddress};
-use crate::passthrough::{assess, choose};
+use crate::passthrough::{assess, choose, guest_place};
 use crate::xml::Element;
 
-/// The requested cards, each with all of its functions; `auto` becomes an address.
-pub(crate) fn cards(wanted: &mut Request, host: &Host, findings: &mut Vec<Finding>) -> Vec<Slot> {
+/// The requested cards, each with all of its functions; `auto` becomes an address. That a card which has moved is not at its
+/// address is said elsewhere.
+pub(crate) fn cards(wanted: &mut Request, host: &Host, findings: &mut Vec<Finding>, has_moved: &dyn Fn(PciAddress) -> bool) -> Vec<Slot> {
     let mut slots = Vec::new();
     for choice in &mut wanted.gpu {
         let card = match choice {
             GpuChoice::Auto => auto(host, findings),
+            GpuChoice::At(address) if has_moved(*address) => Card::with(host, *address),
             GpuChoice::At(address) => card_at(host, *address, findings),
         };
         if let Some(card) = card {
             *choice = GpuChoice::At(card.address);
-            slots.push(Slot { functions: card.functions });
+            slots.push(Slot { place: guest_place(host, card.address), functions: card.functions });
         }
     }
     let own_audio = wanted.gpu_audio.filter(|audio| !slots.iter().any(|slot| slot.functions.contains(audio)));
@@ -131,7 +133,7 @@ pub(crate) fn by_slot(functions: &[PciAddress], cards: &[Slot]) -> Vec<Slot> {
                 slot.functions.push(*function);
                 slot.functions.sort_unstable();
             }
-            None => slots.push(Slot { functions: vec![*function] }),
+            None => slots.push(Slot { functions: vec![*function], place: None }),
         }
     }
     slots

@@ -3,7 +3,7 @@
 
 use crate::domain::alias;
 use crate::domain::base::Base;
-use crate::domain::edit::{Part, find, says, words};
+use crate::domain::edit::{Edit, Part, find, says, words};
 use crate::domain::request::Request;
 use crate::domain::spec::Spec;
 use crate::domain_xml::{Source, are_pinned, device_with_alias, hostdev_of, size_of};
@@ -12,11 +12,18 @@ use crate::xml::{Document, Element};
 /// Messages about what is left unchanged although the last request was different.
 pub fn manual_changes(base: &Base, spec: &Spec) -> Vec<String> {
     let root = base.domain.root();
-    let is_written = |part| spec.edits.iter().any(|edit| edit.part == part);
+    // Beside pins that stay, those of I/O threads are written, and those of vCPUs that are gone are removed.
+    let is_first = |edit: &Edit| edit.path().is_some_and(|path| path == "cputune/vcpupin[vcpu=0]");
+    let is_written = |part| spec.edits.iter().any(|edit| edit.part == part && (part != Part::Pinning || is_first(edit)));
     let is_pinned_by_vgapt = base.last.as_ref().is_some_and(|last| last.written.has(Part::Pinning));
+    let pin = base.option_that_pins();
     let mut kept = Vec::new();
-    if spec.cpus.is_some() && !base.is_new && !is_pinned_by_vgapt && are_pinned(root) && !is_written(Part::Pinning) {
-        kept.push("the vCPU pinning was set by hand and stays as it is; use --pin to replace it with vgapt's".to_owned());
+    let speaks = base.differs(|request| (request.cpus, request.tuning.core_kind, request.tuning.io_threads));
+    if speaks && !base.is_new && !is_pinned_by_vgapt && are_pinned(root) && !is_written(Part::Pinning) {
+        kept.push(format!("the vCPU pinning was set by hand and stays as it is; use {pin} to replace it with vgapt's"));
+    }
+    if spec.keeps_topology {
+        kept.push("the guest's <topology> was changed by hand and stays as it is; use --no-pin and then --pin to replace it with that of the pins".to_owned());
     }
     let Some(last) = &base.last else { return kept };
     for (part, entries) in last.written.parts().filter(|(part, _)| !is_written(*part)) {
@@ -29,8 +36,11 @@ pub fn manual_changes(base: &Base, spec: &Spec) -> Vec<String> {
                     words(&entry.says)
                 ))
             })),
+            Kept::Pins if last.written.is_changed(part, root) => {
+                kept.push(format!("the vCPU pinning was changed by hand and stays as it is; use {pin} to replace it with vgapt's"));
+            }
             Kept::Whole(message) if last.written.is_changed(part, root) => kept.push(message.to_owned()),
-            Kept::Silently | Kept::Whole(_) => {}
+            Kept::Silently | Kept::Pins | Kept::Whole(_) => {}
         }
     }
     let gone = last
@@ -56,6 +66,8 @@ enum Kept {
     Silently,
     /// Until this option is given with a new value.
     Until(&'static str),
+    /// The pins as a whole.
+    Pins,
     /// The part as a whole, with this message.
     Whole(&'static str),
 }
@@ -69,9 +81,7 @@ fn policy(part: Part) -> Kept {
         Part::Title => Kept::Until("title"),
         Part::Description => Kept::Until("description"),
         Part::Firmware => Kept::Until("loader"),
-        Part::Pinning => {
-            Kept::Whole("the vCPU pinning was changed by hand and stays as it is; use --no-pin and then --pin to replace it with vgapt's")
-        }
+        Part::Pinning => Kept::Pins,
         Part::Hypervisor => {
             Kept::Whole("whether the guest sees KVM was changed by hand and stays as it is; use --hide-kvm yes or no to change it")
         }

@@ -114,7 +114,7 @@ pub struct Request {
     #[command(flatten)]
     #[serde(flatten)]
     pub tuning: Tuning,
-    /// UEFI firmware code image [default: the host's, without Secure Boot keys] [env: VGAPT_FIRMWARE_BIN]
+    /// UEFI firmware code image [default: the host's; with Secure Boot where the system's setup requires it] [env: VGAPT_FIRMWARE_BIN]
     #[arg(long, help_heading = heading::FIRMWARE, hide_short_help = true, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loader: Option<String>,

@@ -110,10 +110,13 @@ fn set_slot(draft: &mut Draft, (part, prefix): (Part, &'static str), slot: &Slot
     }
 }
 
-/// A free place for a slot: on a new root port, or on a conventional PCI bus.
+/// A free place for a slot: where it is expected, on a new root port, or on a conventional PCI bus.
 fn new_place(draft: &mut Draft, part: Part, slot: &Slot) -> Option<(u32, u32)> {
     if !is_express(draft.root()) {
         return conventional_place(draft.root());
+    }
+    if let Some(place) = slot.place.filter(|place| !taken_slots(draft.root()).contains(place)) {
+        return Some(place);
     }
     let bus = next_bus(draft.root());
     if bus > LAST_BUS {

@@ -12,5 +12,5 @@ pub use file::RestoredFile;
 pub use proof::prove_initramfs;
 pub use receipt::Receipt;
 pub use run::Run;
-pub use store::{LeftForLater, RECEIPTS, left_for_later, recorded_groups};
+pub use store::{RECEIPTS, noted, recorded_groups};
 pub use undo::{Undoing, Which, undo, undoing};

@@ -4,7 +4,7 @@ use anyhow::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::host::plan::{Command, Write};
-use crate::model::{PciAddress, RecordedGroup};
+use crate::model::RecordedGroup;
 use crate::problem::Problem;
 use crate::target::files::Meta;
 
@@ -43,9 +43,6 @@ pub struct Receipt {
     /// The IOMMU groups of the prepared functions, as they were. Receipts before these were stored have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) groups: Vec<RecordedGroup>,
-    /// The functions that are bound only when a domain starts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) at_start: Vec<PciAddress>,
 }
 
 /// How far it got.

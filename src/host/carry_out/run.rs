@@ -47,7 +47,6 @@ impl Run {
                 files: writes.map(|(index, (write, states))| write.stored(index, states, folder)).collect::<Result<_>>()?,
                 commands: commands.map(|command| CommandRun { command, begun: false, made: Vec::new() }).collect(),
                 groups: plan.groups.clone(),
-                at_start: plan.at_start.clone(),
             })
         });
         match begun {
@@ -106,7 +105,9 @@ impl Run {
         }
         // What a command has regenerated from restored files is correct, even if the bytes differ.
         let anew = |path: &str| receipt.commands.iter().any(|run| undoing.commands.contains(&run.command.argv) && run.makes(path));
-        for made in receipt.commands.iter().flat_map(|run| &run.made).filter(|made| !anew(&made.path)) {
+        // The plan's own files were compared above: before the command they had the plan's content.
+        let is_own = |path: &str| receipt.files.iter().any(|write| write.place == path);
+        for made in receipt.commands.iter().flat_map(|run| &run.made).filter(|made| !anew(&made.path) && !is_own(&made.path)) {
             let now = self.target.read(&made.path)?.as_ref().map(State::digest);
             if now.as_ref() != made.before.as_ref().map(|kept| &kept.sha256) {
                 other.push(made.path.clone());

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::fs::{AtFlags, FileType, unlinkat};
 
 use super::receipt::{FORMAT, Receipt, StoredContent};
-use crate::model::{PciAddress, RecordedGroup};
+use crate::model::RecordedGroup;
 use crate::target::files::{self, LostAttributes, State};
 use crate::target::{Folder, Target, own, own_folder};
 
@@ -145,36 +145,17 @@ impl Stored {
     }
 }
 
-/// What earlier runs of `prepare` left for later.
-#[derive(Debug, Default)]
-pub struct LeftForLater {
-    /// The commands that were recorded, not run, for a tree that is not the running system.
-    pub noted: Vec<Vec<String>>,
-    /// The functions that are bound only when a domain starts.
-    pub at_start: Vec<PciAddress>,
-}
-
-/// What earlier runs left; of the running system as far as whoever asks may read it.
+/// The commands that earlier runs recorded for a tree, and did not run, as it is not the running system.
 ///
 /// # Errors
 /// Where the receipts of a tree cannot be read.
-pub fn left_for_later(target: &Target) -> Result<LeftForLater> {
-    if target.is_capture() {
-        return Ok(LeftForLater::default());
+pub fn noted(target: &Target) -> Result<Vec<Vec<String>>> {
+    if target.is_live() || target.is_capture() {
+        return Ok(Vec::new());
     }
-    let receipts = match Store::open(target).and_then(|store| store.receipts()) {
-        Ok((receipts, _)) => receipts,
-        // `check` and `undo` say why.
-        Err(_) if target.is_live() => return Ok(LeftForLater::default()),
-        Err(error) => return Err(error),
-    };
-    let mut left_for_later = LeftForLater::default();
-    for Receipt { commands, at_start, .. } in receipts.into_iter().map(|stored| stored.receipt) {
-        let left = commands.into_iter().filter(|run| !run.begun && !target.is_live());
-        left_for_later.noted.extend(left.map(|run| run.command.argv));
-        left_for_later.at_start.extend(at_start);
-    }
-    Ok(left_for_later)
+    let (receipts, _) = Store::open(target)?.receipts()?;
+    let commands = receipts.into_iter().flat_map(|stored| stored.receipt.commands);
+    Ok(commands.filter(|run| !run.begun).map(|run| run.command.argv).collect())
 }
 
 /// The IOMMU groups of the functions that were prepared, as they were; of a function that was prepared twice only the last.

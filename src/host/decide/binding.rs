@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::bound::{Bound, GONE, MARK, MODPROBE, bound, ids_of, not_understood};
-use super::{drivers, modprobe, others};
+use super::bound::{Bound, GONE, IDS, MARK, MODPROBE, Whereabouts, bound, ids_of, not_understood};
+use super::others::{self, ExternalBinding};
+use super::{drivers, modprobe};
 use crate::host::plan::{Edits, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::ParameterChange;
-use crate::model::{Finding, Host, PciDevice, Setup};
+use crate::model::{Finding, Host, PciAddress, PciDevice, Setup};
 
 /// Dependencies that have to be read before the files of other tools.
 const EARLY: &str = "/etc/modprobe.d/00-vgapt.conf";
@@ -45,23 +46,14 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
         match host.device(known.address) {
             _ if wanted.bind == Bind::Start && wanted.functions.contains(&known.address) => {}
             Some(device) if known.is_still(device) => functions.push(known),
-            found => plan.findings.push(Finding::warning(
-                "moved",
-                format!(
-                    "{} was set up to be bound as {}, but is now {}; it is no longer bound",
-                    known.address.short(),
-                    known.id,
-                    found.map_or_else(|| "gone".to_owned(), |device| device.id.to_string())
-                ),
-                moved_to(host, wanted, &known),
-            )),
+            found => plan.findings.push(moved(host, setup, wanted, &known, found)),
         }
     }
+    let others = others::others(host, setup);
     if wanted.bind == Bind::Boot {
         plan.findings.extend(host.devices(&wanted.functions).filter_map(virtual_function));
         // Bindings that the user has set up already and that work.
-        let others = others::others(host, setup);
-        let others_bind = |device: &PciDevice| device.on_vfio() && others.iter().any(|other| other.takes.contains(&device.address));
+        let others_bind = |device: &PciDevice| device.on_vfio() && others.iter().any(|other| other.binds(device.address));
         let new = host.devices(&wanted.functions).filter(|device| device.physical_function.is_none() && !others_bind(device));
         functions.extend(new.map(Bound::of));
     }
@@ -70,19 +62,44 @@ pub(super) fn decide(host: &Host, setup: &Setup, wanted: &Wanted, plan: &mut Pla
     let vfio_built_in = setup.is_built_in("vfio_pci");
     let before = modules(host, setup, &functions);
     let early = if vfio_built_in { Vec::new() } else { early_lines(setup, &before) };
-    Binding { by_address: !ids_are_enough(host, setup, &functions, vfio_built_in), vfio_built_in, before, early, functions }
+    plan.findings.extend(out_of_reach(host, setup, &functions, &others).filter(|_| vfio_built_in));
+    let by_address = !ids_are_enough(host, setup, &functions, vfio_built_in, &others);
+    Binding { functions, by_address, vfio_built_in, before, early }
 }
 
-/// What to do about a card that moved: nothing, if it was named where it is now.
-fn moved_to(host: &Host, wanted: &Wanted, known: &Bound) -> String {
-    let same = |device: &&PciDevice| {
-        let there = Bound::of(device);
-        there.id == known.id && there.subsystem == known.subsystem
+/// A function that is not at its address. Where nothing is named in its place, its binding would be lost without a word of who wants
+/// that, so nothing is written.
+fn moved(host: &Host, setup: &Setup, wanted: &Wanted, known: &Bound, found: Option<&PciDevice>) -> Finding {
+    let at = known.address.short();
+    let is_now = found.map_or_else(|| "gone".to_owned(), |device| device.id.to_string());
+    let message = format!("{at} was set up to be bound as {}, but is now {is_now}", known.id);
+    let is_same = |device: &&PciDevice| Bound { address: device.address, ..*known }.is_still(device);
+    let requested = host.devices(&wanted.functions).find(is_same).map(|device| device.address);
+    let whereabouts = Whereabouts::of(known, host, setup);
+    let option = whereabouts.option(host);
+    let loses = wanted.functions.is_empty() && whereabouts != Whereabouts::Gone;
+    let remedy = match (&whereabouts, requested, option) {
+        (Whereabouts::At(place), Some(requested), _) if *place == requested => {
+            format!("nothing: it is at {} now, which is requested", place.short())
+        }
+        (Whereabouts::At(_), requested, Some(option)) => {
+            let other = requested.map(|other| format!("; {}, which is requested, is another one with the same ids", other.short()));
+            format!("name it where it is now: vgapt prepare {option}{}", other.unwrap_or_default())
+        }
+        (Whereabouts::Unclear(_), Some(requested), _) => {
+            let requested = requested.short();
+            format!("make sure that {requested}, which is requested, is the one that is meant: others have, or had, the same ids")
+        }
+        (Whereabouts::Unclear(places), None, _) => {
+            format!("name the one for the guest with --gpu or --pci: {} has the same ids; see it: vgapt list", PciAddress::list(places))
+        }
+        _ => "see where the card is: vgapt list; name it with --gpu".to_owned(),
     };
-    host.devices(&wanted.functions).find(same).map_or_else(
-        || "see where the card is: vgapt list; name it with --gpu".to_owned(),
-        |device| format!("nothing: it is at {} now, which is requested", device.address.short()),
-    )
+    if loses {
+        let message = format!("{message}, and nothing is named in its place: it would no longer be bound");
+        return Finding::blocked("moved", message, format!("{remedy}; or take the binding back: vgapt undo"));
+    }
+    Finding::warning("moved", format!("{message}; it is no longer bound"), remedy)
 }
 
 /// A virtual function is created while the system runs, by the driver of its physical function.
@@ -100,13 +117,6 @@ fn virtual_function(device: &PciDevice) -> Option<Finding> {
     })
 }
 
-/// Whether other files of modprobe give ids to vfio-pci.
-fn foreign_ids(setup: &Setup) -> bool {
-    let configuration = modprobe::read(setup, &[]);
-    let is_one = |line: &modprobe::Line| line.name == "vfio_pci" && line.path != MODPROBE && others::ids(&line.rest).is_some();
-    configuration.of("options").any(is_one)
-}
-
 /// The dependencies of these modules in files of other tools that kmod would use instead of vgapt's, since it uses
 /// only the first of several. Returned with vfio-pci added.
 fn early_lines(setup: &Setup, before: &[String]) -> Vec<String> {
@@ -116,7 +126,7 @@ fn early_lines(setup: &Setup, before: &[String]) -> Vec<String> {
         let line = configuration.of("softdep").filter(|line| !is_ours(line)).find(|line| modprobe::fits(&line.name, module))?;
         // kmod ignores lines of files that sort after vgapt's.
         let sorts_first = line.path.rsplit('/').next() < MODPROBE.rsplit('/').next();
-        (sorts_first && !has_before(&line.rest)).then(|| {
+        (sorts_first && !drivers::has_before(&line.rest)).then(|| {
             let (head, tail) = line.rest.split_once("pre:").unwrap_or(("", &line.rest));
             format!("softdep {module} {head} pre: {DRIVER} {tail}").split_whitespace().collect::<Vec<_>>().join(" ")
         })
@@ -124,19 +134,29 @@ fn early_lines(setup: &Setup, before: &[String]) -> Vec<String> {
     before.iter().filter_map(others).collect()
 }
 
-/// Whether a line of dependencies loads vfio-pci before the module.
-pub(super) fn has_before(rest: &str) -> bool {
-    let before = rest.split("post:").next().unwrap_or_default();
-    before.split_whitespace().any(|word| word.replace('-', "_") == "vfio_pci")
-}
-
-/// An id binds every device that has it. A second `ids=` replaces the first. A built-in driver is
-/// loaded before any module, so its device has to be unbound from it.
-fn ids_are_enough(host: &Host, setup: &Setup, functions: &[Bound], vfio_built_in: bool) -> bool {
+/// An id binds every device that has it. Of several `ids=` only the last counts, so those of others and vgapt's cannot both. A
+/// built-in driver is loaded before any module, so its device has to be unbound from it.
+fn ids_are_enough(host: &Host, setup: &Setup, functions: &[Bound], vfio_built_in: bool, others: &[ExternalBinding]) -> bool {
     let is_ours = |device: &PciDevice| functions.iter().any(|bound| bound.address == device.address);
     let shared = host.pci.iter().any(|device| !is_ours(device) && functions.iter().any(|bound| bound.id == device.id));
     let taken = host.pci.iter().filter(|device| is_ours(device)).any(|device| claimed_by_kernel(setup, device));
-    !shared && (vfio_built_in || !taken) && (vfio_built_in || !foreign_ids(setup))
+    !shared && (vfio_built_in || !taken) && !others.iter().any(|other| other.overrides(functions))
+}
+
+/// The script runs before modules only: it comes too late for a built-in driver, where others' ids keep vgapt's from a built-in
+/// vfio-pci.
+fn out_of_reach(host: &Host, setup: &Setup, functions: &[Bound], others: &[ExternalBinding]) -> Option<Finding> {
+    let other = others.iter().find(|other| other.gives_ids())?;
+    let is_lost = |device: &&PciDevice| claimed_by_kernel(setup, device) && !other.takes.contains(&device.address);
+    let device = functions.iter().filter_map(|bound| host.device(bound.address)).find(is_lost)?.address.short();
+    Some(Finding::blocked(
+        "bound-by-other",
+        format!(
+            "{} keeps vgapt from giving vfio-pci ids, and both vfio-pci and a driver for {device} are part of the kernel, so {device} cannot be bound by address in time",
+            other.cited()
+        ),
+        other.remedy("first"),
+    ))
 }
 
 fn claimed_by_kernel(setup: &Setup, device: &PciDevice) -> bool {
@@ -230,10 +250,10 @@ impl Binding {
         );
         for bound in &self.functions {
             let name = as_comment(&host.device(bound.address).map(PciDevice::label).unwrap_or_default());
-            text.push_str(&format!("{MARK}{} {} {} {name}\n", bound.address, bound.id, bound.subsystem));
+            text.push_str(&format!("{MARK}{} {name}\n", bound.in_words()));
         }
         if !self.by_address && !self.vfio_built_in {
-            text.push_str(&format!("options {DRIVER} ids={}\n", self.ids().join(",")));
+            text.push_str(&format!("{IDS}{}\n", self.ids().join(",")));
         }
         for (module, runs) in self.install_lines().iter().filter(|(_, runs)| !runs.is_empty()) {
             text.push_str(&format!("install {} {runs}\n", if *module == "vfio_pci" { DRIVER } else { module }));

@@ -6,30 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bound;
 use crate::host::request::Wanted;
 use crate::host::text::tokens::is_enough;
-use crate::model::{BootPages, Finding, HOST_KEEPS_ONE_IN, Host, PciAddress, Setup, Size};
+use crate::model::{BootPages, Finding, Host, HugepagePool, PciAddress, Setup, Size, most_for_guests};
 
-/// What the host keeps at least: enough for a desktop, or an eighth of a large memory.
-const HOST_KEEPS: Size = Size::from_mib(2048);
-
-/// How much of its memory a host can spare for huge pages.
-pub(crate) fn most_in_hugepages(total: Size) -> Size {
-    Size::from_bytes(total.bytes().saturating_sub(kept_by_host(total).bytes()))
-}
-
-/// How much it keeps for itself.
-pub(super) fn kept_by_host(total: Size) -> Size {
-    Size::from_bytes(HOST_KEEPS.bytes().max(total.bytes() / HOST_KEEPS_ONE_IN))
-}
-
-/// So many pages of this size, on nodes where that can be said; else with a warning, unless the running kernel's command line has
-/// enough on nodes that somebody chose.
-pub(super) fn placed(host: &Host, setup: &Setup, wanted: &Wanted, count: u64, page: Size) -> (BootPages, Option<Finding>) {
+/// So many pages of this size for the guest and for others, on nodes where that can be said; else with a warning, unless the running
+/// kernel's command line has enough on nodes that somebody chose.
+pub(super) fn placed(host: &Host, setup: &Setup, wanted: &Wanted, [guests, others]: [u64; 2], page: Size) -> (BootPages, Option<Finding>) {
     let number = number_of_nodes(host);
+    let count = guests.saturating_add(others);
     if number < 2 {
         return (BootPages::Split(count), None);
     }
-    match by_node(host, setup, wanted, count, page) {
-        Ok(pages) => (BootPages::ByNode(pages), None),
+    match by_node(host, setup, wanted, guests, page) {
+        Ok(pages) => (BootPages::ByNode(beside(host, pages, others, page)), None),
         Err((why, remedy)) => {
             let there = host.platform.cmdline.as_ref().and_then(|line| line.boot_pages(page));
             let split = BootPages::Split(count);
@@ -90,6 +78,20 @@ fn by_node(host: &Host, setup: &Setup, wanted: &Wanted, count: u64, page: Size) 
     }
 }
 
+/// The guest's pages, and beside them those that others use, on the nodes where these are.
+fn beside(host: &Host, mut pages: BTreeMap<u32, u64>, others: u64, page: Size) -> BTreeMap<u32, u64> {
+    let mut left = others;
+    for (node, _) in &host.memory.nodes {
+        let used = host.memory.pool_of_node(page, *node).map_or(0, HugepagePool::used).min(left);
+        left -= used;
+        if used > 0 {
+            let number = pages.entry(*node).or_default();
+            *number = number.saturating_add(used);
+        }
+    }
+    pages
+}
+
 fn small_pages() -> String {
     "use pages of 2 MiB, without --page-size: the hook reserves them on the guest's nodes".to_owned()
 }
@@ -102,7 +104,7 @@ fn guests(setup: &Setup, wanted: &Wanted) -> Vec<PciAddress> {
 /// By the same rule as for the whole host.
 fn most_on(host: &Host, node: u32, page: Size) -> u64 {
     let of_node = host.memory.nodes.iter().find(|(known, _)| *known == node);
-    of_node.map_or(0, |(_, size)| most_in_hugepages(*size).bytes() / page.bytes().max(1))
+    of_node.map_or(0, |(_, size)| most_for_guests(*size).bytes() / page.bytes().max(1))
 }
 
 /// A kernel that may boot, and reads a node's number as the number of pages; also where its version is unknown.

@@ -1,13 +1,16 @@
-//! What is checked of a finished plan before anything is written: the configuration could be read, there is space for new
-//! boot images, and no disk asks for its key unexpectedly.
+//! What is checked of a finished plan before anything is written: the configuration could be read, also by the shells that
+//! read it, there is space for new boot images, and no disk asks for its key unexpectedly.
 
+use super::sourced;
 use crate::host::plan::Plan;
 use crate::host::request::Wanted;
 use crate::model::{Finding, Host, NoText, Setup, Size};
 
 /// All findings about a plan that is not empty.
 pub(super) fn findings(host: &Host, setup: &Setup, plan: &Plan, wanted: &Wanted) -> Vec<Finding> {
-    [unread(setup), no_room(setup, plan), asks_for_key(host, setup, plan, wanted)].into_iter().flatten().collect()
+    let mut findings = sourced::findings(host, setup, plan);
+    findings.extend([unread(setup), no_room(setup, plan), asks_for_key(host, setup, plan, wanted)].into_iter().flatten());
+    findings
 }
 
 /// Configuration that could not be read and may change the plan. A user who may not read it may not write either, and

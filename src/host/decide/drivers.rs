@@ -50,3 +50,9 @@ fn keeps_out(setup: &Setup, name: &str, part: &str) -> bool {
         _ => NOT_BY_ALIAS.contains(&name) && module == "vfio_pci" && !setup.is_built_in("vfio_pci"),
     }
 }
+
+/// Whether a line of dependencies loads vfio-pci before the module.
+pub(super) fn has_before(rest: &str) -> bool {
+    let before = rest.split("post:").next().unwrap_or_default();
+    before.split_whitespace().any(|word| word.replace('-', "_") == "vfio_pci")
+}

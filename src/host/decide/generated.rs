@@ -250,7 +250,7 @@ fn guix_files(files: &[File]) -> String {
 /// What this boot lacks, and what is not yet bound to vfio-pci.
 fn needed(host: &Host, setup: &Setup, wanted: &Wanted, plan: &Plan) -> Needed {
     let running = host.platform.cmdline.clone().unwrap_or_default();
-    let says = |token: &str| token.split_whitespace().all(|token| running.0.split_ascii_whitespace().any(|one| one == token));
+    let says = |token: &str| token.split_whitespace().all(|token| running.parameters().any(|one| one == token));
     let (removed, come): (Vec<_>, Vec<_>) = plan.parameters.iter().map(|one| one.token.clone()).partition(|token| token.starts_with('-'));
     let devices = host.devices(&wanted.functions).filter(|device| wanted.bind == Bind::Boot && !device.on_vfio());
     let bound = bound(setup);

@@ -6,10 +6,7 @@
 
 use super::parameters::Needed;
 use crate::host::text::tokens::ParameterChange;
-use crate::model::{CpuSet, Finding, Host, Reading};
-
-/// The CPU that boots, and keeps the time for those without a tick.
-const BOOT: u32 = 0;
+use crate::model::{BOOT_CPU, CpuSet, Finding, Host, Reading};
 
 /// Why these cannot be isolated.
 pub(super) fn refusal(host: &Host, cpus: &CpuSet) -> Option<Finding> {
@@ -22,14 +19,14 @@ pub(super) fn refusal(host: &Host, cpus: &CpuSet) -> Option<Finding> {
     let gone = without(cpus, &topology.online);
     if cpus.0.is_empty() || !gone.0.is_empty() {
         let what = if cpus.0.is_empty() { "--isolate names no CPU".to_owned() } else { format!("the host has no CPU {gone}") };
-        return refuse(what, format!("name some of {}: vgapt topology", without(&topology.online, &core(host, BOOT))));
+        return refuse(what, format!("name some of {}: vgapt topology", without(&topology.online, &core(host, BOOT_CPU))));
     }
     let cores: CpuSet = CpuSet(cpus.0.iter().flat_map(|cpu| core(host, *cpu).0).collect());
-    let boot = core(host, BOOT);
+    let boot = core(host, BOOT_CPU);
     if !cores.0.is_disjoint(&boot.0) {
         let rest = without(&cores, &boot);
         let remedy = if rest.0.is_empty() { "name other CPUs: vgapt topology".to_owned() } else { format!("use --isolate {rest}") };
-        return refuse(format!("the host needs the core of CPU {BOOT} ({boot}): it boots there, and keeps the time"), remedy);
+        return refuse(format!("the host needs the core of CPU {BOOT_CPU} ({boot}): it boots there, and keeps the time"), remedy);
     }
     let split = without(&cores, cpus);
     (!split.0.is_empty()).then(|| {

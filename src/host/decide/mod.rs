@@ -2,6 +2,7 @@
 //!
 //! `planning` asks each of the others for its part of the plan.
 
+mod at_start;
 mod binding;
 mod boot_pages;
 mod bound;
@@ -24,18 +25,20 @@ mod parameters;
 mod planning;
 mod refusals;
 mod samba;
+mod sourced;
 mod update_hook;
 mod virtual_functions;
 
+pub use at_start::left_for_start;
 pub use binding::SCRIPT;
-pub(crate) use boot_pages::most_in_hugepages;
-pub use bound::{Bound, MODPROBE, bound};
+pub use bound::{Bound, MODPROBE, Whereabouts, bound, taken_by_ids};
 pub use drivers::kept_out;
 pub use hook::{HOOK_TEXT, calls_hooks};
+pub use hugepages::too_many;
 pub use kvmfr::kvmfr_kept_out;
-pub use others::{ExternalBinding, drivers_kept_out, others, removing};
+pub use others::{ExternalBinding, drivers_kept_out, hiding, of_our_kinds, others, removing};
 pub use planning::plan;
-pub use refusals::only_virtual;
+pub use refusals::{FULL_KERNEL, only_virtual};
 pub use samba::is_shared;
 pub use update_hook::update_hooks;
 pub use virtual_functions::{MadeAtBoot, made_at_boot};

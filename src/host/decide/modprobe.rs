@@ -170,6 +170,11 @@ fn underscores(name: &str) -> String {
         .collect()
 }
 
+/// Whether a line of a list of modules, such as /etc/modules, begins with this one.
+pub fn names(list: &str, module: &str) -> bool {
+    list.lines().filter_map(|line| line.split_whitespace().next()).any(|word| underscores(word) == module)
+}
+
 /// Whether a shell pattern fits a name (fnmatch(3) without flags).
 pub fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());

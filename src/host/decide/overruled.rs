@@ -1,6 +1,6 @@
 //! Lines of modprobe's configuration that override vgapt's.
 
-use super::binding::{self, Binding};
+use super::binding::Binding;
 use super::drivers;
 use super::modprobe::{self, Configuration, Line};
 use crate::host::plan::Plan;
@@ -40,7 +40,7 @@ fn of_binding(configuration: &Configuration, binding: &Binding) -> Vec<Finding> 
     }
     // A built-in vfio-pci is bound by the script, without dependencies.
     let first = binding.before().iter().filter_map(|module| configuration.first("softdep", module));
-    for line in first.filter(|line| !binding::has_before(&line.rest)) {
+    for line in first.filter(|line| !drivers::has_before(&line.rest)) {
         let why = "of several such lines kmod uses only the first, so vfio-pci is not loaded before that driver";
         findings.push(Finding::warning("softdep", format!("{}: {why}", line.says()), removal(line)));
     }

@@ -5,20 +5,20 @@ use std::slice;
 use super::initramfs::{self, Inclusion};
 use super::parameters::{self, Needed};
 use super::{
-    binding, bound, checks, generated, hook, hugepages, isolation, kvmfr, loaders, mounts, others, overruled, packages, refusals, samba,
-    update_hook, virtual_functions,
+    at_start, binding, bound, checks, generated, hook, hugepages, isolation, kvmfr, loaders, mounts, others, overruled, packages, refusals,
+    samba, update_hook, virtual_functions,
 };
-use crate::host::plan::{Command, Edits, Parameter, Plan};
+use crate::host::plan::{Command, Edits, NEW_INITRAMFS, Parameter, Plan};
 use crate::host::request::{Bind, Wanted};
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, HOOK_PROGRAMS, Host, Setup};
-use crate::passthrough::record_groups;
+use crate::passthrough::{of_binding, record_groups};
 
 /// Plans what has to be done. Blockers and warnings are in the plan's findings.
 pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     let groups = record_groups(host, &wanted.functions);
-    let at_start = if wanted.bind == Bind::Start { wanted.functions.clone() } else { Vec::new() };
-    let mut plan = Plan { groups, at_start, findings: refusals::of(host, setup, wanted), ..Plan::default() };
+    let mut plan = Plan { groups, findings: refusals::of(host, setup, wanted), ..Plan::default() };
+    plan.findings.extend(of_binding(host, &wanted.functions, wanted.bind == Bind::Boot));
     plan.findings.extend(parameters::firmware(host).filter(|_| !wanted.passes_none));
     if wanted.bind == Bind::Start {
         plan.findings.extend(refusals::of_bind_start(host, setup, &wanted.functions));
@@ -27,11 +27,17 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
     plan.switch_off = binding.switch_off().map(str::to_owned);
     let bound_before = !bound::bound(setup).is_empty();
 
+    if !wanted.functions.is_empty() || bound_before {
+        plan.findings.extend(refusals::without_vfio(setup));
+    }
+
     let mut needed = parameters::of_iommu(host, wanted);
     needed.extend(parameters::of_binding(&binding));
     if let Some(pages) = wanted.hugepages {
-        plan.findings.extend(hugepages::refusal(host, pages));
-        plan.findings.extend(hugepages::conflict(setup, pages));
+        plan.findings.extend(hugepages::refusal(host, setup, pages));
+        plan.findings.extend(hugepages::shared(host, setup, pages));
+        plan.findings.extend(hugepages::conflicts(host, setup, pages));
+        plan.findings.extend(hugepages::replaced(host, setup, pages));
         if let Some((parameter, finding)) = hugepages::parameter(host, setup, wanted, pages) {
             needed.push(parameter);
             plan.findings.extend(finding);
@@ -55,6 +61,7 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
         plan.findings.retain(|finding| finding.code != "host-blind");
     }
     take(&mut plan, binding.edits(host, setup));
+    take(&mut plan, at_start::edits(host, setup, wanted));
     let overruled = overruled::findings(setup, &plan, wanted, &binding);
     plan.findings.extend(overruled);
     let (modules, files) = binding.in_initramfs();
@@ -87,6 +94,7 @@ pub fn plan(host: &Host, setup: &Setup, wanted: &Wanted) -> Plan {
         take(&mut plan, update_hook::edits(host, setup));
     }
     correct_labels(setup, &mut plan);
+    plan.findings.extend(others::of_initramfs(host, setup, &plan.commands));
     generated::refuse(host, setup, wanted, &mut plan);
     let findings = mounts::findings(setup, &mut plan);
     plan.findings.extend(findings);
@@ -117,7 +125,7 @@ fn initramfs_edits(host: &Host, setup: &Setup, inclusion: &Inclusion, plan: &mut
         Err(finding) => plan.findings.push(finding),
         Ok(edits) => {
             if !edits.commands.is_empty() {
-                plan.reboot.push("the new initramfs is loaded at boot".to_owned());
+                plan.reboot.push(NEW_INITRAMFS.to_owned());
             }
             plan.add(edits);
         }
@@ -159,7 +167,7 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         plan.findings.extend(loaders::unsigned(setup));
     }
     // Only while something changes; later, the entry would be a copy of vgapt's own.
-    let fallback = (chosen.loader.fallback)(setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
+    let fallback = (chosen.loader.fallback)(host, setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
     if let Some((path, text)) = fallback {
         let mut edits = Edits::default();
         let written = edits.write(setup, &path, text, 0o644, "an entry that boots as before, if there is a problem");

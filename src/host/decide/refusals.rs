@@ -3,7 +3,7 @@
 
 use super::others::{self, ModuleBlocker};
 use crate::host::request::{Allow, Bind, Handling, Wanted};
-use crate::model::{Finding, Host, PciAddress, PciDevice, Setup};
+use crate::model::{Finding, Host, ModuleState, PciAddress, PciDevice, Setup};
 use crate::passthrough::{Danger, DangerKind, dangers, displays_without_driver, is_only_display, only_display_remedy};
 
 /// All refusals that the request does not override.
@@ -49,6 +49,24 @@ pub(super) fn decided(finding: Finding, wanted: &Wanted) -> Finding {
     let is_so = wanted.bind == Bind::Boot || finding.code == "no-display";
     if finding.unless.is_some() && is_so { finding.decided() } else { finding }
 }
+
+/// Without vfio-pci no guest gets a device, whatever is written.
+pub(super) fn without_vfio(setup: &Setup) -> Option<Finding> {
+    let (lacking, having): (Vec<_>, Vec<_>) = setup.vfio.iter().partition(|(_, state)| **state == ModuleState::Missing);
+    let releases = lacking.iter().map(|(release, _)| release.as_str()).collect::<Vec<_>>().join(", ");
+    // A kernel of which that is unknown may have it.
+    let is_known = setup.kernels.iter().all(|kernel| kernel.builtin.is_empty() || setup.vfio.contains_key(&kernel.release));
+    let (message, remedy) =
+        (format!("vfio-pci, which makes a device available to a guest, is not part of the kernel {releases}"), FULL_KERNEL);
+    match (lacking.is_empty(), having.is_empty() && is_known) {
+        (true, _) => None,
+        (false, true) => Some(Finding::error("vfio-module", message, format!("{remedy}, and run vgapt prepare again"))),
+        (false, false) => Some(Finding::warning("vfio-module", message, format!("if that kernel is booted: {remedy}"))),
+    }
+}
+
+/// The remedy where a kernel lacks vfio-pci.
+pub const FULL_KERNEL: &str = "install the distribution's full kernel package (not a cloud or minimal one), or boot another kernel";
 
 pub(super) fn unsuitable(host: &Host, address: PciAddress) -> Option<Finding> {
     match host.device(address) {

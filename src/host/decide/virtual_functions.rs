@@ -3,10 +3,10 @@
 //! docs/design/virtual-functions.md says why it is a rule and not a service.
 
 use super::bound::{Bound, bound};
-use super::refusals;
+use super::{others, refusals};
 use crate::host::plan::{Command, Edits, text_of};
 use crate::host::request::{VirtualFunctions, Wanted};
-use crate::model::{Finding, Host, PciAddress, PciDevice, PciId, Setup};
+use crate::model::{Finding, Host, PciAddress, PciDevice, PciId, Setup, WrittenLine};
 
 /// The rule.
 pub(super) const RULES: &str = "/etc/udev/rules.d/60-vgapt-virtual-functions.rules";
@@ -67,6 +67,7 @@ fn made_by(line: &str) -> Option<MadeAtBoot> {
 pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted, findings: &mut Vec<Finding>) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let known = made_at_boot(setup)?;
+    findings.extend(second_writers(host, setup, wanted));
     let is_asked = |address: PciAddress| wanted.virtual_functions.iter().any(|asked| asked.parent == address);
     let mut all: Vec<MadeAtBoot> = known.iter().copied().filter(|made| !is_asked(made.parent.address)).collect();
     for (at, asked) in wanted.virtual_functions.iter().enumerate() {
@@ -115,6 +116,27 @@ pub(super) fn edits(host: &Host, setup: &Setup, wanted: &Wanted, findings: &mut 
         }
     }
     Ok(edits)
+}
+
+/// What else makes virtual functions of these; a line that names no function of this host may mean any.
+fn second_writers(host: &Host, setup: &Setup, wanted: &Wanted) -> Vec<Finding> {
+    let parents: Vec<PciAddress> = wanted.virtual_functions.iter().filter(|asked| asked.count > 0).map(|asked| asked.parent).collect();
+    let is_about = |line: &WrittenLine| {
+        let named = others::named(host, &line.text);
+        named.is_empty() || named.iter().any(|address| parents.contains(address))
+    };
+    let lines = if parents.is_empty() { Vec::new() } else { others::writers(setup, "sriov_numvfs") };
+    lines
+        .into_iter()
+        .filter(is_about)
+        .map(|WrittenLine { path, line, text }| {
+            Finding::warning(
+                "virtual-functions-twice",
+                format!("{path}, line {line} makes virtual functions, too ({text}): of two numbers the one that is written first counts, as the kernel refuses another while functions exist"),
+                format!("if it is for {}: remove that line from {path}", PciAddress::list(&parents)),
+            )
+        })
+        .collect()
 }
 
 /// The physical function, if it can have so many.

@@ -2,9 +2,10 @@
 
 use std::{fmt, slice};
 
-use crate::model::{BootPages, kernel_size};
+use crate::model::{BootPages, kernel_part, kernel_size};
 
-/// The tokens of a command line, each with the space before it, and the space at the end.
+/// The tokens of a command line that the kernel reads, each with the space before it, and what is at the end: space, and what is
+/// for init.
 struct Tokens<'a> {
     all: Vec<(&'a str, &'a str)>,
     end: &'a str,
@@ -13,11 +14,12 @@ struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     fn of(text: &'a str) -> Self {
         let mut all = Vec::new();
-        let mut rest = text;
+        let mut rest = kernel_part(text);
+        let behind = rest.len();
         loop {
             let (space, from_token) = rest.split_at(space_length(rest));
             if from_token.is_empty() {
-                return Self { all, end: space };
+                return Self { all, end: &text[behind - space.len()..] };
             }
             let (token, after) = from_token.split_at(token_length(from_token));
             all.push((space, token));
@@ -275,10 +277,11 @@ fn without_hugepages(text: &str, size: &str, count: &BootPages) -> String {
 
 fn append(text: &str, token: &str) -> String {
     // A backslash at the end of a line is space too.
-    let space = Tokens::of(text).end;
-    let before = &text[..text.len() - space.len()];
+    let end = Tokens::of(text).end;
+    let before = &text[..text.len() - end.len()];
     let separator = if before.is_empty() { "" } else { " " };
-    format!("{before}{separator}{token}{space}")
+    let behind = if end.starts_with("--") { " " } else { "" };
+    format!("{before}{separator}{token}{behind}{end}")
 }
 
 #[cfg(test)]
@@ -309,6 +312,9 @@ mod tests {
             ("\"iommu=off\" intel_iommu=\"off\"", "intel_iommu=on"),
             ("a \\\n  b", "a \\\n  b intel_iommu=on"),
             ("a \\\n ", "a intel_iommu=on \\\n "),
+            ("quiet -- single intel_iommu=on", "quiet intel_iommu=on -- single intel_iommu=on"),
+            ("-- iommu=off", "intel_iommu=on -- iommu=off"),
+            ("quiet dyndbg=\"a -- b\"", "quiet dyndbg=\"a -- b\" intel_iommu=on"),
             ("xintel_iommu=off intel_iommux=off", "xintel_iommu=off intel_iommux=off intel_iommu=on"),
         ] {
             assert_eq!(with(before, &on()), after, "{before:?}");
@@ -394,7 +400,8 @@ mod tests {
         fn another_parser_reads_the_same(line in "[ab=,._\"\n -]{0,40}") {
             let known = Cmdline::from(&line);
             let tokens = Tokens::of(&line);
-            prop_assert_eq!(tokens.texts().collect::<Vec<_>>(), known.iter_str().collect::<Vec<_>>());
+            let known_to_kernel = known.iter_str().take_while(|token| *token != "--").collect::<Vec<_>>();
+            prop_assert_eq!(tokens.texts().collect::<Vec<_>>(), known_to_kernel);
             for (token, parameter) in tokens.texts().zip(known.iter()) {
                 let (name, value) = parse(token);
                 // It strips quotes that the kernel keeps; see below.

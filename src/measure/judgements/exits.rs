@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
-use crate::measure::differences::rounded;
+use super::targets::{Kind, kind, shown, targets};
 use crate::measure::measured::{Judgement, VcpuTimes};
-use crate::model::Reading;
+use crate::measure::numbers::rounded;
+use crate::model::{ExitTarget, Reading};
 
 /// Exits a second from which the host's part of a virtual CPU's time is reported, or its halts.
 pub(super) const MANY_EXITS: f64 = 1000.0;
 /// Percent of a virtual CPU's time in the host from which it is reported.
 const MUCH_HOST: f64 = 5.0;
-/// How many reasons are named.
+/// How many reasons are named, and of what they are for.
 const NAMED: usize = 4;
+const NAMED_TARGETS: usize = 3;
 
 const HALTS: &[&str] = &["hlt", "mwait_instruction", "mwait", "halt_exits"];
 const PORTS: &[&str] = &["io_instruction", "io", "io_exits"];
@@ -24,7 +26,7 @@ const DEVICES: [&[&str]; 3] = [PORTS, MEMORY, MEMORY_OR_MISSING];
 
 /// What reasons mean, in the names of Intel's and AMD's processors (arch/x86/include/uapi/asm/vmx.h and svm.h), in small
 /// letters, and of KVM's own counters (`kvm_vcpu_stats_desc` of arch/x86/kvm/x86.c).
-const MEANINGS: [(&[&str], &str); 12] = [
+const MEANINGS: [(&[&str], &str); 13] = [
     (HALTS, "it had nothing to do"),
     (&["external_interrupt", "interrupt", "irq_exits"], "an interrupt of the host, or one for the guest that is not posted"),
     (PORTS, "a port of an emulated device, such as the ACPI timer"),
@@ -37,6 +39,7 @@ const MEANINGS: [(&[&str], &str); 12] = [
     (&["interrupt_window", "vintr", "irq_window_exits"], "the guest could not take an interrupt yet"),
     (&["apic_write", "apic_access", "eoi_induced", "avic_incomplete_ipi", "avic_unaccelerated_access"], "the guest's interrupt controller"),
     (&["vmcall", "vmmcall", "hypercalls"], "the guest asked the hypervisor for something"),
+    (&["cpuid"], "the guest asked what its processor is"),
 ];
 
 fn meaning(reason: &str) -> Option<&'static str> {
@@ -62,18 +65,22 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let (code, subject) = ("exits", "exits");
     let none = BTreeMap::new();
     let counters = seen.exits.as_ref().known().filter(|counters| counters.contains_key("exits"));
-    let by_reason = counters.is_none().then(|| by_reason(seen)).flatten();
+    let by_reason = by_reason(seen);
     if counters.is_none() && by_reason.is_none() {
         return Judgement::unknown(code, subject, &uncounted(seen));
     }
     let counters = counters.unwrap_or(&none);
     // Counters of other things have other names; that of all exits is no reason.
     let is_reason = |name: &str| name.ends_with("_exits") || ["hypercalls", "pf_taken"].contains(&name);
-    let total = by_reason.as_ref().map_or_else(|| rate(counters, "exits"), |reasons| rounded(reasons.values().sum()));
+    let counted = counters.get("exits").copied();
+    let total = counted.unwrap_or_else(|| rounded(by_reason.iter().flatten().map(|(_, rate)| rate).sum()));
     let reasons: BTreeMap<String, f64> = by_reason
         .unwrap_or_else(|| counters.iter().filter(|(name, _)| is_reason(name)).map(|(name, rate)| (name.clone(), *rate)).collect());
     let named = most(reasons.iter().map(|(name, rate)| (name.as_str(), *rate)));
     let of = if named.is_empty() { String::new() } else { format!(", of these {}", listed(&named)) };
+    let targets: Vec<String> =
+        targets(seen).iter().take(NAMED_TARGETS).map(|(target, rate)| format!("{} {rate}", shown(*target))).collect();
+    let on = if targets.is_empty() { String::new() } else { format!("; most for {}", listed(&targets)) };
     let polled = rounded(polled(counters) / 1e7);
     // While the host polls, a virtual CPU has nothing to do: each has its part of it in what it does not run.
     let idle = |vcpu: &VcpuTimes| (100.0 - vcpu.guest).max(0.0);
@@ -81,12 +88,12 @@ pub(super) fn exits(seen: &Seen<'_>) -> Judgement {
     let took = rounded(seen.vcpus.iter().map(|vcpu| vcpu.host - polled * idle(vcpu) / all_idle).fold(0.0, f64::max));
     let polling = format!("; halt polling, which costs the guest nothing, took {polled} % of a host CPU");
     let polling = if polled >= LITTLE { polling } else { String::new() };
-    let text = format!("{total} a second{of}; they took up to {took} % of a virtual CPU's time{polling}");
+    let text = format!("{total} a second{of}{on}; they took up to {took} % of a virtual CPU's time{polling}");
     let judgement = Judgement::good(code, subject, text);
     if total < MANY_EXITS || took < MUCH_HOST {
         return judgement;
     }
-    with_remedy(judgement.costs(took).percent(took), seen, &reasons)
+    with_remedy(judgement.took(took), seen, &reasons)
 }
 
 /// Why nobody counted them.
@@ -118,20 +125,34 @@ fn with_remedy(judgement: Judgement, seen: &Seen<'_>, reasons: &BTreeMap<String,
     let worst = often.max_by(|one, other| one.1.total_cmp(other.1));
     let Some((worst, _)) = worst else { return judgement };
     let is_of_device = DEVICES.iter().any(|names| is_one_of(names, worst));
-    match &seen.subject.clocks {
+    // A register is never what a port or an address was.
+    let is_register = |target: &ExitTarget| matches!(target, ExitTarget::Register(_));
+    let most = targets(seen).into_iter().map(|(target, _)| target).find(|target| !is_register(target));
+    let may_be_clock = most.is_none_or(|most| kind(most) == Kind::Clock);
+    match (&seen.subject.clocks, most) {
         _ if is_one_of(WAITS, worst) && !seen.is_pinned() => judgement.by_command(seen.pinned_or_fewer()),
-        clocks if is_of_device && !clocks.kvm && !clocks.hyper_v => judgement
+        _ if !is_of_device => judgement,
+        (clocks, _) if may_be_clock && !clocks.kvm && !clocks.hyper_v => judgement
             .by_command(seen.restarted(&format!("vgapt define {} --hide-kvm no", seen.name())))
             .by("a Linux guest then has KVM's clock: it sees neither KVM's nor Hyper-V's, and reads that of an emulated device"),
-        clocks if is_of_device && clocks.hpet => judgement
+        (clocks, None | Some(ExitTarget::Memory(_))) if may_be_clock && clocks.hpet => judgement
             .by_command(seen.virsh("edit", "").trim_end().to_owned())
             .by("the guest has an HPET, of which each reading is an exit: <timer name='hpet' present='no'/> in <clock>, and start it anew"),
-        _ if is_of_device => judgement.by(
-            "the guest uses an emulated device: a disk or network card that is not virtio, or a slow clock (in Linux /sys/devices/system/clocksource/clocksource0/current_clocksource)",
-        ),
-        _ => judgement,
+        (_, Some(_)) if may_be_clock => judgement.by(format!(
+            "the guest reads an emulated clock, though it has a better one: see {CLOCK_OF_LINUX} in Linux; in Windows: bcdedit /deletevalue useplatformclock"
+        )),
+        (_, Some(device)) if kind(device) == Kind::Device => {
+            judgement.by("the guest uses an emulated device: give it one of virtio in its place, or none")
+        }
+        (_, Some(_)) => judgement,
+        (_, None) => judgement.by(format!(
+            "the guest uses an emulated device: a disk or network card that is not virtio, or a slow clock (in Linux {CLOCK_OF_LINUX})"
+        )),
     }
 }
+
+/// Where Linux says which clock it reads.
+const CLOCK_OF_LINUX: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 
 /// Those of one kind a second; one that did not grow is not among them.
 fn rate(exits: &BTreeMap<String, f64>, name: &str) -> f64 {

@@ -3,12 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::seen::{LITTLE, Seen, UNTIL_BOOT, listed};
-use crate::measure::differences::{rounded, share};
 use crate::measure::measured::Judgement;
+use crate::measure::numbers::{rounded, share};
 use crate::model::{CellPlace, Link, Reading, Size};
 
 /// Percent of the memory that has to be in huge pages, or on the node.
 const MOST: f64 = 90.0;
+
+/// About what it costs where all of the memory is in small pages, or on another node, beside that share.
+const MISSES: f64 = 0.15;
+
+/// About what a link costs of which nothing is left, beside the share that is missing.
+const NO_LINK: f64 = 0.12;
 
 /// About what merged memory costs, beside its share: it is copied once, when the guest writes to it.
 const COPY: f64 = 0.05;
@@ -37,26 +43,51 @@ pub(super) fn pages(seen: &Seen<'_>) -> Judgement {
         () if reserved >= MOST => good(format!("{reserved} % of QEMU's memory is in reserved pages of {}", listed(&sizes))),
         () if share >= MOST => good(format!("{share} % of QEMU's memory is in huge pages, which the kernel formed by itself and may split again")),
         () => good(format!("only {share} % of QEMU's memory is in huge pages: for the rest each miss of the TLB walks one level more of the guest's and of the host's tables"))
-            .costs((100.0 - share) * 0.15)
+            .costs((100.0 - share) * MISSES)
             .by_command(seen.restarted(&format!("vgapt define {} --hugepages", seen.name()))),
     }
 }
 
+/// How much memory no device may reach at most: VGA's hole, and what the firmware closes for its system management (`tseg` of
+/// QEMU's q35, of 16 MiB, or more where a guest has much memory).
+const FIRMWARES: Size = Size::from_mib(64);
+
 /// Whether the memory is where the passed functions find it at any time: with VFIO, all of it is pinned at the start.
 pub(super) fn pinned(seen: &Seen<'_>) -> Option<Judgement> {
     let (code, subject) = ("pinned", "pinned memory");
-    let Reading::Known(memory) = &seen.surroundings.memory else { return None };
     let all = seen.subject.memory.filter(|_| !seen.subject.functions.is_empty())?;
-    let Some(pinned) = memory.pinned else {
-        return Some(Judgement::unknown(code, subject, "this kernel does not say how much of QEMU's memory is pinned"));
+    let pinned = match &seen.surroundings.pinned {
+        Reading::Known(pinned) => *pinned,
+        Reading::Unknown(because) => return Some(Judgement::unknown(code, subject, because)),
+        Reading::Absent => return Some(Judgement::unknown(code, subject, "QEMU's status could not be read")),
     };
-    if pinned >= all {
-        return Some(Judgement::good(code, subject, format!("{pinned}, all of the guest's {all}, is pinned for the passed functions")));
+    if pinned.bytes().saturating_add(FIRMWARES.bytes()) >= all.bytes() {
+        let least = if pinned >= all { "all of" } else { "but for what the firmware closes, all of" };
+        return Some(Judgement::good(code, subject, format!("{pinned}, {least} the guest's {all}, is pinned for the passed functions")));
     }
     let because = format!(
         "{pinned} of the guest's {all} is pinned: QEMU has given the passed functions no more, as with a virtual IOMMU or memory that is plugged in later; what is not pinned may be swapped out"
     );
     Some(Judgement::unknown(code, subject, &because))
+}
+
+/// What of the guest's memory is in swap; only where some is.
+pub(super) fn swapped(seen: &Seen<'_>) -> Option<Judgement> {
+    let (code, subject) = ("swapped", "memory in swap");
+    let swapped = *seen.surroundings.swapped.as_ref().known().filter(|size| size.bytes() > 0)?;
+    let all = seen.subject.memory.map_or(swapped.bytes(), Size::bytes);
+    let part = share(swapped.bytes(), all).min(100.0);
+    let text = format!("{swapped} of QEMU's memory is in swap, {part} % of the guest's: it stands still while a page of it is read again");
+    let judgement = Judgement::good(code, subject, text);
+    if part < LITTLE {
+        return Some(judgement);
+    }
+    let judgement = judgement.weighs(part);
+    Some(
+        judgement
+            .by_command(seen.restarted(&format!("vgapt define {} --hugepages", seen.name())))
+            .by("pages of hugetlbfs are never swapped"),
+    )
 }
 
 /// What KSM does with the guest's memory; only where it works, or has left something merged.
@@ -81,17 +112,23 @@ pub(super) fn merged(seen: &Seen<'_>) -> Option<Judgement> {
 pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
     let Reading::Known(memory) = &seen.surroundings.memory else { return None };
     let nodes: Vec<u32> = seen.cpus.0.iter().filter_map(|cpu| seen.subject.nodes.get(cpu).copied()).collect();
-    if nodes.is_empty() || !seen.is_pinned() {
+    let all: u64 = memory.nodes.values().map(|size| size.bytes()).sum();
+    if !seen.is_pinned() && !seen.subject.nodes.is_empty() {
+        let on = |(node, size): (&u32, &Size)| format!("{} % is on node {node}", share(size.bytes(), all));
+        let on: Vec<String> = memory.nodes.iter().map(on).collect();
+        let because = format!("the virtual CPUs are not pinned, and move between nodes; of the memory, {}", listed(&on));
+        return Some(Judgement::unknown("node", "NUMA node", &because));
+    }
+    if nodes.is_empty() {
         return None;
     }
-    let all: u64 = memory.nodes.values().map(|size| size.bytes()).sum();
     let near: u64 = memory.nodes.iter().filter(|(node, _)| nodes.contains(node)).map(|(_, size)| size.bytes()).sum();
     let near = share(near, all);
     let many = nodes.iter().collect::<BTreeSet<_>>().len();
     let good = |text: String| Judgement::good("node", "NUMA node", text);
     let of_nodes = if many > 1 { format!("{many} nodes") } else { "node".to_owned() };
     let text = format!("{near} % of the memory is on the {of_nodes} of the virtual CPUs");
-    let again = seen.restarted(&format!("vgapt define {} --guest-numa yes", seen.name()));
+    let again = seen.restarted(&format!("vgapt define {} --pin --guest-numa yes", seen.name()));
     let cells = match &seen.subject.cells {
         Ok(cells) => cells,
         Err(because) => return Some(Judgement::unknown("node", "NUMA node", because)),
@@ -120,7 +157,7 @@ pub(super) fn node(seen: &Seen<'_>) -> Option<Judgement> {
             .by_command(again)
             .by("where that is not possible, define says why; fewer virtual CPUs fit on one node"),
         () if near >= MOST => good(text),
-        () => good(text).costs((100.0 - near) * 0.15).by_command(seen.pin()),
+        () => good(text).costs((100.0 - near) * MISSES).by_command(seen.pin()),
     })
 }
 
@@ -167,8 +204,11 @@ pub(super) fn card_node(seen: &Seen<'_>) -> Option<Judgement> {
 const AT_WORK: f64 = 100.0;
 
 pub(super) fn link(link: &Link, seen: &Seen<'_>) -> Judgement {
-    let of =
-        link.switch.map_or_else(|| link.address.short(), |switch| format!("{} (of the switch {})", link.address.short(), switch.short()));
+    let of = match (link.physical_function, link.switch) {
+        (_, Some(switch)) => format!("{} (of the switch {})", link.address.short(), switch.short()),
+        (Some(physical), None) => format!("{} (of its physical function {})", link.address.short(), physical.short()),
+        (None, None) => link.address.short(),
+    };
     let (code, subject) = ("link", format!("link of {of}"));
     let (Some(speed), Some(width), Some(most_speed), Some(most_width)) = (link.speed, link.width, link.most_speed, link.most_width) else {
         return Judgement::unknown(code, &subject, "its speed or width cannot be read");
@@ -179,14 +219,17 @@ pub(super) fn link(link: &Link, seen: &Seen<'_>) -> Judgement {
         let port = if link.is_limited_by_port { "; the function could do more, its slot cannot" } else { "" };
         return Judgement::good(code, &subject, format!("{now}, the most that card and slot can do{port}"));
     }
-    let share = share(speed.saturating_mul(width), most_speed.saturating_mul(most_width));
-    let text = format!("{now}, and card and slot can do {}: {share} % of that", words(most_speed, most_width));
-    let judged = |remedy: &str| Judgement::good(code, &subject, &*text).costs((100.0 - share) * 0.12).by(remedy);
+    let text = |share: f64| format!("{now}, and card and slot can do {}: {share} % of that", words(most_speed, most_width));
+    let judged = |share: f64, remedy: &str| Judgement::good(code, &subject, text(share)).costs((100.0 - share) * NO_LINK).by(remedy);
+    // The speed may be that of a card that rests; not so the width.
     if width < most_width {
-        return judged(
+        let lanes = share(width, most_width);
+        let text = format!("{width} of the {most_width} lanes that card and slot have ({now})");
+        return Judgement::good(code, &subject, text).costs((100.0 - lanes) * NO_LINK).by(
             "switch the host off, and seat the card again or use another slot; the firmware settings may divide the slot's lanes (bifurcation)",
         );
     }
+    let share = share(speed, most_speed);
     // Power management lowers the speed of a link that is not used, and raises it again: that is no fault.
     let of_slot: Option<Vec<f64>> = seen
         .own_interrupts
@@ -198,6 +241,7 @@ pub(super) fn link(link: &Link, seen: &Seen<'_>) -> Judgement {
     match rate.filter(|rate| *rate >= AT_WORK || !may_be_posted) {
         // A desktop that stands still has pictures too, and its processors have nothing to do.
         Some(rate) if rate >= AT_WORK && seen.is_busy() => judged(
+            share,
             "measure again while the guest draws much: cards lower the speed while they have little to do; if it stays, look for the speed of the slot in the firmware settings",
         ),
         rate => {
@@ -208,7 +252,7 @@ pub(super) fn link(link: &Link, seen: &Seen<'_>) -> Judgement {
             Judgement::unknown(
                 code,
                 &subject,
-                &format!("{idle}, and cards lower the speed while they are idle: {text}; measure while the guest draws"),
+                &format!("{idle}, and cards lower the speed while they are idle: {}; measure while the guest draws", text(share)),
             )
         }
     }
@@ -235,7 +279,7 @@ pub(super) fn aspm(seen: &Seen<'_>) -> Option<Judgement> {
     let text = format!("the host's policy is {policy}; states in which links may sleep: {}", listed(&each));
     if ["powersave", "powersupersave"].contains(&policy.as_str()) && first.sleeps.as_ref().is_none_or(|states| !states.is_empty()) {
         let command = "echo performance > /sys/module/pcie_aspm/parameters/policy".to_owned();
-        return Some(Judgement::good(code, subject, text).costs(0.5).by_command(command).by(UNTIL_BOOT));
+        return Some(Judgement::good(code, subject, text).weighs(0.5).by_command(command).by(UNTIL_BOOT));
     }
     let are_known = seen.links.iter().all(|link| link.sleeps.is_some());
     let unknown = || Judgement::unknown(code, subject, &format!("the kernel does not say it of each link: {text}"));
@@ -263,5 +307,5 @@ pub(super) fn agent(seen: &Seen<'_>) -> Judgement {
     }
     let remedy =
         "the guest's clock source loses ticks: vgapt explain says which timers the domain has; vgapt's own profile has those that do not";
-    judgement.costs(5.0).by(remedy)
+    judgement.weighs(5.0).by(remedy)
 }

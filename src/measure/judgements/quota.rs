@@ -34,7 +34,10 @@ pub(super) fn quota(seen: &Seen<'_>) -> Option<Judgement> {
     if worst.percent.is_some_and(|percent| percent < LITTLE) {
         return Some(judged);
     }
-    let judged = Judgement { costs_percent: worst.percent.filter(|_| is_alone), ..judged.costs(cost(worst)) };
+    let judged = match worst.percent.filter(|_| is_alone) {
+        Some(percent) => judged.took(percent),
+        None => judged.costs(cost(worst)),
+    };
     Some(lifted(judged, group, seen))
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::measure::differences::Held;
-use crate::measure::measured::{CoreTimes, InterruptRate, Load, Subject, VcpuTimes};
-use crate::model::{CpuSet, Link, PciAddress, Reading, Surroundings, shell_word};
+use crate::measure::differences::{Held, SharedLine};
+use crate::measure::measured::{CoreTimes, IdleState, InterruptRate, Load, Subject, VcpuTimes};
+use crate::model::{BOOT_CPU, CpuSet, Link, PciAddress, Reading, Surroundings, Thread, shell_word};
 
 /// What is said of settings in `/sys`.
 pub(super) const UNTIL_BOOT: &str = "that counts until the host boots again";
@@ -19,13 +19,13 @@ pub(in crate::measure) struct Seen<'a> {
     /// The host CPUs of the virtual ones.
     pub(in crate::measure) cpus: &'a CpuSet,
     pub(in crate::measure) vcpus: &'a [VcpuTimes],
+    /// QEMU's threads, at the end.
+    pub(in crate::measure) threads: &'a [Thread],
     pub(in crate::measure) cores: &'a [CoreTimes],
-    /// How fast they ran while they worked, in kHz; none where that is unknown.
-    pub(in crate::measure) speeds: BTreeMap<u32, u64>,
     /// Those on which a virtual CPU worked.
     pub(in crate::measure) busy: &'a CpuSet,
-    /// The idle state of these that costs most: its name, how often a second, and how many microseconds it takes to leave it.
-    pub(in crate::measure) idle: Option<(String, f64, f64)>,
+    /// The idle state of these that costs most.
+    pub(in crate::measure) idle: Option<IdleState>,
     pub(in crate::measure) loads: &'a Reading<Vec<Load>>,
     /// What threads that were not seen ran there, by the kernel's count: the most of a host CPU.
     pub(in crate::measure) unseen: f64,
@@ -35,12 +35,14 @@ pub(in crate::measure) struct Seen<'a> {
     pub(in crate::measure) siblings: &'a CpuSet,
     /// What quotas kept from the virtual CPUs.
     pub(in crate::measure) held: &'a Reading<Vec<Held<'a>>>,
+    /// How often heat or power slowed the host CPUs down; `None` where the kernel does not count it.
+    pub(in crate::measure) throttled: Option<u64>,
     pub(in crate::measure) links: &'a [Link],
     pub(in crate::measure) exits: &'a Reading<BTreeMap<String, f64>>,
     /// Those of each passed function that the host handled a second, on all host CPUs; `None` where they are unknown.
     pub(in crate::measure) own_interrupts: Option<BTreeMap<PciAddress, f64>>,
-    /// The lines that only passed functions share, with how often a second they came.
-    pub(in crate::measure) shared_lines: Vec<(String, f64)>,
+    /// The lines that passed functions share.
+    pub(in crate::measure) shared_lines: Vec<SharedLine>,
     /// `None` where they are unknown.
     pub(in crate::measure) interrupts: Option<&'a [InterruptRate]>,
     /// What the kernel did there besides its threads.
@@ -77,6 +79,21 @@ impl Seen<'_> {
     pub(super) fn spare(&self) -> CpuSet {
         let apart = self.apart();
         if apart.0.is_empty() { self.rest() } else { apart }
+    }
+
+    /// What keeps the host's work off the guest's cores from the boot on; whole cores are isolated, and the host keeps that
+    /// of the CPU on which it boots.
+    pub(super) fn isolate(&self) -> Option<String> {
+        let cores = CpuSet(self.cpus.0.union(&self.siblings.0).copied().collect());
+        (!cores.0.contains(&BOOT_CPU) && !self.apart().0.is_empty()).then(|| format!("vgapt prepare --isolate {cores}"))
+    }
+
+    /// That vgapt's hook does the same at each start, where it does.
+    pub(super) fn by_hook(&self, what: &str) -> String {
+        if self.subject.moves_interrupts.is_some() {
+            return format!("from the next start vgapt's hook does that{what}: vgapt prepare");
+        }
+        format!("vgapt's hook does that{what} at each start of a domain that vgapt has pinned: vgapt define {} --pin", self.name())
     }
 
     /// What virsh is to do with the domain: `vcpupin`.

@@ -74,12 +74,26 @@ no_module() {
   machine ryzen1-two-rx580
   kernel=$(kernels | tail -n 1)
   rm "$root/lib/modules/$kernel/kernel/drivers/vfio/pci"/vfio-pci.ko*
+  # The list of modules still has it.
+  lacks_module "$kernel"
   inside depmod "$kernel"
+  if [ "$(kernels | wc -l)" -gt 1 ]; then
+    lacks_module "$kernel"
+    return
+  fi
+  remember
+  exits 1 vgapt prepare --gpu 27:00.0 --yes
+  says "$said" "is not part of the kernel ${kernel//+/.}"
+  as_before
+}
+
+lacks_module() { # KERNEL
   remember
   exits 3 vgapt prepare --gpu 27:00.0 --yes
-  says "$said" "${kernel//+/.}.*does not contain vfio-pci"
+  # kernel-install makes the list of modules anew.
+  says "$said" "${1//+/.}.*does not contain vfio-pci|is not part of the kernel ${1//+/.}"
   says "$said" 'rolled back'
-  as_before
+  as_before '/lib/modules/[^/]*/modules[.]'
 }
 
 # The power goes while images are being made.

@@ -1,9 +1,8 @@
 //! Checks of passed devices: missing, moved, not an endpoint, or needed by the host.
 
-use crate::domain::decide::moved::{is_same, places};
 use crate::domain::record::Passed;
-use crate::model::{Finding, Host, Iommu, PciAddress, PciDevice, RecordedGroup, UsbId, Uses, shell_word};
-use crate::passthrough::{Danger, DangerKind, GroupChange, dangers, group_changes, last_keyboard_at, missing_iommu};
+use crate::model::{Card, Finding, Host, Iommu, PciAddress, PciDevice, RecordedGroup, UsbId, Uses, shell_word};
+use crate::passthrough::{Danger, DangerKind, GroupChange, Recorded, dangers, group_changes, last_keyboard_at, missing_iommu, places};
 
 /// What is passed through to a domain, no matter who added it.
 #[derive(Debug, Clone, Copy)]
@@ -53,18 +52,23 @@ pub fn of_functions(domain: &PassedTo, host: &Host, uses: &Uses) -> Vec<Finding>
 /// Does the function exist, and is it still the same device?
 fn identity(passed: &Passed, domain: &PassedTo, host: &Host) -> Option<Finding> {
     let address = passed.address.short();
-    let elsewhere = || match places(passed, domain.passed, host)[..] {
+    let all = || domain.passed.iter().map(Passed::recorded).collect::<Vec<Recorded>>();
+    let elsewhere = || match places(&passed.recorded(), &all(), host)[..] {
         [] => "run `vgapt list` to see the host's devices".to_owned(),
         [place] => {
             format!("that device is now at {}: vgapt define {} --moved changes the domain to it", place.short(), shell_word(domain.name))
         }
-        ref several => format!("that device may be at {}: run vgapt define again with its address", PciAddress::list(several)),
+        ref several => {
+            let option = if Card::with(host, several[0]).is_some() { "--gpu" } else { "--pci" };
+            let places = PciAddress::list(several);
+            format!("that device may be at {places}: name the right one, vgapt define {} {option} ADDRESS", shell_word(domain.name))
+        }
     };
     let Some(device) = host.device(passed.address) else {
         let what = passed.id.map(|id| format!(" (it was {id})")).unwrap_or_default();
         return Some(Finding::error("no-such-device", format!("PCI function {address} does not exist{what}"), elsewhere()));
     };
-    if !is_same(passed, device) {
+    if !passed.recorded().is_same(device) {
         let was = passed.id.map(|id| id.to_string()).unwrap_or_default();
         let was = passed.subsystem.map(|subsystem| format!("{was} of {subsystem}")).unwrap_or(was);
         let message =
@@ -109,6 +113,7 @@ fn lost(danger: Danger) -> Option<Finding> {
         DangerKind::ReservedMemory
         | DangerKind::Console
         | DangerKind::SharedOut
+        | DangerKind::DiskUseUnknown
         | DangerKind::DefaultRoute
         | DangerKind::LastKeyboard
         | DangerKind::HostFunction => Finding::blocked(kind.code(), message, remedy),

@@ -256,6 +256,17 @@ pub(crate) fn no_secure_firmware(plain: Option<&Firmware>) -> Finding {
     }
 }
 
+/// A firmware was named that has no Secure Boot, or none of Microsoft's keys, for a guest system whose setup requires both.
+pub(crate) fn plain_firmware(code: &str) -> Finding {
+    Finding::warning(
+        "no-secure-firmware",
+        format!(
+            "the setup of this guest system requires Secure Boot, and refuses {code}; only a system that is already installed boots with it"
+        ),
+        "leave --loader out, or name a firmware with Microsoft's keys",
+    )
+}
+
 /// Code and variables fill one flash chip of 2, 4, 8, … MiB together (`FD_SIZE` of edk2's `OvmfPkg`).
 pub(super) fn pair(firmware: &Firmware, files: &Files) -> Option<Finding> {
     let Firmware { code, vars, .. } = firmware;

@@ -16,6 +16,11 @@ pub(super) fn options(base: &Base, wanted: &Request, spec: &Spec) -> Vec<Finding
     findings.extend(without_disk(base, wanted, spec));
     findings.extend(not_kept_reserved(base, wanted, spec));
     findings.extend(hidden_anyway(base, wanted));
+    let has_toggle = wanted.extras.evdev_toggle.is_some() && base.differs(|request| request.extras.evdev_toggle);
+    findings.extend((has_toggle && wanted.extras.evdev.is_empty()).then(|| {
+        let message = "--evdev-toggle has no effect: no keyboard of the host is switched";
+        Finding::warning("toggle-idle", message, "name the keyboard with --evdev")
+    }));
     findings.extend(tuning(base, wanted, spec));
     findings
 }
@@ -37,6 +42,12 @@ pub(super) fn handover(base: &Base, wanted: &Request, host: &Host) -> Option<Fin
     }
     let named: Vec<String> = functions.iter().map(|function| function.short()).collect();
     if !displays.all(PciDevice::on_vfio) {
+        // What stays shows the firmware's picture at most, and the desktop has to go.
+        let is_of_desktop = |warning: &Finding| warning.code == "display-without-driver";
+        let assessed = passthrough::assess(host);
+        if assessed.iter().any(|card| functions.contains(&card.address) && card.warnings.iter().any(is_of_desktop)) {
+            return None;
+        }
         return passthrough::keeps_display(host, &functions).then(|| {
             Finding::warning(
                 "handover-idle",

@@ -4,7 +4,7 @@
 use crate::domain::base::{Base, Purpose};
 use crate::domain::record::Record;
 use crate::domain::request::extras::Window;
-use crate::domain::summary::{Input, PassedCard, Summary};
+use crate::domain::summary::{Input, PassedCard, PassedFunction, Summary};
 use crate::model::{Finding, Host, Libvirt, shell_word};
 use crate::passthrough;
 use crate::xml::Document;
@@ -49,7 +49,24 @@ pub(crate) fn lacking(base: &Base, domain: &Document, record: &Record, host: &Ho
             ),
         ));
     }
+    let is_asked = base.differs(|request| (request.pci.clone(), request.cdrom.clone(), request.virtio_iso.clone()));
+    findings.extend(without_place(&after, host).filter(|_| is_asked));
     findings
+}
+
+/// The firmware keeps only boot entries of devices that libvirt gives a place in the order (`QemuBootOrderLib.c` of OVMF): with a
+/// CD in the domain, that of a passed disk is lost at each boot.
+fn without_place(after: &Summary, host: &Host) -> Option<Finding> {
+    let is_disk = |function: &&PassedFunction| host.device(function.address).is_some_and(|device| device.class.base() == 0x01);
+    let disk = after.functions.iter().find(is_disk).filter(|_| after.disks.is_empty() && !after.cds.is_empty())?;
+    Some(Finding::warning(
+        "passed-disk-boot",
+        format!(
+            "while the domain has a CD, its firmware does not boot from {}: only the CD has a place in the boot order, and a setup cannot go on after its first reboot",
+            disk.address.short()
+        ),
+        "virsh edit: take <boot dev=…/> out of <os>, and write <boot order='1'/> into the <hostdev> and <boot order='2'/> into the CD's <disk>; or take the CDs out as soon as the setup has copied its files",
+    ))
 }
 
 /// Cards that no monitor can be plugged into, in the words of `list` and `check`.

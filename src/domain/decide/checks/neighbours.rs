@@ -1,8 +1,8 @@
 //! Conflicts with other domains of the host: devices, disks, folders and cores that both use.
 
 use crate::domain::spec::Spec;
-use crate::domain_xml::{ExclusiveResources, functions, pins, taken};
-use crate::model::{CpuSet, Finding, Host, shell_word};
+use crate::domain_xml::{ExclusiveResources, functions, owned, pins, taken};
+use crate::model::{CpuSet, Finding, Host, Neighbour, shell_word};
 use crate::xml::Document;
 
 /// Another domain of the host.
@@ -29,7 +29,8 @@ pub trait DiskPaths {
 /// Host CPUs that another domain is pinned to as well: both domains are slow while both run. Domains that pass
 /// the same device never run at the same time, so they are skipped.
 pub fn of_neighbours(spec: &Spec, own: &ExclusiveResources, others: &[OtherDomain]) -> Option<Finding> {
-    let cores = &spec.placed.as_ref()?.taken;
+    let pinning = spec.placed.as_ref()?;
+    let cores = &pinning.taken;
     let shared = |other: &OtherDomain| {
         let domain = other.documents.first()?.as_ref().ok()?;
         if !own.functions.is_disjoint(&functions(domain)) {
@@ -45,12 +46,29 @@ pub fn of_neighbours(spec: &Spec, own: &ExclusiveResources, others: &[OtherDomai
     let named: Vec<String> = others.iter().filter_map(shared).collect();
     (!named.is_empty()).then(|| {
         let message = format!("other domains are pinned to the same host CPUs: {}", named.join(", "));
-        Finding::warning(
-            "shared-cores",
-            message,
-            "run only one of them at a time, or pin one to other CPUs: virsh -c qemu:///system vcpupin --config",
-        )
+        let fewer = match pinning.room_beside {
+            Some(room @ 1..) => format!("use at most --cpus {room}, which fit on the cores that the others leave"),
+            _ => "use fewer with --cpus".to_owned(),
+        };
+        let wide = others.iter().filter(|other| shared(other).is_some() && neighbour(other).is_none_or(|it| it.cpus.0.is_empty()));
+        let wide: String = wide
+            .map(|other| format!("; or give '{}' cores of its own: vgapt define {} --pin", other.name, shell_word(&other.name)))
+            .collect();
+        Finding::warning("shared-cores", message, format!("run only one of them at a time; or {fewer}{wide}"))
     })
+}
+
+/// What another domain takes from a guest that is placed beside it; `None` where that cannot be read.
+fn neighbour(other: &OtherDomain) -> Option<Neighbour> {
+    let domain = other.documents.first()?.as_ref().ok()?;
+    let (pins, _) = pins(domain.root()).ok()?;
+    let pinned = CpuSet(pins.iter().flat_map(|(_, cpus)| cpus.0.iter().copied()).collect());
+    Some(Neighbour { functions: functions(domain), cpus: owned(pins.len(), pinned) })
+}
+
+/// The other domains whose cores are known.
+pub fn neighbours(others: &[OtherDomain]) -> Vec<Neighbour> {
+    others.iter().filter_map(neighbour).collect()
 }
 
 /// Resources of the host that other domains use as well. At a start, a running domain blocks and others only warn.

@@ -5,12 +5,12 @@ use super::{devices, files as file_checks, idle, resources};
 use crate::domain::base::Base;
 use crate::domain::edit::Change;
 use crate::domain::request::Request;
-use crate::domain::request::extras::Extras;
+use crate::domain::request::extras::{Extras, Sound};
 use crate::domain::request::files::{bridge_path, folder, interface_path, mdev_path};
 use crate::domain::request::gpu::GpuChoice;
 use crate::domain::request::network::Network;
 use crate::domain::spec::{Disk, Spec};
-use crate::domain_xml::{Interface, interfaces};
+use crate::domain_xml::{Interface, interfaces, pci_hostdevs, place};
 use crate::model::{Files, Finding, Host, Reading, Severity, is_uuid, shell_word};
 use crate::passthrough::{self, Assessment};
 use crate::xml::{Document, is_xml};
@@ -29,6 +29,7 @@ pub(crate) fn of_request(base: &Base, wanted: &Request, (spec, domain): (&Spec, 
     findings.extend(networks(base, wanted, files));
     findings.extend(queues(base, wanted));
     findings.extend(of_cards(base, wanted, host));
+    findings.extend(elsewhere(base, wanted, domain, host));
     let written = written_files(spec);
     findings.extend(written.iter().filter_map(|path| file_checks::file(path, wanted, files)));
     findings.extend(file_checks::unknown_files(&written, files));
@@ -159,6 +160,21 @@ fn of_cards(base: &Base, wanted: &Request, host: &Host) -> Vec<Finding> {
     said.collect()
 }
 
+/// The card whose ROM is given is not where that expects it.
+fn elsewhere(base: &Base, wanted: &Request, domain: &Document, host: &Host) -> Option<Finding> {
+    let rom = wanted.extras.rom.as_ref().filter(|_| base.differs(|request| (request.gpu.clone(), request.extras.rom.clone())))?;
+    let passed = pci_hostdevs(domain.root()).map(|(hostdev, function)| (function, hostdev.child("address").and_then(place)));
+    let (function, (bus, slot)) = passed
+        .filter_map(|(function, there)| Some((function, there, passthrough::guest_place(host, function)?)))
+        .find_map(|(function, there, expected)| (there != Some(expected)).then_some((function, expected)))?;
+    let (name, uri) = (shell_word(&base.name), shell_word(&base.uri));
+    Some(Finding::warning(
+        "other-place",
+        format!("{} is not at {bus:02x}:{slot:02x}.0 of the guest, where {rom} expects it: something else is there", function.short()),
+        format!("give it that address, and what is there another one: virsh -c {uri} edit {name}; or define a new domain"),
+    ))
+}
+
 /// Only a card that is connected through the kernel has several queues; with `user` QEMU does not start.
 fn queues(base: &Base, wanted: &Request) -> Option<Finding> {
     let Extras { network, network_queues, .. } = &wanted.extras;
@@ -238,6 +254,10 @@ fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
             "plug it in; list the input devices: ls /dev/input/by-id",
         )
     });
+    let moves = new.evdev.iter().filter(|path| path.starts_with("/dev/input/event")).map(|path| {
+        let message = format!("{path} may name another device after the next boot of the host");
+        Finding::warning("input-name-moves", message, "use its name in /dev/input/by-id: ls -l /dev/input/by-id")
+    });
     let mediated = new.mdev.iter().filter_map(|uuid| {
         if !is_uuid(uuid) {
             let message = format!("'{uuid}' is not a valid UUID of a mediated device");
@@ -248,7 +268,7 @@ fn missing_devices(new: &Extras, files: &Files) -> Vec<Finding> {
         );
         is_missing(&mdev_path(uuid)).then(|| Finding::blocked("no-such-mdev", format!("mediated device {uuid} does not exist"), remedy))
     });
-    inputs.chain(mediated).collect()
+    inputs.chain(moves).chain(mediated).collect()
 }
 
 /// The devices that were not in the last request, so that hints about the host are shown only once.
@@ -306,11 +326,19 @@ fn on_the_host(extras: &Extras) -> Vec<Finding> {
         findings.push(Finding::warning(
             "sound",
             format!("{} runs in the session of the logged-in user, but QEMU runs as another user", sound.word()),
-            "set user = \"YOU\" in /etc/libvirt/qemu.conf, and set runtimeDir of the domain's <audio> to yours (/run/user/1000)",
+            match sound {
+                Sound::PipeWire => format!("{AS_YOU}, and set runtimeDir='/run/user/1000' in the domain's <audio>, with your number"),
+                Sound::PulseAudio => {
+                    format!("{AS_YOU}, and set serverName='/run/user/1000/pulse/native' in the domain's <audio>, with your number")
+                }
+            },
         ));
     }
     findings
 }
+
+/// Sound is that of a session, and QEMU is to run as the one who has it.
+const AS_YOU: &str = "set user = \"YOU\" in /etc/libvirt/qemu.conf";
 
 /// What Looking Glass needs besides the domain: on the host, and in the guest.
 fn of_looking_glass(extras: &Extras, spec: &Spec, host: &Host) -> Vec<Finding> {
@@ -318,8 +346,10 @@ fn of_looking_glass(extras: &Extras, spec: &Spec, host: &Host) -> Vec<Finding> {
     let in_guest = Finding::warning(
         "looking-glass-guest",
         "the guest shows nothing in Looking Glass before its part is installed there, of the same version as the client on this host",
-        "in a guest with Windows, install Looking Glass with the driver for its shared memory (IVSHMEM): looking-glass.io/downloads; \
-         until then the window of SPICE shows the guest",
+        format!(
+            "in a guest with Windows, install Looking Glass with the driver for its shared memory (IVSHMEM): looking-glass.io/downloads{}",
+            if extras.window().is_some() { "; until then the window of SPICE shows the guest" } else { "" }
+        ),
     );
     let uses_module = spec.edits.iter().any(|edit| matches!(&edit.change, Change::Options { options, .. } if !options.is_empty()));
     if uses_module {

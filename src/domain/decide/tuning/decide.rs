@@ -2,10 +2,10 @@
 //! what is to be written.
 
 use super::cells::Placement;
-use super::pinning::Placed;
+use super::placed::Placed;
 use super::processor::Placing;
 use super::question::TuningInput;
-use super::{guest, iommufd, memory, pinning, processor, sharing};
+use super::{guest, iommufd, memory, pinning, processor, sharing, staying};
 use crate::domain::base::{Base, Purpose};
 use crate::domain::edit::{Change, Edit, Part, Policy, Written, find};
 use crate::domain::spec::Processors;
@@ -18,6 +18,10 @@ use crate::topology::Pinning;
 pub(crate) struct Tuned {
     /// Number and topology of the processors to write; `None` leaves them unchanged.
     pub(crate) processors: Option<Processors>,
+    /// Their number, where it was decided.
+    pub(crate) count: Option<u32>,
+    /// Whether the topology that the guest sees is another than the pins would have, and stays.
+    pub(crate) keeps_topology: bool,
     /// The pinning, if it is written.
     pub(crate) pinning: Option<Pinning>,
     /// The edits of all groups.
@@ -34,12 +38,12 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
         let edits = groups.into_iter().filter_map(|(group, put)| change(base, group, put.into_iter().collect())).flatten().collect();
         return Tuned { edits, ..Tuned::default() };
     }
-    let Placed { processors, pinning, is_decided, edits: pins, mut findings } = pinning::decide(question);
+    let Placed { processors, count, keeps_topology, pinning, is_decided, edits: pins, beside, mut findings } = pinning::decide(question);
     let placement = is_decided.then(|| pinning.as_ref().and_then(|pinning| Placement::of_pinning(&question.host.topology, pinning)));
     let placement = placement.map(Option::unwrap_or_default).or_else(|| memory::placed_before(question));
     let numa = memory::numa(question, placement.as_ref());
-    let is_requested = question.wanted.tuning.pin && base.differs(|request| request.tuning.pin);
-    let pins = pins.and_then(|pins| if is_requested { Some(replaced(base, pins)) } else { change(base, Part::Pinning, pins) });
+    let pins =
+        pins.and_then(|pins| if staying::are_spoken_of(base) { Some(replaced(base, pins)) } else { change(base, Part::Pinning, pins) });
     // Pins that somebody changed stay, whatever was decided.
     let has_own_cores = if is_decided && pins.is_some() { pinning.is_some() } else { are_pinned(base.domain.root()) };
     let vcpus = match &pinning {
@@ -47,6 +51,8 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
         _ if has_own_cores => pinned_to_one(base.domain.root()),
         _ => Vec::new(),
     };
+    // What the guest sees may change beside pins that stay.
+    let is_decided = is_decided || processors.is_some();
     let placing = Placing { is_decided, is_pinned: pinning.is_some(), has_own_cores, vcpus, processors };
     let cards = processor::settings(question, &placing);
     let pinning = pinning.filter(|_| pins.is_some());
@@ -62,18 +68,23 @@ pub(crate) fn decide(question: &TuningInput<'_>) -> Tuned {
         (Part::Processor, cards),
     ];
     let others = groups.into_iter().filter_map(|(group, edits)| change(base, group, edits?)).flatten();
-    let edits = pins.into_iter().flatten().chain(others).collect();
+    let edits = pins.into_iter().flatten().chain(beside).chain(others).collect();
     findings.extend(of_nodes);
     findings.extend(sharing::too_old(question));
     findings.extend(guest::missing(question));
     findings.extend(iommufd::findings(question));
-    Tuned { processors, pinning, edits, findings }
+    Tuned { processors, count, keeps_topology, pinning, edits, findings }
 }
 
-/// Replaces the pinning by the requested one, including manual changes.
+/// Replaces the pinning by the requested one, or by none, including what others made or changed.
 fn replaced(base: &Base, put: Vec<Edit>) -> Vec<Edit> {
-    let pins = base.domain.root().child("cputune").into_iter().flat_map(|tune| tune.children_named("vcpupin"));
-    let there = pins.filter_map(|pin| Some(format!("cputune/vcpupin[vcpu={}]", pin.attribute("vcpu")?)));
+    let root = base.domain.root();
+    let named = |name: &'static str, id: &'static str| {
+        let pins = root.child("cputune").into_iter().flat_map(move |tune| tune.children_named(name));
+        pins.filter_map(move |pin| Some(format!("cputune/{name}[{id}={}]", pin.attribute(id)?)))
+    };
+    let emulator = root.at("cputune/emulatorpin").map(|_| "cputune/emulatorpin".to_owned());
+    let there = named("vcpupin", "vcpu").chain(named("iothreadpin", "iothread")).chain(emulator);
     let written = base.last.as_ref().map(|last| last.written.clone()).unwrap_or_default();
     let former: Vec<String> = written.of(Part::Pinning).rev().map(|(path, _)| path.clone()).chain(there).collect();
     without(Part::Pinning, former, put)

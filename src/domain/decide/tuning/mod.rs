@@ -7,6 +7,8 @@ mod guest;
 pub(crate) mod iommufd;
 mod memory;
 mod pinning;
+mod placed;
 mod processor;
 pub(crate) mod question;
 mod sharing;
+mod staying;

@@ -2,29 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use super::placed::Placed;
 use super::question::TuningInput;
-use crate::domain::edit::{Edit, Part};
+use super::staying;
+use crate::domain::edit::{Edit, Part, Policy};
 use crate::domain::request::cpus::Cpus;
 use crate::domain::request::tuning::Tuning;
 use crate::domain::spec::Processors;
-use crate::domain_xml::{are_pinned, iothreads, vcpus};
-use crate::model::{Finding, Topology, shell_word};
-use crate::topology::{Core, Count, GuestTopology, Pinning, PinningError, PinningRequest, cores, pin};
-
-/// The decision.
-#[derive(Default)]
-pub(super) struct Placed {
-    /// Number and topology to write; `None` leaves them unchanged.
-    pub(super) processors: Option<Processors>,
-    /// The pinning.
-    pub(super) pinning: Option<Pinning>,
-    /// Whether anything was decided; else everything stays unchanged.
-    pub(super) is_decided: bool,
-    /// The elements of the pinning; `None` leaves them unchanged.
-    pub(super) edits: Option<Vec<Edit>>,
-    /// Warnings and errors.
-    pub(super) findings: Vec<Finding>,
-}
+use crate::domain_xml::{are_pinned, iothreads, pinned_to_one, topology as seen_by_guest, vcpus};
+use crate::model::{CpuSet, Finding, Size, Topology, shell_word};
+use crate::topology::{Core, Count, GuestTopology, NO_SUCH_CORES, Pinning, PinningError, PinningRequest, cores, kinds, pin};
 
 /// The elements of a pinning.
 fn edits(pinning: &Pinning, iothreads: &[u32]) -> Vec<Edit> {
@@ -38,13 +25,14 @@ fn edits(pinning: &Pinning, iothreads: &[u32]) -> Vec<Edit> {
 
 /// Decided if the request changes a CPU option, and once for a new domain from vgapt's template.
 pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
-    let TuningInput { base, wanted, host, .. } = question;
+    let TuningInput { base, wanted, .. } = question;
     let count_differs = base.differs(|request| request.cpus);
     if !question.is_ours()
         && !count_differs
-        && !base.differs(|request| (request.tuning.pin, request.tuning.no_pin, request.tuning.core_kind, request.tuning.io_threads))
+        && !base.differs(|request| (request.tuning.pin, request.tuning.no_pin, request.tuning.core_kind))
     {
-        return Placed { findings: left_unpinned(question).into_iter().collect(), ..Placed::default() };
+        let findings = left_unpinned(question).into_iter().chain(staying::on_guests(question)).collect();
+        return Placed { findings, beside: staying::of_io_threads(question), ..Placed::default() };
     }
     let root = base.domain.root();
     let there = vcpus(root).unwrap_or(1);
@@ -55,36 +43,60 @@ pub(super) fn decide(question: &TuningInput<'_>) -> Placed {
     };
     let Tuning { pin: asked, no_pin, .. } = wanted.tuning;
     let demand = demand(question, count);
-    let result = pin(&host.topology, &demand);
+    let topology = &question.host.topology_beside(&question.passed);
+    let result = pin(topology, &demand);
+    let number = match (count, &result) {
+        (Count::Exactly(count), _) => count,
+        (Count::Auto, Ok(pinning)) => u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX),
+        (Count::Auto, Err(_)) => there,
+    };
     let is_wanted = !no_pin && (asked || !question.passed.is_empty());
+    let others = demand.kinds.others(topology);
+    let findings = match (&result, count) {
+        (Err(PinningError::NoSuchCores), _) => vec![no_such_cores(base.differs(|request| request.tuning.core_kind))],
+        (Err(why), Count::Auto) => vec![unpinned(*why, true, others, topology)],
+        (Err(why), _) if is_wanted && (asked || *why != PinningError::Unknown) => vec![unpinned(*why, false, others, topology)],
+        _ => Vec::new(),
+    };
+    // Pins that cannot be chosen again are no reason to lose those that are there.
+    let cannot_be_chosen = || result.is_err() && is_wanted && number == there && are_pinned(root);
+    if staying::stay(base) || cannot_be_chosen() {
+        return staying::beside(question, number).with(findings);
+    }
     match result {
         Ok(pinning) if is_wanted => {
-            let processors = Processors { count: u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX), guest: pinning.guest };
-            let findings = remarks(&pinning, &host.topology);
+            let guest = pinning.guest;
+            // What somebody made of the topology stays as long as it can.
+            let stays = !base.is_new && number == there && pinned_to_one(root) == pinning.vcpus;
+            let is_other = seen_by_guest(root) != Some([guest.sockets, guest.dies, guest.cores, guest.threads]);
+            let findings = remarks(&pinning, topology);
             let threads = wanted.tuning.io_threads.filter(|_| base.differs(|request| request.tuning.io_threads));
             let threads = threads.map_or_else(|| iothreads(root), |number| (1..=number).collect());
-            let edits = Some(edits(&pinning, &threads));
-            Placed { processors: Some(processors), pinning: Some(pinning), is_decided: true, edits, findings }
+            Placed {
+                processors: (!stays).then_some(Processors { count: number, guest }),
+                count: Some(number),
+                keeps_topology: stays && is_other,
+                edits: Some(edits(&pinning, &threads)),
+                pinning: Some(pinning),
+                is_decided: true,
+                beside: Vec::new(),
+                findings,
+            }
         }
-        result => {
-            let others = demand.kinds.others().filter(|_| host.topology.cpus.iter().any(|cpu| cpu.kind.is_some()));
-            let findings = match (&result, count) {
-                (Err(why), Count::Auto) => vec![unpinned(*why, true, others)],
-                (Err(why), _) if is_wanted && (asked || *why != PinningError::Unknown) => vec![unpinned(*why, false, others)],
-                _ => Vec::new(),
-            };
-            let number = match (count, &result) {
-                (Count::Exactly(count), _) => count,
-                (Count::Auto, Ok(pinning)) => u32::try_from(pinning.vcpus.len()).unwrap_or(u32::MAX),
-                (Count::Auto, Err(_)) => there,
-            };
+        _ => {
             // Without pinning, the threads that the guest saw so far are no longer siblings.
-            let was_pinned = base.last.as_ref().is_some_and(|last| last.written.has(Part::Pinning));
+            let was_pinned = are_pinned(root) || base.last.as_ref().is_some_and(|last| last.written.has(Part::Pinning));
             let flat = Processors { count: number, guest: GuestTopology::flat(number) };
-            let processors = (count_differs || was_pinned).then_some(flat);
-            Placed { processors, pinning: None, is_decided: true, edits: Some(Vec::new()), findings }
+            let processors = (number != there || base.is_new || was_pinned).then_some(flat);
+            let edits = if no_pin { vec![without_common_pin()] } else { Vec::new() };
+            Placed { processors, count: Some(number), is_decided: true, edits: Some(edits), findings, ..Placed::default() }
         }
     }
+}
+
+/// The host CPUs of all threads that have no pin.
+fn without_common_pin() -> Edit {
+    Edit::put(Part::Pinning, "vcpu").with_or_without("cpuset", None::<&str>).policy(Policy::Helper)
 }
 
 fn demand(question: &TuningInput<'_>, count: Count) -> PinningRequest {
@@ -94,13 +106,13 @@ fn demand(question: &TuningInput<'_>, count: Count) -> PinningRequest {
 
 /// The first device comes to a domain that vgapt defined without one, and therefore without pinning, which it could have.
 fn left_unpinned(question: &TuningInput<'_>) -> Option<Finding> {
-    let TuningInput { base, wanted, host, passed, .. } = question;
+    let TuningInput { base, wanted, passed, .. } = question;
     let is_first = base.last.as_ref().is_some_and(|last| last.passed.is_empty()) && !passed.is_empty();
     let root = base.domain.root();
     if !is_first || !question.is_of_template() || wanted.tuning.no_pin || are_pinned(root) {
         return None;
     }
-    pin(&host.topology, &demand(question, Count::Exactly(vcpus(root)?))).ok()?;
+    pin(&question.host.topology_beside(&question.passed), &demand(question, Count::Exactly(vcpus(root)?))).ok()?;
     Some(Finding::warning(
         "not-pinned",
         "the vCPUs are not pinned: the domain was defined without a passed device, and keeps its processors",
@@ -115,13 +127,37 @@ fn remarks(pinning: &Pinning, topology: &Topology) -> Vec<Finding> {
     let count = pinning.vcpus.len();
     if let Some(room) = pinning.instead_of {
         let most = if room == 0 { String::new() } else { format!("--cpus {room} fits on them; ") };
+        let (fast, slow) = kinds(topology).unwrap_or(("performance", "efficiency"));
         findings.push(Finding::warning(
             "small-cores",
             format!(
-                "{count} vCPUs are pinned to the efficiency cores {}: the performance cores have room for only {room} (the first core is kept for the host)",
+                "{count} vCPUs are pinned to the {slow} cores {}: the {fast} cores have room for only {room} (the first core is kept for the host)",
                 pinning.taken
             ),
             format!("{most}--core-kind any uses both kinds, which are not equally fast"),
+        ));
+    }
+    if let Some((kib, room)) = pinning.larger_cache {
+        findings.push(Finding::warning(
+            "smaller-cache",
+            format!(
+                "{count} vCPUs are pinned to cores outside the largest L3 cache of {}, which has room for only {room}",
+                Size::from_kib(kib)
+            ),
+            format!("use at most --cpus {room}, which fit on it"),
+        ));
+    }
+    if let Some(room) = pinning.room_isolated {
+        let outside = CpuSet(pinning.taken.0.difference(&topology.isolated.0).copied().collect());
+        let all = CpuSet(pinning.taken.0.union(&topology.isolated.0).copied().collect());
+        let fewer = if room == 0 { String::new() } else { format!("use at most --cpus {room}; or ") };
+        findings.push(Finding::warning(
+            "not-isolated",
+            format!(
+                "the vCPUs are pinned to the host CPUs {outside} too, which are not isolated: the isolated CPUs {} have room for only {room}",
+                topology.isolated
+            ),
+            format!("{fewer}isolate all of them: vgapt prepare --isolate {all}"),
         ));
     }
     let are_siblings = |core: &Core| core.cpus.iter().filter(|cpu| pinning.vcpus.contains(cpu)).count() > 1;
@@ -169,13 +205,26 @@ fn half_a_core(pinning: &Pinning, topology: &Topology, sees_threads_as_cores: bo
     Finding::warning("half-a-core", message, remedy)
 }
 
+/// A kind was asked for that this processor does not have; `is_new`: now, so that it can be left out.
+fn no_such_cores(is_new: bool) -> Finding {
+    if is_new {
+        return Finding::error("no-such-cores", NO_SUCH_CORES, "leave --core-kind out");
+    }
+    Finding::warning("no-such-cores", format!("pins are not changed: {NO_SUCH_CORES}"), "use all cores: --core-kind any")
+}
+
 /// `others` are the cores of a hybrid processor that were not asked for.
-fn unpinned(why: PinningError, is_number_ours: bool, others: Option<&str>) -> Finding {
-    let (message, remedy) = match why {
+fn unpinned(why: PinningError, is_number_ours: bool, others: Option<&str>, topology: &Topology) -> Finding {
+    let (mut message, mut remedy) = match why {
         PinningError::Unknown => ("the host's cores are unknown".to_owned(), "run vgapt on the host itself".to_owned()),
         PinningError::OneCore => (
             "the host has only one core, which is kept for the host".to_owned(),
             "no action needed: the host's scheduler shares the core".to_owned(),
+        ),
+        PinningError::NoSuchCores => (NO_SUCH_CORES.to_owned(), "leave --core-kind out".to_owned()),
+        PinningError::TooFew(0) if others.is_none() => (
+            "the host's cores have no room for a guest (the first core is kept for the host)".to_owned(),
+            "run without pinning: --no-pin".to_owned(),
         ),
         PinningError::TooFew(0) => {
             ("the host has no cores of this kind (the first core is kept for the host)".to_owned(), "leave --core-kind out".to_owned())
@@ -191,6 +240,10 @@ fn unpinned(why: PinningError, is_number_ours: bool, others: Option<&str>) -> Fi
             ),
         ),
     };
+    if let Some((limit, more)) = topology.kept_from_guests().filter(|_| matches!(why, PinningError::TooFew(_))) {
+        message = format!("{message}: {limit}");
+        remedy = format!("{more}; or {remedy}");
+    }
     if is_number_ours {
         Finding::error("no-number", format!("--cpus auto cannot choose a number: {message}"), "specify one: --cpus N")
     } else {

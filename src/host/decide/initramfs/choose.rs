@@ -117,6 +117,12 @@ pub fn chosen(host: &Host, setup: &Setup) -> Result<&'static Tool, Finding> {
         })
 }
 
+/// Why nothing reads the files of this tool, where another one is known to make the initramfs.
+pub(in crate::host::decide) fn unread(host: &Host, setup: &Setup, kind: InitramfsTool) -> Option<String> {
+    let maker = chosen(host, setup).ok().filter(|tool| tool.kind != kind)?;
+    Some(format!("{} makes the initramfs, and does not read it", maker.program))
+}
+
 /// The files of a tool; and, if they change or `changed` says that others in the image do, the command that regenerates the
 /// images and what copies them to where they are booted from.
 pub(in crate::host::decide) fn edits(tool: &Tool, setup: &Setup, inclusion: &Inclusion, changed: bool) -> Result<Edits, Finding> {

@@ -6,9 +6,11 @@ use crate::host::plan::{Command, Edits};
 use crate::host::text::shell;
 use crate::model::{Finding, InitramfsTool, Reading, Setup};
 
-pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "dracut", lister: "lsinitrd", files, regenerate };
+pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "dracut", lister: "lsinitrd", files, may_load, regenerate };
 
 const CONFIGURATION: &str = "/etc/dracut.conf.d/vgapt.conf";
+/// Read in the order of the files' names, whatever their folders.
+const FOLDERS: [&str; 2] = ["/usr/lib/dracut/dracut.conf.d", "/etc/dracut.conf.d"];
 
 fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     if let Some((path, module)) = omitted(setup, &inclusion.modules) {
@@ -18,6 +20,15 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
                 "{path} has {module} in omit_drivers, and dracut leaves what that list has out of the initramfs, also where force_drivers has it"
             ),
             format!("remove {module} from omit_drivers in {path}, and run vgapt prepare again"),
+        ));
+    }
+    if let Some((path, name)) = dropped(setup, inclusion) {
+        return Err(Finding::error(
+            "initramfs",
+            format!(
+                "{path} sets {name} anew (= instead of +=), and dracut reads it after {CONFIGURATION}, so what vgapt adds there is lost"
+            ),
+            format!("write {name}+= instead of {name}= in {path}, and run vgapt prepare again"),
         ));
     }
     // The space at both ends is required (dracut.conf(5)); force_drivers are loaded before udev starts.
@@ -30,13 +41,26 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     own_file(setup, CONFIGURATION, inclusion, text, 0o644)
 }
 
+/// What `add_drivers` has is in the image, but is not loaded before the others (dracut.conf(5)).
+fn may_load(setup: &Setup, module: &str) -> bool {
+    let forced = |(_, text): (&str, &str)| {
+        let lists = shell::assignments(text, "force_drivers");
+        lists.iter().any(|one| text[one.inside.clone()].replace('-', "_").contains(module))
+    };
+    // What the image of a deployment was built with is not known here.
+    configurations(setup).any(forced) || setup.is_of_ostree()
+}
+
+/// The files that it reads.
+fn configurations(setup: &Setup) -> impl Iterator<Item = (&str, &str)> {
+    let main = setup.files.text_lossy("/etc/dracut.conf").map(|text| ("/etc/dracut.conf", text));
+    main.into_iter().chain(FOLDERS.into_iter().flat_map(|folder| setup.files.texts_lossy(folder, ".conf")))
+}
+
 /// The first of these modules that a configuration leaves out, and the file: dracut makes one pattern of the list, and gives it to
 /// each call of dracut-install (`omit_drivers` in dracut.sh and dracut-init.sh).
 fn omitted<'a>(setup: &'a Setup, modules: &[&'static str]) -> Option<(&'a str, &'static str)> {
-    let main = setup.files.text_lossy("/etc/dracut.conf").map(|text| ("/etc/dracut.conf", text));
-    let more =
-        ["/usr/lib/dracut/dracut.conf.d", "/etc/dracut.conf.d"].into_iter().flat_map(|folder| setup.files.texts_lossy(folder, ".conf"));
-    main.into_iter().chain(more).find_map(|(path, text)| {
+    configurations(setup).find_map(|(path, text)| {
         let lists = shell::assignments(text, "omit_drivers");
         let words = lists
             .iter()
@@ -44,6 +68,21 @@ fn omitted<'a>(setup: &'a Setup, modules: &[&'static str]) -> Option<(&'a str, &
             .map(|word| word.trim_matches(['"', '\'']).replace('-', "_"));
         let words: Vec<String> = words.collect();
         modules.iter().find(|module| words.iter().any(|word| word == *module)).map(|module| (path, *module))
+    })
+}
+
+/// A file that is read after vgapt's, in the order of names, and replaces one of its lists; and the list.
+fn dropped<'a>(setup: &'a Setup, inclusion: &Inclusion) -> Option<(&'a str, &'static str)> {
+    let name = |path: &'a str| path.rsplit('/').next().unwrap_or_default();
+    let files = FOLDERS.into_iter().flat_map(|folder| setup.files.texts_lossy(folder, ".conf"));
+    files.filter(|(path, _)| name(path) > name(CONFIGURATION)).find_map(|(path, text)| {
+        let lists = [("force_drivers", &inclusion.modules), ("install_items", &inclusion.files)];
+        let replaces = |name: &str, words: &[&str]| {
+            let has_all =
+                |value: &str| words.iter().all(|word| value.split_whitespace().any(|one| one.replace('-', "_") == word.replace('-', "_")));
+            shell::assignments(text, name).iter().any(|one| !one.adds && !has_all(&text[one.inside.clone()]))
+        };
+        lists.into_iter().find(|(name, words)| !words.is_empty() && replaces(name, words)).map(|(name, _)| (path, name))
     })
 }
 

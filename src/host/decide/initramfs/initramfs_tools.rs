@@ -1,7 +1,7 @@
 //! Debian's initramfs-tools: a hook of vgapt; its own hooks copy modprobe's configuration.
 
 use super::tool::{Inclusion, Tool, WHY, own_file};
-use crate::host::decide::loaders;
+use crate::host::decide::{loaders, modprobe};
 use crate::host::plan::Edits;
 use crate::host::text::shell;
 use crate::model::{Finding, InitramfsTool, Setup};
@@ -11,13 +11,20 @@ pub(super) static INITRAMFS_TOOLS: Tool = Tool {
     program: "update-initramfs",
     lister: "lsinitramfs",
     files,
+    may_load,
     regenerate: |_, _| Ok(loaders::update_initramfs(WHY)),
 };
 
+/// The list of modules that it loads (initramfs-tools(7)).
+pub(in crate::host::decide) const MODULES: &str = "/etc/initramfs-tools/modules";
 const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
 
 /// "no disables any update action" (update-initramfs.conf(5)).
 const UPDATES: &str = "/etc/initramfs-tools/update-initramfs.conf";
+
+fn may_load(setup: &Setup, module: &str) -> bool {
+    setup.files.text_lossy(MODULES).is_some_and(|text| modprobe::names(text, module))
+}
 
 fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     let text = setup.files.text_lossy(UPDATES).filter(|_| !inclusion.modules.is_empty());

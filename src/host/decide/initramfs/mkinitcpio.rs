@@ -10,6 +10,7 @@ pub(super) static MKINITCPIO: Tool = Tool {
     program: "mkinitcpio",
     lister: "lsinitcpio",
     files,
+    may_load,
     regenerate: |setup, _| Ok(regenerate(setup)),
 };
 
@@ -44,16 +45,50 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
+fn may_load(setup: &Setup, module: &str) -> bool {
+    let has_it = |(_, text): (&str, &str)| {
+        let lists = shell::assignments(text, "MODULES");
+        lists.iter().flat_map(|one| words_in(&text[one.inside.clone()])).any(|word| word.replace('-', "_") == module)
+    };
+    other_configuration(setup).is_some() || configurations(setup).any(has_it)
+}
+
+/// The hooks that its configuration names; `None` where that is not known.
+pub(in crate::host::decide) fn hooks(setup: &Setup) -> Option<Vec<String>> {
+    let mut hooks = None;
+    for (_, text) in configurations(setup) {
+        for one in shell::assignments(text, "HOOKS") {
+            let named = words_in(&text[one.inside.clone()]);
+            match (one.certain, one.adds) {
+                (false, _) => return None,
+                (true, true) => hooks.get_or_insert_with(Vec::new).extend(named),
+                (true, false) => hooks = Some(named),
+            }
+        }
+    }
+    hooks.filter(|_| other_configuration(setup).is_none())
+}
+
+/// The files that it reads, in this order.
+fn configurations(setup: &Setup) -> impl Iterator<Item = (&str, &str)> {
+    let main = setup.files.text_lossy(CONFIGURATION).map(|text| (CONFIGURATION, text));
+    main.into_iter().chain(setup.files.texts_lossy(MORE, ".conf"))
+}
+
 /// A preset that names another configuration, and which: mkinitcpio gets it as `--config` ("About presets" in its man page).
 fn other_configuration(setup: &Setup) -> Option<(&str, &str)> {
-    setup.files.texts_lossy("/etc/mkinitcpio.d", ".preset").find_map(|(path, text)| {
+    of_presets(setup, "config").find(|(_, own)| !own.is_empty() && *own != CONFIGURATION)
+}
+
+/// What the presets set for this, such as `default_options`, each with its file; a fallback may differ.
+pub(in crate::host::decide) fn of_presets<'a>(setup: &'a Setup, what: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    setup.files.texts_lossy("/etc/mkinitcpio.d", ".preset").flat_map(move |(path, text)| {
         let presets = shell::assignments(text, "PRESETS");
-        let presets = presets.last().map_or_else(Vec::new, |last| words_in(&text[last.inside.clone()]));
-        let names = presets.iter().map(String::as_str).chain(["ALL"]).filter(|name| *name != "fallback");
-        let own = names.filter_map(|name| shell::assignments(text, &format!("{name}_config")).pop());
-        own.map(|own| text[own.inside].trim_matches(['"', '\'']))
-            .find(|own| !own.is_empty() && *own != CONFIGURATION)
-            .map(|own| (path, own))
+        let mut names = presets.last().map_or_else(Vec::new, |last| words_in(&text[last.inside.clone()]));
+        names.push("ALL".to_owned());
+        let names = names.into_iter().filter(|name| name != "fallback");
+        let own = names.filter_map(move |name| shell::assignments(text, &format!("{name}_{what}")).pop());
+        own.map(move |own| (path, text[own.inside].trim_matches(['"', '\'', '(', ')'])))
     })
 }
 

@@ -9,6 +9,8 @@ mod mkinitcpio;
 mod tool;
 
 pub use choose::chosen;
-pub(super) use choose::{edits, image};
+pub(super) use choose::{edits, image, unread};
+pub(super) use initramfs_tools::MODULES;
+pub(super) use mkinitcpio::{hooks, of_presets};
 pub(super) use tool::Inclusion;
 pub use tool::Tool;

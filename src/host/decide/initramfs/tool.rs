@@ -14,6 +14,8 @@ pub struct Tool {
     pub lister: &'static str,
     /// The files that include something.
     pub(super) files: fn(&Setup, &Inclusion) -> Result<Edits, Finding>,
+    /// Whether others' configuration has it load this module before the host's drivers, as far as is known.
+    pub(in crate::host::decide) may_load: fn(&Setup, &str) -> bool,
     /// The command that regenerates the images.
     pub(super) regenerate: fn(&Setup, &Inclusion) -> Result<Command, Finding>,
 }

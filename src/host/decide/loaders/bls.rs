@@ -2,10 +2,11 @@
 
 use super::cmdline;
 use super::loader::{Entry, FALLBACK};
+use crate::host::decide::modprobe;
 use crate::host::plan::Edits;
 use crate::host::text::shell;
 use crate::host::text::tokens::{self, ParameterChange};
-use crate::model::{Finding, Host, Setup};
+use crate::model::{Cmdline, Finding, Host, Setup};
 
 /// The parameters that kernel-install sets for new kernels.
 pub(in crate::host::decide) const NEW_KERNELS: &str = "/etc/kernel/cmdline";
@@ -33,12 +34,27 @@ pub(super) fn entries(setup: &Setup, directory: &str) -> Vec<Entry> {
 }
 
 /// Changes each entry of a directory.
-pub(super) fn edit_entries(setup: &Setup, directory: &str, wants: &[ParameterChange], edits: &mut Edits) -> Result<(), Finding> {
+pub(super) fn edit_entries(
+    host: &Host,
+    setup: &Setup,
+    directory: &str,
+    wants: &[ParameterChange],
+    edits: &mut Edits,
+) -> Result<(), Finding> {
     for (path, file) in setup.files.below(directory, ".conf") {
         if file.text.as_deref().is_ok_and(|text| !is_linux(text)) || path.ends_with(FALLBACK) {
             continue;
         }
-        edits.change(setup, path, "kernel parameters of an installed kernel", |text| changed(text, wants))?;
+        let other = file.text.as_deref().ok().and_then(|text| other_root(host, text));
+        let why = other.map_or_else(
+            || "kernel parameters of an installed kernel".to_owned(),
+            |root| {
+                format!(
+                    "kernel parameters of an installed kernel, whose root file system is written otherwise than that of this boot ({root})"
+                )
+            },
+        );
+        edits.change(setup, path, &why, |text| changed(text, wants))?;
     }
     Ok(())
 }
@@ -69,14 +85,64 @@ pub(super) fn edit_new_kernels(
     edits.write(setup, NEW_KERNELS, format!("{}\n", tokens::with(&kept.join(" "), wants)), 0o644, WHY_NEW)
 }
 
-/// An entry that boots as before vgapt: a copy of the entry that is last in the order of names, which is the newest
-/// kernel's. It is created once, and removed by `vgapt undo`.
-pub(super) fn fallback(setup: &Setup, directory: &str, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
+/// The root file system of an entry, where it is not the one of this boot: the entry may be of another system.
+fn other_root(host: &Host, text: &str) -> Option<String> {
+    let line = Cmdline(options(text).join(" "));
+    let (running, root) = (host.platform.cmdline.as_ref()?.get("root")?, line.get("root")?);
+    (root != running).then(|| format!("root={root}"))
+}
+
+/// The entry that booted; else the one that the loader's configuration names; else the last that has the root file system of this
+/// boot, which is the newest kernel's.
+fn usual<'a>(host: &Host, setup: &'a Setup, directory: &'a str) -> Option<&'a str> {
+    let all = || setup.files.texts(directory, ".conf").filter(|(path, text)| !path.ends_with(FALLBACK) && is_linux(text));
+    let booted = all().filter(|(_, text)| has_booted(host, text)).last();
+    let named = || {
+        let configuration = setup.files.text_lossy(&format!("{}/loader.conf", directory.strip_suffix("/entries")?))?;
+        let pattern = configuration.lines().find_map(|line| value(line, "default"))?;
+        let is_named = |path: &str| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            [name, name.trim_end_matches(".conf")].iter().any(|name| modprobe::fits(pattern, name))
+        };
+        all().filter(|(path, _)| is_named(path)).last()
+    };
+    let of_root = || all().filter(|(_, text)| other_root(host, text).is_none()).last();
+    booted.or_else(named).or_else(of_root).or_else(|| all().last()).map(|(_, text)| text)
+}
+
+/// Whether this boot has an entry's parameters, and its kernel or its initramfs: GRUB writes the kernel on the command line
+/// (`BOOT_IMAGE=`), systemd-boot the initramfs (`initrd=`), kernel-install names the files after the release.
+fn has_booted(host: &Host, text: &str) -> bool {
+    let Some(running) = &host.platform.cmdline else { return false };
+    let says = |token: &str| token.starts_with('$') || running.parameters().any(|one| one == token);
+    let file = |token: &str| token.replace('\\', "/").rsplit(['=', ')']).next().map(str::to_owned).unwrap_or_default();
+    let files = |name: &str| running.parameters().filter(|token| token.starts_with(name)).map(file).collect::<Vec<_>>();
+    let of_entry = |key: &'static str| text.lines().filter_map(move |line| value(line, key)).flat_map(str::split_whitespace);
+    let (kernels, images) = (files("BOOT_IMAGE="), files("initrd="));
+    let is_booted = if !kernels.is_empty() {
+        of_entry("linux").any(|kernel| kernels.iter().any(|known| known == kernel))
+    } else if !images.is_empty() {
+        of_entry("initrd").eq(images.iter().map(String::as_str))
+    } else {
+        let release = host.platform.kernel.as_deref().filter(|release| !release.is_empty());
+        release.is_some_and(|release| of_entry("linux").any(|kernel| kernel.contains(release)))
+    };
+    is_booted && options(text).iter().flat_map(|line| line.split_whitespace()).all(says)
+}
+
+/// An entry that boots as before vgapt: a copy of the usual one. It is created once, and removed by `vgapt undo`.
+pub(super) fn fallback(
+    host: &Host,
+    setup: &Setup,
+    directory: &str,
+    wants: &[ParameterChange],
+    off: Option<&str>,
+) -> Option<(String, String)> {
     let path = format!("{directory}/{FALLBACK}");
     if setup.files.exists(&path) {
         return None;
     }
-    let (_, text) = setup.files.texts(directory, ".conf").filter(|(path, text)| !path.ends_with(FALLBACK) && is_linux(text)).last()?;
+    let text = usual(host, setup, directory)?;
     let line = |line: &str| match line.split_whitespace().next() {
         Some("title") => format!("{} {WITHOUT}\n", line.trim_end()),
         Some("options") => as_before(line, wants, off) + "\n",
@@ -117,7 +183,8 @@ fn changed(text: &str, wants: &[ParameterChange]) -> String {
     let all = options(text);
     let elsewhere = all.iter().any(|line| line.split_whitespace().any(|token| token == "$kernelopts"));
     let missing = !elsewhere && !tokens::has_all(&all.join(" "), wants);
-    let last = all.len();
+    // What follows `--` is for init.
+    let last = all.iter().position(|line| cmdline::is_for_init(line)).map_or(all.len(), |index| index + 1);
     let mut seen = 0;
     let mut changed: String = text
         .split_inclusive('\n')
@@ -146,6 +213,7 @@ mod tests {
             ("options root=UUID=1 ro rhgb quiet\n", "options root=UUID=1 ro rhgb quiet intel_iommu=on\n"),
             ("options\troot=1  ro \n", "options\troot=1  ro intel_iommu=on \n"),
             ("options a\noptions b\n", "options a\noptions b intel_iommu=on\n"),
+            ("options a -- b\noptions c\n", "options a intel_iommu=on -- b\noptions c\n"),
             ("options intel_iommu=on\noptions b\n", "options intel_iommu=on\noptions b\n"),
             ("options a intel_iommu=off\n", "options a intel_iommu=on\n"),
             ("", "options intel_iommu=on\n"),

@@ -1,8 +1,9 @@
 //! All boot loaders that vgapt supports, and which of them booted this host. Only its configuration is edited; if the
 //! loader is uncertain or unsupported, none is.
 
+use super::default::default_entry;
 use super::loader::Loader;
-use super::{grub, kernelstub, limine, ostree, systemd_boot, unified};
+use super::{grub, kernelstub, limine, ostree, sdboot_manage, systemd_boot, unified};
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
@@ -175,19 +176,37 @@ fn by_files(configured: &[&'static Loader]) -> Result<(BootLoader, String), Find
     }
 }
 
-/// Who writes the loader's files: kernelstub writes systemd-boot's, and a GRUB without a `grub.cfg` reads
+/// Who writes the loader's files: kernelstub or sdboot-manage write systemd-boot's, and a GRUB without a `grub.cfg` reads
 /// the same entries as systemd-boot (grub2-bls).
 fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
     if kind == BootLoader::Grub && systemd_boot::owns_entries(setup) && !grub::is_generated(setup) {
         return Some(&systemd_boot::GRUB_OF_ENTRIES);
     }
     let kernelstub = of_kind(BootLoader::Kernelstub).filter(|loader| kind == BootLoader::SystemdBoot && (loader.configured)(setup));
-    kernelstub.or_else(|| of_kind(kind))
+    let manager = || (kind == BootLoader::SystemdBoot && sdboot_manage::configured(setup)).then_some(&sdboot_manage::SDBOOT_MANAGE);
+    kernelstub.or_else(manager).or_else(|| of_kind(kind))
 }
 
 /// Entries that somebody wrote by hand and that lack what is needed: what is written for the others does not reach them.
 pub(in crate::host::decide) fn by_hand(chosen: &Chosen, setup: &Setup, wants: &[ParameterChange]) -> Option<Finding> {
-    let lacking = chosen.loader.next_boot(setup).into_iter().find(|entry| entry.lacks_by_hand(wants))?;
+    let entries = chosen.loader.next_boot(setup);
+    let default = default_entry(setup, &entries);
+    if let Some((says, entry)) = default.and_then(|default| Some((default.says, default.entry.filter(|entry| entry.lacks_by_hand(wants))?)))
+    {
+        let lacking: Vec<ParameterChange> =
+            wants.iter().filter(|want| !tokens::has_all(&entry.cmdline, std::slice::from_ref(*want))).cloned().collect();
+        let (source, file, words) = (&entry.source, entry.by_hand.as_deref()?, tokens::with("", &lacking));
+        return Some(Finding::error(
+            "entry-by-hand",
+            format!(
+                "{says}, which is {source}: it is copied from {file} as it is, so what vgapt writes for the other entries does not reach it, and it lacks {words}"
+            ),
+            format!(
+                "add {words} to its linux line in {file}, regenerate grub.cfg (update-grub, or grub-mkconfig -o), and run vgapt prepare again; or name another entry in /etc/default/grub"
+            ),
+        ));
+    }
+    let lacking = entries.iter().find(|entry| entry.lacks_by_hand(wants))?;
     let (source, file, words) = (&lacking.source, lacking.by_hand.as_deref()?, tokens::with("", wants));
     Some(Finding::warning(
         "entry-by-hand",

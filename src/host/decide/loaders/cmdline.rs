@@ -2,6 +2,7 @@
 
 use crate::host::text::shell;
 use crate::host::text::tokens::{self, ParameterChange};
+use crate::model::kernel_part;
 
 /// Its content, on one line.
 pub(super) fn joined(text: &str) -> String {
@@ -10,7 +11,9 @@ pub(super) fn joined(text: &str) -> String {
 
 /// The file with all of these changes: contradictions are removed from each line, and what is missing is added to the last line.
 pub(super) fn with(text: &str, wants: &[ParameterChange]) -> String {
-    let last = text.lines().enumerate().filter(|(_, line)| !is_comment(line) && !line.trim().is_empty()).map(|(index, _)| index).last();
+    let lines = || text.lines().enumerate().filter(|(_, line)| !is_comment(line) && !line.trim().is_empty());
+    // What follows `--` is for init.
+    let last = lines().find(|(_, line)| is_for_init(line)).or_else(|| lines().last()).map(|(index, _)| index);
     let add = !tokens::has_all(&joined(text), wants);
     let changed: String = text
         .split_inclusive('\n')
@@ -42,6 +45,11 @@ pub(super) fn without_opposites(text: &str, wants: &[ParameterChange]) -> String
     text.split_inclusive('\n').map(line).collect()
 }
 
+/// Whether a part of it is for init.
+pub(super) fn is_for_init(line: &str) -> bool {
+    kernel_part(line).len() < line.len()
+}
+
 fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with('#')
 }
@@ -59,6 +67,7 @@ mod tests {
             ("root=1\nquiet\n# intel_iommu=on was bad\n", "root=1\nquiet intel_iommu=on\n# intel_iommu=on was bad\n"),
             ("iommu=off\nroot=1\n", "\nroot=1 intel_iommu=on\n"),
             ("root=1 intel_iommu=on\nquiet\n", "root=1 intel_iommu=on\nquiet\n"),
+            ("root=1 -- single\nquiet\n", "root=1 intel_iommu=on -- single\nquiet\n"),
             ("# nothing\n", "# nothing\nintel_iommu=on\n"),
             ("", "intel_iommu=on\n"),
         ] {

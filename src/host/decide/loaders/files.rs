@@ -1,15 +1,16 @@
 //! The files in which kernel parameters are written: which loader reads them, and how they hold them.
 
-use super::{bls, grub, grub_cfg, kernelstub, limine, systemd_boot, unified};
+use super::{bls, grub, grub_cfg, kernelstub, limine, sdboot_manage, systemd_boot, unified};
 use crate::host::text::merge::FileSyntax;
 use crate::model::{BootLoader, Setup};
 
 /// Files from which command lines are generated.
-pub(in crate::host::decide) const MADE_FROM: [&str; 5] =
-    [grub::DEFAULTS, limine::DEFAULTS, bls::NEW_KERNELS, kernelstub::CONFIGURATION, bls::SHIPPED];
+pub(in crate::host::decide) const MADE_FROM: [&str; 6] =
+    [grub::DEFAULTS, limine::DEFAULTS, bls::NEW_KERNELS, kernelstub::CONFIGURATION, sdboot_manage::CONFIGURATION, bls::SHIPPED];
 /// Directories of such files, and of the boot entries themselves, with the ending of the names.
-pub(in crate::host::decide) const FOLDERS: [(&str, &str); 7] = [
+pub(in crate::host::decide) const FOLDERS: [(&str, &str); 8] = [
     (grub::MORE_DEFAULTS, ".cfg"),
+    (sdboot_manage::MORE, ".conf"),
     (unified::PARTS, ".conf"),
     ("/etc/kernel/cmdline.d", ".conf"),
     (bls::ENTRIES, ".conf"),
@@ -47,6 +48,7 @@ pub(in crate::host::decide) fn reads(kind: BootLoader, setup: &Setup, path: &str
         bls::NEW_KERNELS | bls::SHIPPED => true,
         kernelstub::CONFIGURATION => kind == BootLoader::Kernelstub,
         limine::DEFAULTS => kind == BootLoader::Limine,
+        _ if path.starts_with(sdboot_manage::CONFIGURATION) => kind == BootLoader::SystemdBoot && sdboot_manage::configured(setup),
         _ if limine::PLACES.contains(&path) => kind == BootLoader::Limine,
         _ if path.starts_with(unified::PARTS) => kind == BootLoader::UnifiedKernelImage,
         _ if path.starts_with(grub::DEFAULTS) || path.ends_with("/grub.cfg") || path.ends_with("/custom.cfg") => kind == BootLoader::Grub,

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::bls::{self, ENTRIES};
+use super::cmdline;
 use super::grub_cfg;
 use super::loader::{Entry, Loader};
 use crate::host::plan::{Command, Edits, text_of};
@@ -11,7 +12,7 @@ use crate::host::text::shell::{self, Assignment, Quotes};
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
-pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next, images, fallback };
+pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", configured, edit, next, made_from, images, fallback };
 
 pub(super) const DEFAULTS: &str = "/etc/default/grub";
 /// Debian's grub-mkconfig reads these after it, in order of their names.
@@ -37,7 +38,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
     let changed = defaults(host, setup, wants, &mut edits)?;
     if reads_entries(setup) {
         // New kernels get their parameters from /etc/default/grub or /etc/kernel/cmdline, the installed ones have entries.
-        bls::edit_entries(setup, ENTRIES, wants, &mut edits)?;
+        bls::edit_entries(host, setup, ENTRIES, wants, &mut edits)?;
         bls::edit_new_kernels(host, setup, ENTRIES, wants, &mut edits)?;
         grub_cfg::edit_kernelopts(setup, wants, &mut edits)?;
     } else if changed || next(setup).iter().any(|entry| entry.lacks(wants)) {
@@ -91,7 +92,12 @@ fn sets_all(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
     for (_, text) in texts {
         for assignment in shell::assignments(text, ALL_ENTRIES) {
             let inside = &text[assignment.inside.clone()];
-            let then = possible.iter().map(|value| if assignment.adds { format!("{value} {inside}") } else { inside.to_owned() });
+            let is_behind = inside.trim_end().ends_with(&format!("${ALL_ENTRIES}"));
+            let then = possible.iter().map(|value| match assignment.adds {
+                true if is_behind => format!("{inside} {value}"),
+                true => format!("{value} {inside}"),
+                false => inside.to_owned(),
+            });
             let then: BTreeSet<String> = then.collect();
             possible = if assignment.certain { then } else { &possible | &then };
             if possible.len() > MOST_POSSIBLE {
@@ -107,7 +113,13 @@ fn add(texts: &mut [(&str, String)], wants: &[ParameterChange]) {
     let last = texts.iter().rposition(|(_, text)| !shell::assignments(text, ALL_ENTRIES).is_empty());
     let text = &mut texts[last.unwrap_or(0)].1;
     let assignments = shell::assignments(text, ALL_ENTRIES);
+    // What follows `--` is for init, whichever assignment has it.
+    let is_behind = |last: &Assignment| {
+        let (is_plain, is_whole) = (last.certain && last.quotes != Quotes::Mixed, !last.adds);
+        !(is_plain && is_whole) && assignments.iter().any(|one| cmdline::is_for_init(&text[one.inside.clone()]))
+    };
     *text = match assignments.last() {
+        Some(last) if is_behind(last) => shell::with_line(text, &format!("{ALL_ENTRIES}=\"{} ${ALL_ENTRIES}\"", tokens::with("", wants))),
         Some(assignment) if assignment.certain && assignment.quotes != Quotes::Mixed => {
             shell::replace(text, assignment, &tokens::with(&text[assignment.inside.clone()], wants))
         }
@@ -156,8 +168,14 @@ fn regenerate(setup: &Setup, target: &str) -> Command {
     command.making([target])
 }
 
-fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
-    if reads_entries(setup) { bls::fallback(setup, ENTRIES, wants, off) } else { grub_cfg::fallback(setup, wants, off) }
+fn fallback(host: &Host, setup: &Setup, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
+    if reads_entries(setup) { bls::fallback(host, setup, ENTRIES, wants, off) } else { grub_cfg::fallback(setup, wants, off) }
+}
+
+fn made_from(setup: &Setup) -> Vec<&'static str> {
+    let generates = ["update-grub", "grub-mkconfig", "grub2-mkconfig"].into_iter().any(|program| setup.has(program));
+    let generated = generates && !reads_entries(setup) && setup.files.exists(DEFAULTS);
+    generated.then_some(DEFAULTS).into_iter().collect()
 }
 
 fn images(setup: &Setup) -> Vec<String> {
@@ -227,6 +245,11 @@ pub(super) mod tests {
                 "if x; then\nGRUB_CMDLINE_LINUX=\"a\"\nfi\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX intel_iommu=on\"\n",
             ),
             ("GRUB_CMDLINE_LINUX=\"a\"'b'\n", "GRUB_CMDLINE_LINUX=\"a\"'b'\nGRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX intel_iommu=on\"\n"),
+            ("GRUB_CMDLINE_LINUX=\"a -- b\"\n", "GRUB_CMDLINE_LINUX=\"a intel_iommu=on -- b\"\n"),
+            (
+                "if x; then\nGRUB_CMDLINE_LINUX=\"a -- b\"\nfi\n",
+                "if x; then\nGRUB_CMDLINE_LINUX=\"a -- b\"\nfi\nGRUB_CMDLINE_LINUX=\"intel_iommu=on $GRUB_CMDLINE_LINUX\"\n",
+            ),
             ("#GRUB_CMDLINE_LINUX=\"x\"\n", "#GRUB_CMDLINE_LINUX=\"x\"\nGRUB_CMDLINE_LINUX=\"intel_iommu=on\"\n"),
         ] {
             assert_eq!(edited(before), after, "{before}");

@@ -157,7 +157,11 @@ fn by_hand(script: Option<&str>) -> Option<&str> {
 pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
     let mut title = "entry".to_owned();
     let mut entries = Vec::new();
+    let (mut menu, mut all, mut read) = (Menu::default(), text.lines(), 0);
     for (index, line, script) in own_lines(text) {
+        // The entries of other systems have numbers, too.
+        all.by_ref().take(index + 1 - read).for_each(|line| menu.read(line));
+        read = index + 1;
         let mut words = line.split_whitespace();
         match words.next() {
             Some("menuentry") => quoted(line).unwrap_or("entry").clone_into(&mut title),
@@ -173,12 +177,65 @@ pub(super) fn entries(path: &str, text: &str) -> Vec<Entry> {
                     cmdline: parameters.trim().to_owned(),
                     kernel: Some(image.to_owned()),
                     by_hand: by_hand(script).map(str::to_owned),
+                    names: menu.names.clone(),
                 });
             }
             _ => {}
         }
     }
     entries
+}
+
+/// The names in a menu by which `default` can choose an entry: number, title and id, with those of the submenus before it
+/// (GRUB manual, "default").
+struct Menu {
+    /// The open menus: how the names in each begin, and how many items it has so far.
+    open: Vec<(Vec<String>, usize)>,
+    /// The open braces: whether each is that of a submenu.
+    braces: Vec<bool>,
+    /// The names of the entry that was read last.
+    names: Vec<String>,
+}
+
+impl Default for Menu {
+    fn default() -> Self {
+        Self { open: vec![(vec![String::new()], 0)], braces: Vec::new(), names: Vec::new() }
+    }
+}
+
+impl Menu {
+    /// How many names of one entry are considered at most: each submenu multiplies them.
+    const MOST: usize = 64;
+
+    fn read(&mut self, line: &str) {
+        match command(line) {
+            first @ ("menuentry" | "submenu") => {
+                let Some((begins, count)) = self.open.last_mut() else { return };
+                let own = [Some(count.to_string()), quoted(line).map(str::to_owned), id(line)];
+                let names = begins.iter().flat_map(|begin| own.iter().flatten().map(move |own| format!("{begin}{own}")));
+                let names: Vec<String> = names.take(Self::MOST).collect();
+                *count += 1;
+                self.braces.push(first == "submenu");
+                if first == "submenu" {
+                    self.open.push((names.into_iter().map(|name| format!("{name}>")).collect(), 0));
+                } else {
+                    self.names = names;
+                }
+            }
+            "}" => {
+                let closed = usize::from(self.braces.pop() == Some(true));
+                self.open.truncate(self.open.len() - closed);
+            }
+            _ if line.trim_end().ends_with('{') => self.braces.push(false),
+            _ => {}
+        }
+    }
+}
+
+/// The id of an entry of the menu.
+fn id(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("$menuentry_id_option ").or_else(|| line.split_once("--id "))?;
+    Some(rest.split_whitespace().next()?.trim_matches(['\'', '"']).to_owned())
 }
 
 /// The initramfs images that its entries load; what somebody wrote by hand says nothing of who makes this system's.
@@ -308,8 +365,25 @@ mod tests {
                 cmdline: "root=UUID=1 ro  quiet intel_iommu=on".into(),
                 kernel: Some("/boot/vmlinuz-6.12".into()),
                 by_hand: None,
+                names: ["0", "Debian GNU/Linux"].map(str::to_owned).to_vec(),
             }]
         );
+    }
+
+    #[test]
+    fn what_the_default_can_name() {
+        let entry =
+            |title: &str, id: &str| format!("menuentry '{title}' --class x $menuentry_id_option '{id}' {{\n\tlinux /vmlinuz ro\n}}\n");
+        let text = format!(
+            "function load {{\n  x\n}}\n### BEGIN /etc/grub.d/30_os-prober ###\nmenuentry 'Other' {{\n}}\n### END /etc/grub.d/30_os-prober ###\nsubmenu 'More' $menuentry_id_option 'more' {{\n{}}}\n{}",
+            entry("One", "one"),
+            entry("Two", "two")
+        );
+        let names: Vec<Vec<String>> = entries("/x", &text).into_iter().map(|entry| entry.names).collect();
+        assert!(["1>0", "1>One", "More>one", "more>0"].iter().all(|name| names[0].iter().any(|one| one == name)), "{names:?}");
+        assert_eq!(names[1], ["2", "Two", "two"]);
+        let deep = "submenu 'a' {\n".repeat(2000) + "menuentry 'b' {\n linux /vmlinuz\n}\n";
+        assert!(entries("/x", &deep)[0].names.len() <= Menu::MOST);
     }
 
     #[test]
@@ -329,6 +403,7 @@ mod tests {
         assert_eq!(path, "/boot/grub/custom.cfg");
         assert!(text.ends_with("menuentry 'Linux (without vgapt)' {\n\tsearch x\n\tlinux\t/vmlinuz root=UUID=1 ro quiet module_blacklist=vfio_pci\n\tinitrd\t/initrd.img\n}\n"), "{text}");
         let (path, text) = bls::fallback(
+            &crate::model::Host::default(),
             &Setup::with_file("/boot/loader/entries/a.conf", "title Arch\nsort-key arch\nlinux /vmlinuz\noptions root=1 rw\n"),
             "/boot/loader/entries",
             &wants,

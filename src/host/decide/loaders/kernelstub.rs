@@ -14,6 +14,7 @@ pub(super) static KERNELSTUB: Loader = Loader {
     configured,
     edit,
     next: systemd_boot::entries,
+    made_from: |_| vec![CONFIGURATION],
     images: systemd_boot::images,
     fallback: systemd_boot::fallback,
 };
@@ -24,7 +25,7 @@ fn configured(setup: &Setup) -> bool {
     setup.files.exists(CONFIGURATION)
 }
 
-fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
+fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
     let Some(file) = setup.files.0.get(CONFIGURATION) else { return Ok(edits) };
     let changed = changed(text_of(CONFIGURATION, file)?, wants).ok_or_else(|| {
@@ -36,7 +37,7 @@ fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Fin
     })?;
     edits.change(setup, CONFIGURATION, "the kernel options that kernelstub sets for each kernel", |_| changed)?;
     for directory in systemd_boot::ENTRIES {
-        bls::edit_entries(setup, directory, wants, &mut edits)?;
+        bls::edit_entries(host, setup, directory, wants, &mut edits)?;
     }
     if !edits.writes.is_empty() {
         let made = systemd_boot::ENTRIES.map(|directory| format!("{directory}/"));

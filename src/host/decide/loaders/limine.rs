@@ -7,7 +7,7 @@ use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static LIMINE: Loader =
-    Loader { kind: BootLoader::Limine, name: "Limine", configured, edit, next, images, fallback: |_, _, _| None };
+    Loader { kind: BootLoader::Limine, name: "Limine", configured, edit, next, made_from, images, fallback: |_, _, _, _| None };
 
 pub(super) const PLACES: [&str; 4] = ["/boot/limine.conf", "/boot/limine/limine.conf", "/boot/EFI/limine/limine.conf", "/boot/limine.cfg"];
 /// limine-entry-tool's (CachyOS, limine-mkinitcpio-hook).
@@ -35,11 +35,20 @@ fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Fin
             "add a cmdline to the entry, and run vgapt prepare again",
         ));
     }
-    let maker = ["limine-mkinitcpio", "limine-update"].into_iter().find(|name| setup.has(name) && setup.files.exists(DEFAULTS));
-    if let Some(program) = maker.filter(|_| !edits.writes.is_empty()) {
+    if let Some(program) = maker(setup).filter(|_| !edits.writes.is_empty()) {
         edits.commands.push(Command::of(&[program], "limine-entry-tool generates the entries").making(PLACES));
     }
     Ok(edits)
+}
+
+/// The program that generates the entries.
+fn maker(setup: &Setup) -> Option<&'static str> {
+    ["limine-mkinitcpio", "limine-update"].into_iter().find(|name| setup.has(name) && setup.files.exists(DEFAULTS))
+}
+
+fn made_from(setup: &Setup) -> Vec<&'static str> {
+    let has_keys = setup.files.text_lossy(DEFAULTS).is_some_and(|text| !keys(text).is_empty());
+    (has_keys && maker(setup).is_some()).then_some(DEFAULTS).into_iter().collect()
 }
 
 /// Changes the last assignment of each key, for one kernel or for all.
@@ -59,7 +68,8 @@ fn keys(text: &str) -> Vec<String> {
     keys
 }
 
-fn with_key(text: &str, key: &str, wants: &[ParameterChange]) -> String {
+/// Changes the last assignment of a variable whose value is a command line; a new one appends.
+pub(super) fn with_key(text: &str, key: &str, wants: &[ParameterChange]) -> String {
     let found = shell::assignments(text, key);
     let said: Vec<&str> = found.iter().map(|one| &text[one.inside.clone()]).collect();
     // If the last line only appends, earlier lines take effect too.

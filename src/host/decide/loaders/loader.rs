@@ -19,6 +19,8 @@ pub struct Loader {
     pub(in crate::host::decide) edit: fn(&Host, &Setup, &[ParameterChange]) -> Result<Edits, Finding>,
     /// What it will boot next.
     pub(super) next: fn(&Setup) -> Vec<Entry>,
+    /// The files, or beginnings of their paths, from which its tool generates all entries anew; none, if entries are kept as they are.
+    pub(in crate::host::decide) made_from: fn(&Setup) -> Vec<&'static str>,
     /// The initramfs images that its entries load, where a file names them.
     pub(super) images: fn(&Setup) -> Vec<String>,
     /// The path and the text of an entry that boots as before.
@@ -26,7 +28,7 @@ pub struct Loader {
 }
 
 /// The last argument is the parameter that disables the early binding.
-type Fallback = fn(&Setup, &[ParameterChange], Option<&str>) -> Option<(String, String)>;
+type Fallback = fn(&Host, &Setup, &[ParameterChange], Option<&str>) -> Option<(String, String)>;
 
 impl Loader {
     /// What it will boot next, according to its files.
@@ -54,6 +56,9 @@ pub struct Entry {
     /// The file from which it is copied as it is, where somebody wrote it there by hand: no default reaches it.
     #[serde(skip)]
     pub by_hand: Option<String>,
+    /// What the menu's default can call it, where the menu names more than files: its title, its id, its number.
+    #[serde(skip)]
+    pub names: Vec<String>,
 }
 
 /// The file name of the entry that boots as before vgapt. In the sort orders of GRUB and systemd-boot a capital letter

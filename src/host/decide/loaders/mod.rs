@@ -5,6 +5,7 @@
 mod bls;
 mod choose;
 mod cmdline;
+mod default;
 mod files;
 mod grub;
 mod grub_cfg;
@@ -14,12 +15,14 @@ mod kernelstub;
 mod limine;
 mod loader;
 mod ostree;
+mod sdboot_manage;
 mod systemd_boot;
 mod unified;
 
 pub(super) use bls::NEW_KERNELS;
 pub use choose::{Chosen, PARAMETERS, chosen};
 pub(super) use choose::{booted_images, by_hand};
+pub use default::{DefaultEntry, default_entry};
 pub(in crate::host) use files::syntax_of;
 pub(super) use files::{BOOTED, FOLDERS, MADE_FROM, reads};
 pub(super) use grub_cfg::own_lines;

@@ -1,6 +1,7 @@
 //! rpm-ostree and bootc hosts: the entries belong to the deployment, and only its tool may change them.
 
 use super::bls::{self, ENTRIES};
+use super::cmdline;
 use super::loader::{Entry, Loader};
 use crate::host::plan::{Command, Edits};
 use crate::host::text::tokens::{self, ParameterChange};
@@ -8,8 +9,16 @@ use crate::model::{BootLoader, Finding, Host, OWN_OPTIONS, Reading, Setup};
 
 const STAGED: &str = "/run/ostree/staged-deployment";
 
-pub(super) static OSTREE: Loader =
-    Loader { kind: BootLoader::Ostree, name: "rpm-ostree", configured, edit, next, images: |_| Vec::new(), fallback: |_, _, _| None };
+pub(super) static OSTREE: Loader = Loader {
+    kind: BootLoader::Ostree,
+    name: "rpm-ostree",
+    configured,
+    edit,
+    next,
+    made_from: |_| Vec::new(),
+    images: |_| Vec::new(),
+    fallback: |_, _, _, _| None,
+};
 
 fn configured(setup: &Setup) -> bool {
     setup.is_of_ostree()
@@ -30,6 +39,13 @@ fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Fin
     let (gone, come) = (missing_in(&now, &after), missing_in(&after, &now));
     if gone.is_empty() && come.is_empty() {
         return Ok(edits);
+    }
+    if cmdline::is_for_init(&now) && !come.is_empty() {
+        return Err(Finding::error(
+            "boot-loader",
+            format!("the deployment's kernel parameters have a --, and what is added comes behind it, where only init reads it: {now}"),
+            "remove -- and what follows it (rpm-ostree kargs --editor), and run vgapt prepare again",
+        ));
     }
     let is_own = |token: &String| own.split_whitespace().any(|one| one == token);
     let (argv, undo, why) = if setup.has_sources && gone.iter().all(is_own) {

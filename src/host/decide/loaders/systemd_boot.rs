@@ -7,7 +7,7 @@ use crate::host::text::tokens::ParameterChange;
 use crate::model::{BootLoader, Finding, Host, Setup};
 
 pub(super) static SYSTEMD_BOOT: Loader =
-    Loader { kind: BootLoader::SystemdBoot, name: "systemd-boot", configured, edit, next, images, fallback };
+    Loader { kind: BootLoader::SystemdBoot, name: "systemd-boot", configured, edit, next, made_from, images, fallback };
 
 /// openSUSE's GRUB that reads entries; it has no `grub.cfg`.
 pub(super) static GRUB_OF_ENTRIES: Loader =
@@ -43,7 +43,7 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
         return owned(setup, wants);
     }
     for directory in ENTRIES {
-        bls::edit_entries(setup, directory, wants, &mut edits)?;
+        bls::edit_entries(host, setup, directory, wants, &mut edits)?;
     }
     let directory = ENTRIES.into_iter().find(|directory| setup.files.below(directory, ".conf").next().is_some()).unwrap_or(ENTRIES[0]);
     if copies(setup) {
@@ -108,11 +108,16 @@ pub(in crate::host::decide) fn copying(setup: &Setup) -> Option<Command> {
     copies(setup).then(refresh)
 }
 
-pub(super) fn fallback(setup: &Setup, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
+pub(super) fn fallback(host: &Host, setup: &Setup, wants: &[ParameterChange], off: Option<&str>) -> Option<(String, String)> {
     if owns_entries(setup) {
         return None;
     }
-    ENTRIES.iter().find_map(|directory| bls::fallback(setup, directory, wants, off))
+    ENTRIES.iter().find_map(|directory| bls::fallback(host, setup, directory, wants, off))
+}
+
+fn made_from(setup: &Setup) -> Vec<&'static str> {
+    let generated = (owns_entries(setup) && setup.files.exists(bls::NEW_KERNELS)) || copies(setup);
+    generated.then_some(bls::NEW_KERNELS).into_iter().collect()
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {

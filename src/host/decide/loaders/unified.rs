@@ -3,7 +3,7 @@
 
 use super::loader::{Entry, Loader};
 use super::{bls, cmdline};
-use crate::host::decide::kernel_install;
+use crate::host::decide::{initramfs, kernel_install};
 use crate::host::plan::{Command, Edits};
 use crate::host::text::shell;
 use crate::host::text::tokens::{self, ParameterChange};
@@ -15,8 +15,10 @@ pub(super) static UNIFIED: Loader = Loader {
     configured,
     edit,
     next,
+    // The images are made from what they boot with next.
+    made_from: |_| Vec::new(),
     images: |_| Vec::new(),
-    fallback: |_, _, _| None,
+    fallback: |_, _, _, _| None,
 };
 
 const CMDLINE: &str = bls::NEW_KERNELS;
@@ -37,8 +39,16 @@ fn configured(setup: &Setup) -> bool {
     layout || preset || dracut
 }
 
-fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
+fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Finding> {
     let mut edits = Edits::default();
+    let running = host.platform.cmdline.as_ref().map_or("", |line| line.0.as_str());
+    if let Some((preset, option)) = own_option(setup).filter(|_| !tokens::has_all(running, wants)) {
+        return Err(Finding::error(
+            "boot-loader",
+            format!("{preset} has `{option}`, so mkinitcpio does not read {CMDLINE} for its unified kernel images"),
+            format!("write the whole command line into {CMDLINE}, remove `{option}` from {preset}, and run vgapt prepare again"),
+        ));
+    }
     if setup.files.exists(CMDLINE) {
         edits.change(setup, CMDLINE, WHY, |text| cmdline::with(text, wants))?;
     } else if let Some((path, _)) = setup.files.below(PARTS, ".conf").last() {
@@ -59,6 +69,18 @@ fn edit(_: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, Fin
         edits.commands.push(rebuild(setup));
     }
     Ok(edits)
+}
+
+/// A preset whose options of mkinitcpio name another file with the command line, or none (`--cmdline` and `--no-cmdline` in its man
+/// page), and the option.
+fn own_option(setup: &Setup) -> Option<(&str, String)> {
+    initramfs::of_presets(setup, "options").find_map(|(path, options)| {
+        let words: Vec<&str> = options.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect();
+        let at = words.iter().position(|word| *word == "--no-cmdline" || *word == "--cmdline" || word.starts_with("--cmdline="))?;
+        let (option, next) = (words[at], words.get(at + 1).copied().unwrap_or_default());
+        let option = if option == "--cmdline" { format!("{option} {next}") } else { option.to_owned() };
+        (!option.ends_with(CMDLINE) || option.contains("no-")).then_some((path, option))
+    })
 }
 
 /// The directories of the images that are rebuilt with every new initramfs.
@@ -109,6 +131,9 @@ pub(in crate::host::decide) fn update_initramfs(why: &str) -> Command {
 }
 
 fn next(setup: &Setup) -> Vec<Entry> {
+    if own_option(setup).is_some() {
+        return Vec::new();
+    }
     if let Some(text) = setup.files.text(CMDLINE) {
         return vec![Entry { source: CMDLINE.to_owned(), cmdline: cmdline::joined(text), ..Entry::default() }];
     }

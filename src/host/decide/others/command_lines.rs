@@ -1,13 +1,15 @@
 //! The kernel command line: that of this boot, and what is configured for the next ones.
 
-use super::external::{ExternalBinding, ModuleBlocker};
-use super::modules::{DRIVERS, with};
+use strsim::levenshtein;
+
+use super::external::{DRIVERS, ExternalBinding, Lapse, ModuleBlocker};
+use super::modules::with;
 use crate::host::decide::bound::bound;
 use crate::host::decide::drivers;
-use crate::host::decide::loaders::{self, BOOTED, FOLDERS, MADE_FROM, NEW_KERNELS};
+use crate::host::decide::loaders::{self, BOOTED, Entry, FOLDERS, MADE_FROM, NEW_KERNELS};
 use crate::host::plan::is_ours;
 use crate::host::text::shell;
-use crate::model::{ConfigFiles, Finding, Host, Setup};
+use crate::model::{Cmdline, ConfigFiles, Finding, Host, Setup};
 
 /// A parameter in a configuration file.
 struct Written<'a> {
@@ -43,12 +45,24 @@ fn written(files: &ConfigFiles) -> Vec<Written<'_>> {
             if line.contains("GRUB_CMDLINE_LINUX_RECOVERY") || loaders::is_rescue(tokens.iter().copied()) {
                 continue;
             }
-            let known = tokens.into_iter().filter_map(|token| Some((token, parameter(token)?)));
+            // kmod and dracut read what is for init, too, the kernel does not.
+            let of_kernel = tokens.iter().position(|token| *token == "--").unwrap_or(tokens.len());
+            let is_read =
+                |(index, token): &(usize, &str)| *index < of_kernel || token.split('=').next().is_some_and(|name| name.contains('.'));
+            let known =
+                tokens.into_iter().enumerate().filter(is_read).map(|(_, token)| token).filter_map(|token| Some((token, parameter(token)?)));
             let place = || format!("{path}, line {}", index + 1);
             found.extend(known.map(|(token, (name, value))| Written { path, place: place(), token, name, value }));
         }
     }
     found
+}
+
+/// The parameters of the kinds that vgapt sets, each with its place; whose they are is not known. Generated files are left out.
+pub fn of_our_kinds(files: &ConfigFiles) -> Vec<String> {
+    const KINDS: [&str; 6] = ["intel_iommu", "vfio_pci.ids", "hugepagesz", "hugepages", "isolcpus", "nohz_full"];
+    let is_one = |one: &Written<'_>| KINDS.contains(&one.name.as_str()) && !one.path.ends_with("/grub.cfg");
+    written(files).into_iter().filter(is_one).map(|one| format!("{} ({})", one.token, one.place)).collect()
 }
 
 fn parameter(token: &str) -> Option<(String, &str)> {
@@ -62,32 +76,90 @@ fn parameter(token: &str) -> Option<(String, &str)> {
 /// The ids on the running kernel's command line, with the file that sets them if there is one, and those of the next boot.
 pub(super) fn ids(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let (written, _, _) = by_loader(host, setup);
+    let next = Following::of(host, setup);
     let mut found = Vec::new();
     for driver in DRIVERS {
         let name = format!("{driver}.ids");
         let written: Vec<&Written<'_>> = written.iter().filter(|one| one.name == name).collect();
-        let binding = |place: &str, token: &str| ExternalBinding::new(place.to_owned(), token).by(driver).parameter(setup);
+        let lapse = |value: &str| next.as_ref()?.lapse(&name, value, &written);
+        let binding = |place: &str, token: &str| ExternalBinding::new(place.to_owned(), token).by_ids(driver).parameter(setup);
         let mut told: Vec<&str> = Vec::new();
-        if let Some((line, value)) = host.platform.cmdline.as_ref().and_then(|line| Some((line, line.get(&name)?))) {
+        let is_it = |token: &&str| token.replace('-', "_").starts_with(&format!("{name}="));
+        let running = host.platform.cmdline.as_ref().and_then(|line| line.of_modules().filter(is_it).last());
+        if let Some((token, value)) = running.and_then(|token| Some((token, token.split_once('=')?.1))) {
             told.push(value);
             let running = "the kernel's command line";
             let place = written.first().map_or_else(|| running.to_owned(), |one| format!("{}, and {running}", one.place));
             // The boot entry of an installed kernel has it, but the file from which new entries are generated does not.
             let only_in_entries = !written.is_empty() && written.iter().all(|one| one.path.contains("/loader/entries/"));
             let fades = only_in_entries && setup.files.exists(NEW_KERNELS);
-            let token = line.0.split_ascii_whitespace().rfind(|token| token.replace('-', "_").starts_with(&name)).unwrap_or(&name);
             if !are_own_ids(setup, &name, value) {
-                found.push(with(ExternalBinding { fades, ..binding(&place, token) }, host, value));
+                found.push(with(ExternalBinding { fades, lapse: lapse(value), ..binding(&place, token) }, host, value));
             }
         }
-        for one in written {
+        for one in &written {
             if !told.contains(&one.value) && !are_own_ids(setup, &name, one.value) {
                 told.push(one.value);
-                found.push(with(binding(&one.place, one.token), host, one.value));
+                found.push(with(ExternalBinding { lapse: lapse(one.value), ..binding(&one.place, one.token) }, host, one.value));
             }
         }
     }
     found
+}
+
+/// From what the command line of the next boot comes.
+struct Following {
+    /// The files from which the boot entries are generated, where they are.
+    sources: Vec<&'static str>,
+    /// What can be booted next, recovery entries left out; only the default where that is known.
+    entries: Vec<Entry>,
+}
+
+impl Following {
+    /// `None` where that is not known.
+    fn of(host: &Host, setup: &Setup) -> Option<Self> {
+        let loader = loaders::chosen(host, setup).ok()?.loader;
+        let sources = (loader.made_from)(setup);
+        let mut entries = loader.next_boot(setup);
+        entries.retain(|entry| !entry.is_recovery());
+        if let Some(default) = loaders::default_entry(setup, &entries).and_then(|default| default.entry) {
+            entries = vec![default.clone()];
+        }
+        let is_read =
+            |source: &&str| setup.files.0.range((*source).to_owned()..).any(|(path, file)| path.starts_with(*source) && file.text.is_ok());
+        (sources.iter().all(is_read) && !entries.is_empty()).then_some(Self { sources, entries })
+    }
+
+    /// Why a parameter is not there at the next boot, if that is so.
+    fn lapse(&self, name: &str, value: &str, written: &[&Written<'_>]) -> Option<Lapse> {
+        let has_it =
+            |entry: &Entry| Cmdline(entry.cmdline.clone()).of_modules().filter_map(parameter).any(|one| one == (name.to_owned(), value));
+        let (by_hand, generated): (Vec<&Entry>, Vec<&Entry>) = self.entries.iter().partition(|entry| entry.by_hand.is_some());
+        let in_source = written.iter().any(|one| one.value == value && self.sources.iter().any(|source| one.path.starts_with(source)));
+        if by_hand.into_iter().any(has_it) || (in_source && !generated.is_empty()) {
+            return None;
+        }
+        if let Some(source) = self.sources.first().filter(|_| !generated.is_empty()) {
+            let because = format!("{source}, from which the boot entries are generated, lacks it");
+            return Some(Lapse::Lost { because, source: Some(source), everywhere: true });
+        }
+        let lacking = self.entries.iter().find(|_| !self.entries.iter().any(has_it))?;
+        let because = match self.entries.len() {
+            1 => format!("{}, which boots next, lacks it", lacking.source),
+            _ => "no entry that can be booted next has it".to_owned(),
+        };
+        let everywhere = !written.iter().any(|one| one.value == value);
+        Some(Lapse::Lost { because, source: None, everywhere })
+    }
+}
+
+/// Whether a parameter of this or the next boot loads vfio-pci (dracut.cmdline(7), systemd-modules-load.service(8)).
+pub(super) fn loading(host: &Host, setup: &Setup) -> bool {
+    const NAMES: [&str; 3] = ["rd.driver.pre", "modules_load", "rd.modules_load"];
+    let is_said = |name: &str, value: &str| NAMES.contains(&name) && value.split(',').any(|module| module.replace('-', "_") == "vfio_pci");
+    let (written, _, _) = by_loader(host, setup);
+    let running = host.platform.cmdline.iter().flat_map(Cmdline::of_modules).filter_map(parameter);
+    written.iter().any(|one| is_said(&one.name, one.value)) || running.into_iter().any(|(name, value)| is_said(&name, value))
 }
 
 /// If vfio-pci is built in, vgapt's own ids are on the command line too.
@@ -105,9 +177,8 @@ pub(super) fn keeping_out(host: &Host, setup: &Setup, is_one: impl Fn(&str) -> b
     let (written, _, _) = by_loader(host, setup);
     let written = written.into_iter().filter(|one| is_said(&one.name, one.value));
     let mut found: Vec<ModuleBlocker> = written.map(|one| ModuleBlocker { place: one.place, words: one.token.to_owned() }).collect();
-    let running = host.platform.cmdline.as_ref().map(|line| line.0.as_str()).unwrap_or_default();
     let is_running = |token: &&str| parameter(token).is_some_and(|(name, value)| is_said(&name, value));
-    let running = running.split_ascii_whitespace().find(is_running).filter(|_| found.is_empty());
+    let running = host.platform.cmdline.as_ref().and_then(|line| line.of_modules().find(is_running)).filter(|_| found.is_empty());
     found.extend(running.map(|token| ModuleBlocker { place: "the kernel's command line".to_owned(), words: token.to_owned() }));
     found
 }
@@ -139,6 +210,92 @@ pub(super) fn not_read(host: &Host, setup: &Setup) -> Vec<Finding> {
         )
     };
     lines.iter().map(finding).collect()
+}
+
+/// Parameters of passthrough, and the values that the kernel knows where it knows only these
+/// (Documentation/admin-guide/kernel-parameters.txt, and the drivers of the IOMMUs).
+const KNOWN: [(&str, &[&str]); 16] = [
+    ("intel_iommu", &["on", "off", "igfx_off", "forcedac", "strict", "sp_off", "sm_on", "sm_off", "nobounce", "tboot_noforce"]),
+    ("amd_iommu", &["on", "off", "fullflush", "force_enable", "force_isolation", "pgtbl_v1", "pgtbl_v2", "nohugepages", "irtcachedis"]),
+    (
+        "iommu",
+        &[
+            "on",
+            "off",
+            "force",
+            "noforce",
+            "biomerge",
+            "merge",
+            "nomerge",
+            "soft",
+            "pt",
+            "nopt",
+            "panic",
+            "nopanic",
+            "forcedac",
+            "usedac",
+            "allowdac",
+            "fullflush",
+            "strict",
+        ],
+    ),
+    ("iommu.passthrough", &[]),
+    ("iommu.strict", &[]),
+    ("vfio_pci.ids", &[]),
+    ("vfio_pci.disable_vga", &[]),
+    ("pci_stub.ids", &[]),
+    ("pcie_acs_override", &[]),
+    ("module_blacklist", &[]),
+    ("modprobe.blacklist", &[]),
+    ("rd.driver.pre", &[]),
+    ("rd.driver.blacklist", &[]),
+    ("default_hugepagesz", &[]),
+    ("hugepagesz", &[]),
+    ("hugepages", &[]),
+];
+
+/// The name or the value that was probably meant, where a letter is wrong or the letters are in another order.
+fn meant(name: &str, value: &str) -> Option<String> {
+    let is_near = |one: &str, other: &str| {
+        let letters = |word: &str| {
+            let mut letters: Vec<char> = word.chars().collect();
+            letters.sort_unstable();
+            letters
+        };
+        one != other && (levenshtein(one, other) == 1 || letters(one) == letters(other))
+    };
+    let Some((_, values)) = KNOWN.iter().find(|(known, _)| *known == name) else {
+        // Shorter names are near to too many others.
+        let near = KNOWN.iter().find(|(known, _)| name.len() > 4 && is_near(known, name));
+        return near.map(|(known, _)| format!("{known}={value}"));
+    };
+    let wrong = value.split(',').find(|item| !values.is_empty() && !values.contains(item))?;
+    let near = values.iter().find(|known| is_near(known, wrong))?;
+    let items: Vec<&str> = value.split(',').map(|item| if item == wrong { near } else { item }).collect();
+    Some(format!("{name}={}", items.join(",")))
+}
+
+/// Parameters of this or the next boot that the kernel does not know, and that are nearly one of passthrough.
+pub(super) fn misspelt(host: &Host, setup: &Setup) -> Vec<Finding> {
+    let mut told: Vec<(String, String, String)> = Vec::new();
+    let mut tell = |place: &str, token: &str, name: &str, value: &str| {
+        let Some(meant) = meant(name, value).filter(|_| !told.iter().any(|(_, known, _)| known == token)) else { return };
+        told.push((place.to_owned(), token.to_owned(), meant));
+    };
+    for one in by_loader(host, setup).0 {
+        tell(&one.place, one.token, &one.name, one.value);
+    }
+    for token in host.platform.cmdline.iter().flat_map(Cmdline::parameters) {
+        if let Some((name, value)) = parameter(token) {
+            tell("the kernel's command line", token, &name, value);
+        }
+    }
+    let finding = |(place, token, meant): (String, String, String)| {
+        let message = format!("{place} says `{token}`, which the kernel does not know; {meant} is nearly the same");
+        let (file, _) = place.split_once(", line").unwrap_or(("the boot loader's configuration", ""));
+        Finding::warning("not-read", message, format!("if {meant} is meant, correct it in {file}, and regenerate the boot entries"))
+    };
+    told.into_iter().map(finding).collect()
 }
 
 /// What keeps vfio-pci from being loaded at the next boot.

@@ -1,10 +1,10 @@
 //! What other bindings mean for the request: the devices that they bind, a host without a display, and their mistakes.
 
-use super::external::{ExternalBinding, ModuleBlocker, union};
-use super::found::{display_drivers_kept_out, others};
+use super::external::{ExternalBinding, Lapse, ModuleBlocker, union};
+use super::found::{display_drivers_kept_out, others, to_host};
 use super::scripts::removing;
 use super::{command_lines, modules};
-use crate::host::decide::bound::bound;
+use crate::host::decide::bound::{bound, taken_by_ids};
 use crate::host::decide::loaders;
 use crate::host::request::{Allow, Bind, Handling, Wanted};
 use crate::model::{Card, Finding, Host, PciAddress, PciDevice, Setup};
@@ -32,19 +32,20 @@ pub(in crate::host::decide) fn findings(host: &Host, setup: &Setup, wanted: &Wan
     let context = BindingContext { host, setup, wanted, ours, others: others(host, setup) };
     let of_other = |other| [of_selected(&context, other), of_further(&context, other), behind_space(other), no_ids(other), mistake(other)];
     let mut findings: Vec<Finding> = context.others.iter().flat_map(of_other).flatten().collect();
-    findings.extend(switcher(&context));
+    findings.extend(switchers(&context));
     findings.extend(unexplained(&context));
     findings.extend(no_display(&context));
     findings.extend(no_display_driver(&context));
     findings.extend(lost_to_others(&context));
+    findings.extend(to_host(host, setup).iter().filter_map(|other| given_to_host(&context, other)));
     findings.extend(removing(host, setup).iter().filter_map(|rule| removed(&context, rule)));
     if !wanted.functions.is_empty() || !context.ours.is_empty() {
         findings.extend(command_lines::blacklists(host, setup));
         findings.extend(command_lines::not_read(host, setup));
         findings.extend(modules::without_effect(setup));
         findings.extend(modules::without_ending(setup));
+        findings.extend(command_lines::misspelt(host, setup));
     }
-    findings.extend(modules::gone(host, setup));
     findings
 }
 
@@ -61,7 +62,7 @@ fn lost_to_others(context: &BindingContext<'_>) -> Vec<Finding> {
         let stays = !wanted.functions.contains(address) && !ours.contains(address);
         stays && host.device(*address).is_some_and(|device| !device.on_vfio())
     };
-    let by: Vec<&ExternalBinding> = others.iter().filter(|other| other.takes.iter().any(is_new)).collect();
+    let by: Vec<&ExternalBinding> = others.iter().filter(|other| other.has_effect() && other.takes.iter().any(is_new)).collect();
     let Some(first) = by.first() else { return Vec::new() };
     let takes = union(by.iter().map(|other| other.takes.iter().copied().filter(is_new).collect()));
     let places = by.iter().map(|other| other.place.as_str()).collect::<Vec<_>>().join(" and ");
@@ -96,12 +97,22 @@ fn of_selected(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<
     if meant.is_empty() {
         return None;
     }
+    if let Some(lapse) = other.lapse.as_ref().filter(|_| wanted.bind == Bind::Boot) {
+        return lapsed(context, other, lapse, &meant);
+    }
+    if !other.has_effect() {
+        return None;
+    }
     let binds = format!("{} binds {}", other.cited(), PciAddress::list(&meant));
-    let by_stub = other.driver == Some("pci_stub")
-        && (setup.is_built_in("pci_stub") || host.devices(&meant).any(|device| device.driver.as_deref() == Some("pci-stub")));
-    if by_stub && wanted.bind == Bind::Boot {
-        let message = format!("{binds} to pci-stub before vfio-pci is loaded");
-        return Some(Finding::blocked("bound-by-other", message, other.remedy("first")));
+    if other.is_to_stub() && wanted.bind == Bind::Boot {
+        let is_first = setup.is_built_in("pci_stub") || host.devices(&meant).any(|device| device.driver.as_deref() == Some("pci-stub"));
+        return Some(if is_first {
+            let message = format!("{binds} to pci-stub before vfio-pci is loaded");
+            Finding::blocked("bound-by-other", message, other.remedy("first"))
+        } else {
+            let message = format!("{binds} to pci-stub at a boot where pci-stub is loaded before vfio-pci: no guest gets it then");
+            Finding::warning("bound-by-other", message, other.remedy("if nothing else needs pci-stub:"))
+        });
     }
     if wanted.bind == Bind::Start {
         let message = format!("{binds} at boot, so it is not left with the host until the domain starts");
@@ -134,6 +145,26 @@ fn of_selected(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<
     ))
 }
 
+/// It names functions that are selected for a guest, and does not bind them at the next boot.
+fn lapsed(context: &BindingContext<'_>, other: &ExternalBinding, lapse: &Lapse, meant: &[PciAddress]) -> Option<Finding> {
+    if meant.iter().all(|address| context.ours.contains(address)) {
+        return None;
+    }
+    let names = format!("{} names {}", other.cited(), PciAddress::list(meant));
+    let (message, more) = match lapse {
+        Lapse::Late => {
+            (format!("{names}, but nothing loads vfio-pci before the host's drivers, so these get them at the next boot"), String::new())
+        }
+        Lapse::Lost { because, source, .. } => {
+            let keep = source.map(|source| format!("; to keep the parameter, add it to {source}")).unwrap_or_default();
+            (format!("{names} at this boot only: {because}"), keep)
+        }
+        Lapse::Idle(because) => (format!("{names}, but binds nothing: {because}"), format!("; remove {}", other.removed())),
+    };
+    let remedy = format!("nothing: vgapt prepare sets up a binding of its own{more}");
+    Some(Finding::warning("lapses", message, remedy))
+}
+
 /// It binds functions that are not selected for a guest.
 fn of_further(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
     let BindingContext { host, setup, wanted, ours, .. } = context;
@@ -142,7 +173,7 @@ fn of_further(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<F
         is_ours || setup.in_domains.have(*address) || shares_card(host, wanted, *address)
     };
     let further: Vec<PciAddress> = other.takes.iter().copied().filter(|address| !is_meant(address)).collect();
-    if further.is_empty() {
+    if further.is_empty() || !other.has_effect() {
         return None;
     }
     let mut usb = host.pci.iter().filter(|device| device.class.code() == USB);
@@ -151,26 +182,49 @@ fn of_further(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<F
     let more = if blind { "; the host then has no USB controller, and so no USB keyboard" } else { "" };
     let unread = setup.in_domains.0.unknown().map(|because| format!(" (it is unknown whether a domain uses it: {because})"));
     let (unread, described) = (unread.unwrap_or_default(), described(host, &further));
+    let to = if other.is_to_stub() { " to pci-stub" } else { "" };
     Some(Finding::warning(
         "also-bound",
-        format!("{} also binds {described}, which is not selected for a guest here{unread}{more}", other.place),
+        format!("{} also binds {described}{to}, which is not selected for a guest here{unread}{more}", other.place),
         other.remedy("if no guest is to have it:"),
     ))
 }
 
-/// supergfxd, of laptops with two cards: at each boot and each switch it loads and unloads drivers as its mode says, and writes
-/// modprobe's configuration for it (its README).
-fn switcher(context: &BindingContext<'_>) -> Option<Finding> {
-    const CONFIGURATION: &str = "/etc/supergfxd.conf";
-    let BindingContext { host, setup, wanted, .. } = context;
-    let text = setup.files.text_lossy(CONFIGURATION)?;
+/// The daemons that decide which driver has the second card of a laptop with two.
+fn switchers(context: &BindingContext<'_>) -> Vec<Finding> {
+    let BindingContext { host, wanted, .. } = context;
     let is_display = host.devices(&wanted.functions).any(|device| device.class.is_display());
+    if is_display { [supergfxd(context), system76(context)].into_iter().flatten().collect() } else { Vec::new() }
+}
+
+/// At each boot and each switch it loads and unloads drivers as its mode says, and writes modprobe's configuration for it (its
+/// README).
+fn supergfxd(context: &BindingContext<'_>) -> Option<Finding> {
+    const CONFIGURATION: &str = "/etc/supergfxd.conf";
+    let text = context.setup.files.text_lossy(CONFIGURATION)?;
     let mode = text.split_once("\"mode\"")?.1.split('"').nth(1)?;
-    is_display.then(|| {
+    Some(Finding::warning(
+        "switched-by-other",
+        format!("supergfxd (mode {mode} in {CONFIGURATION}) decides at each boot and each switch which driver has a laptop's second card"),
+        "let only one of them decide: systemctl disable --now supergfxd, remove /etc/modprobe.d/supergfxd.conf, and run vgapt prepare; or leave it to supergfxd (supergfxctl -m Vfio), with --bind start",
+    ))
+}
+
+/// At its start, where neither nouveau nor nvidia is loaded and NVIDIA's card cannot switch itself off, it unbinds the functions of
+/// that card, whoever has them, and removes them from the bus (`auto_power` and `set_power` of its graphics.rs); its mode integrated keeps both
+/// drivers out.
+fn system76(context: &BindingContext<'_>) -> Option<Finding> {
+    const NVIDIA: u16 = 0x10de;
+    const CONFIGURATION: &str = "/etc/modprobe.d/system76-power.conf";
+    let BindingContext { host, setup, wanted, .. } = context;
+    let is_meant = host.devices(&wanted.functions).any(|device| device.id.vendor == NVIDIA && device.class.is_display());
+    let text = setup.files.text_lossy(CONFIGURATION).filter(|_| is_meant && setup.has("system76-power"))?;
+    let is_integrated = ["nouveau", "nvidia"].iter().all(|driver| text.lines().any(|line| line.trim() == format!("alias {driver} off")));
+    is_integrated.then(|| {
         Finding::warning(
             "switched-by-other",
-            format!("supergfxd (mode {mode} in {CONFIGURATION}) decides at each boot and each switch which driver has a laptop's second card"),
-            "let only one of them decide: systemctl disable --now supergfxd, remove /etc/modprobe.d/supergfxd.conf, and run vgapt prepare; or leave it to supergfxd (supergfxctl -m Vfio), with --bind start",
+            format!("system76-power is in its mode integrated ({CONFIGURATION}): at its start it takes NVIDIA's card from its driver, also from vfio-pci, and removes it from the PCI bus, unless the card can switch itself off"),
+            "let only one of them decide: systemctl disable --now com.system76.PowerDaemon (the power profiles are gone, too), and run vgapt prepare; or system76-power graphics hybrid, reboot, and: vgapt prepare --bind start",
         )
     })
 }
@@ -200,11 +254,20 @@ fn mistake(other: &ExternalBinding) -> Option<Finding> {
         let remedy = "write the options into a file of /etc/modprobe.d, or bind the device: vgapt prepare; then remove that line";
         return Some(Finding::warning("no-ids", message, remedy));
     }
+    if let Some(program) = &other.missing_program {
+        let message = format!("{cited} runs {program}, which does not exist: the module is not loaded then, and binds nothing");
+        return Some(Finding::warning("bound-by-other", message, other.remedy("if it is not to come back:")));
+    }
     if other.takes.is_empty() && other.place.starts_with("/etc/driverctl.d/") {
         let message = format!("{cited} is for an address at which there is no device now; it binds whatever is there after a change");
         return Some(Finding::warning("bound-by-other", message, other.remedy("if nothing is to be there for a guest:")));
     }
-    (other.takes.is_empty() && other.no_ids.is_empty()).then(|| {
+    if other.is_certain && other.takes.is_empty() && other.no_ids.is_empty() {
+        let lacks = if other.by_ids { "no device here has the ids in" } else { "no device of this host is meant by" };
+        let remedy = other.remedy("nothing, if such a device is to come; else");
+        return Some(Finding::warning("bound-by-other", format!("{lacks} {cited}"), remedy));
+    }
+    other.is_unknown().then(|| {
         let message = format!(
             "{cited} binds devices or loads vfio-pci in a way that vgapt does not understand; it is unknown which devices it binds"
         );
@@ -220,17 +283,17 @@ fn shares_card(host: &Host, wanted: &Wanted, address: PciAddress) -> bool {
 /// Devices that are bound to vfio-pci by nothing that was found; selected cards are reported separately.
 fn unexplained(context: &BindingContext<'_>) -> Option<Finding> {
     let BindingContext { host, setup, wanted, ours, others } = context;
+    let taken = taken_by_ids(host, setup);
     let is_known = |address: &PciAddress| {
         wanted.functions.contains(address)
             || ours.contains(address)
+            || taken.contains(address)
             || setup.in_domains.have(*address)
             || others.iter().any(|other| other.takes.contains(address))
             || shares_card(host, wanted, *address)
     };
     // If the domains cannot be read, libvirt may have bound it for a running one.
-    if setup.in_domains.0.unknown().is_some()
-        || others.iter().any(|other| other.takes.is_empty() && other.no_ids.is_empty() && !other.takes_no_options)
-    {
+    if setup.in_domains.0.unknown().is_some() || others.iter().any(ExternalBinding::is_unknown) {
         return None;
     }
     let on: Vec<PciAddress> =
@@ -242,6 +305,19 @@ fn unexplained(context: &BindingContext<'_>) -> Option<Finding> {
             "no action needed if a guest uses it; otherwise find what binds it: grep -rl vfio /etc /usr/local",
         )
     })
+}
+
+/// It gives a function that vgapt binds at boot to a driver of the host: what is written to `driver_override` wins over ids.
+fn given_to_host(context: &BindingContext<'_>, other: &ExternalBinding) -> Option<Finding> {
+    let BindingContext { wanted, ours, .. } = context;
+    let is_bound = |address: &PciAddress| match (wanted.functions.contains(address), wanted.bind) {
+        (true, bind) => bind == Bind::Boot,
+        (false, _) => ours.contains(address),
+    };
+    let meant: Vec<PciAddress> = other.takes.iter().copied().filter(is_bound).collect();
+    let driver = other.driver.as_ref().filter(|_| !meant.is_empty())?;
+    let message = format!("{} gives {} to {driver} at each boot, not to vfio-pci", other.cited(), PciAddress::list(&meant));
+    Some(Finding::blocked("bound-by-other", message, other.remedy("first")))
 }
 
 /// A function that is removed from the bus at each boot cannot be passed through.

@@ -4,12 +4,21 @@
 use std::collections::BTreeSet;
 
 use super::external::{ExternalBinding, ModuleBlocker};
-use super::{command_lines, modules, scripts};
+use super::{command_lines, early, modules, scripts};
 use crate::host::decide::{drivers, modprobe};
 use crate::model::{Host, PciAddress, Setup};
 
-/// All bindings that vgapt does not manage.
+/// All bindings for guests that vgapt does not manage.
 pub fn others(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
+    all(host, setup).into_iter().filter(|other| !other.is_to_host()).collect()
+}
+
+/// What gives a function to a driver of the host, whatever is set up for vfio-pci.
+pub(super) fn to_host(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
+    all(host, setup).into_iter().filter(ExternalBinding::is_to_host).collect()
+}
+
+fn all(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let mut found = modules::of_modprobe(host, setup);
     found.extend(command_lines::ids(host, setup));
     found.extend(modules::of_module_lists(host, setup));
@@ -17,6 +26,7 @@ pub fn others(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     found.extend(scripts::of_scripts(host, setup));
     let mut seen = BTreeSet::new();
     found.retain(|other| seen.insert(other.place.clone()));
+    early::mark(host, setup, &mut found);
     found
 }
 

@@ -1,13 +1,13 @@
 //! Module options: files of modprobe, lists of modules, driverctl.
 
-use super::external::{ExternalBinding, union};
+use super::external::{DRIVERS, ExternalBinding, Lapse, union};
 use super::scripts::named;
 use crate::host::decide::bound::MODPROBE;
-use crate::host::decide::modprobe;
-use crate::model::{Finding, Host, ONLY_CONF, PciDevice, Setup, at_least};
+use crate::host::decide::{initramfs, modprobe};
+use crate::host::plan::Command;
+use crate::host::text::shell;
+use crate::model::{Finding, Host, InitramfsTool, ONLY_CONF, PciDevice, Setup, at_least};
 
-/// The drivers that reserve a device for a guest; `NAME.ids` are the kernel parameters for their ids.
-pub(super) const DRIVERS: [&str; 2] = ["vfio_pci", "pci_stub"];
 /// Lists of modules that are loaded early, each followed by its options.
 const MODULE_LISTS: [&str; 2] = ["/etc/initramfs-tools/modules", "/etc/modules"];
 
@@ -21,29 +21,88 @@ const LISTS: [(&str, &str); 4] = [
 const FILES: [&str; 4] = ["/etc/modules", "/etc/initramfs-tools/modules", "/etc/mkinitcpio.conf", "/etc/dracut.conf"];
 const NO_MODULE: &str = "vfio_virqfd";
 
-/// `vfio_virqfd` became a part of vfio in Linux 6.2; where it is still listed, dracut and mkinitcpio fail.
-pub(super) fn gone(host: &Host, setup: &Setup) -> Option<Finding> {
+/// Mistakes in the lists of modules from which the tools build an initramfs; `run` is what the plan runs.
+pub(in crate::host::decide) fn of_initramfs(host: &Host, setup: &Setup, run: &[Command]) -> Vec<Finding> {
+    let runs = |name: &str| run.iter().filter_map(|command| command.argv.first()).any(|program| program.contains(name));
+    let runs_dracut = ["dracut", "sdbootutil", "rpm-ostree"].into_iter().any(runs);
+    gone(host, setup, runs("mkinitcpio"), runs_dracut).into_iter().chain(joined(setup, runs_dracut)).collect()
+}
+
+/// `vfio_virqfd` became a part of vfio in Linux 6.2. Where it is still listed, mkinitcpio ends with an error (`add_module` in its
+/// functions), so that what `prepare` does is rolled back. dracut goes on, but dracut-install ends there, so that the modules
+/// behind it are left out, and vgapt's file is the last or nearly so.
+fn gone(host: &Host, setup: &Setup, runs_mkinitcpio: bool, runs_dracut: bool) -> Option<Finding> {
     let kernels = setup.kernels.iter().map(|kernel| kernel.release.as_str()).chain(host.platform.kernel.as_deref());
     kernels.into_iter().find(|release| at_least(release, 6, 2) == Some(true))?;
     let files = FILES.iter().filter_map(|path| Some((*path, setup.files.text_lossy(path)?)));
     let all = files.chain(LISTS.into_iter().flat_map(|(directory, ending)| setup.files.texts_lossy(directory, ending)));
     let names_it = |text: &str| text.lines().any(|line| !line.trim_start().starts_with('#') && line.contains(NO_MODULE));
     let named: Vec<&str> = all.filter(|(_, text)| names_it(text)).map(|(path, _)| path).collect();
-    (!named.is_empty()).then(|| {
-        Finding::warning(
-            "vfio-virqfd",
-            format!(
-                "{NO_MODULE} is listed in {}: it does not exist since Linux 6.2, {}",
-                named.join(", "),
-                if named.iter().any(|path| path.contains("dracut") || path.contains("mkinitcpio")) {
-                    "and dracut and mkinitcpio fail where it is listed"
-                } else {
-                    "and each boot, or each build of an initramfs, reports that it is missing"
-                }
-            ),
-            format!("sed -i 's/{NO_MODULE}//' {}", named.join(" ")),
-        )
+    if named.is_empty() {
+        return None;
+    }
+    let is_of = |tool: &str| named.iter().any(|path| path.contains(tool));
+    let is_forced = dracut_files(setup)
+        .iter()
+        .any(|(_, text)| shell::assignments(text, "force_drivers").iter().any(|one| text[one.inside.clone()].contains(NO_MODULE)));
+    let outcome = match () {
+        () if is_of("mkinitcpio") => "and mkinitcpio fails where it is listed",
+        () if is_of("dracut") => "and dracut leaves out the modules that stand behind it in the same list",
+        () => "and each boot, or each build of an initramfs, reports that it is missing",
+    };
+    let message = format!("{NO_MODULE} is listed in {}: it does not exist since Linux 6.2, {outcome}", named.join(", "));
+    let remedy = format!("sed -i 's/{NO_MODULE}//' {}", named.join(" "));
+    let fails = (is_of("mkinitcpio") && runs_mkinitcpio) || (is_forced && runs_dracut);
+    Some(if fails {
+        Finding::error("vfio-virqfd", message, format!("{remedy}, and run vgapt prepare again"))
+    } else {
+        Finding::warning("vfio-virqfd", message, remedy)
     })
+}
+
+/// dracut's configuration in the order in which it is read.
+fn dracut_files(setup: &Setup) -> Vec<(&str, &str)> {
+    let folders = ["/etc/dracut.conf.d", "/usr/lib/dracut/dracut.conf.d"];
+    let mut more: Vec<(&str, &str)> = folders.into_iter().flat_map(|folder| setup.files.texts_lossy(folder, ".conf")).collect();
+    more.sort_by_key(|(path, _)| path.rsplit('/').next().unwrap_or_default());
+    setup.files.text_lossy("/etc/dracut.conf").map(|text| ("/etc/dracut.conf", text)).into_iter().chain(more).collect()
+}
+
+/// Lists of dracut that are joined without a blank: dracut takes the words at the seam for one (dracut.conf(5) asks for blanks at
+/// both ends).
+fn joined(setup: &Setup, runs_dracut: bool) -> Vec<Finding> {
+    const NAMES: [&str; 3] = ["force_drivers", "add_drivers", "omit_drivers"];
+    let texts = dracut_files(setup);
+    let mut findings = Vec::new();
+    for name in NAMES {
+        let mut end = String::new();
+        for (path, text) in &texts {
+            for one in shell::assignments(text, name) {
+                let value = text[one.inside.clone()].trim_matches(['"', '\'']);
+                let begin = value.split_whitespace().next().unwrap_or_default();
+                let is_joined = one.adds && !end.is_empty() && !begin.is_empty() && !value.starts_with(char::is_whitespace);
+                if is_joined && [end.as_str(), begin].iter().any(|word| word.contains("vfio") || word.contains("pci-stub")) {
+                    let line = text[..one.inside.start].matches('\n').count() + 1;
+                    let message = format!(
+                        "{path}, line {line} begins without a blank, so dracut makes one word of the end of {name} and its beginning: {end}{begin}, which is no module"
+                    );
+                    let remedy = format!("write a blank at both ends of each {name}+=\" … \" in dracut's configuration");
+                    findings.push(if runs_dracut && name == "force_drivers" {
+                        let message = format!("{message}, and dracut leaves out the modules that stand behind it");
+                        Finding::error("dracut-list", message, format!("{remedy}, and run vgapt prepare again"))
+                    } else {
+                        Finding::warning("dracut-list", message, remedy)
+                    });
+                }
+                end = if value.ends_with(char::is_whitespace) {
+                    String::new()
+                } else {
+                    value.split_whitespace().next_back().unwrap_or_default().to_owned()
+                };
+            }
+        }
+    }
+    findings
 }
 
 /// Options and the install line of the drivers. Of several lines with ids the last one takes effect.
@@ -54,14 +113,18 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     for driver in DRIVERS {
         let with_ids = giving_ids(&configuration, driver).filter(|_| !setup.is_built_in(driver));
         if let Some(line) = with_ids.last() {
-            let other =
-                ExternalBinding { behind_space: behind_space(&line.rest), ..ExternalBinding::new(line.place(), &line.words()).by(driver) };
+            let other = ExternalBinding {
+                behind_space: behind_space(&line.rest),
+                ..ExternalBinding::new(line.place(), &line.words()).by_ids(driver)
+            };
             found.push(with(other, host, ids(&line.rest).unwrap_or_default()));
         }
         // A line that keeps the module out binds nothing.
         let is_others = |line: &&modprobe::Line| !is_ours(line) && !line.loads_nothing();
         if let Some(line) = configuration.first("install", driver).filter(is_others) {
-            let mut other = ExternalBinding::new(line.place(), &line.words());
+            let mut other = ExternalBinding { is_install_line: true, ..ExternalBinding::new(line.place(), &line.words()) };
+            let first = line.rest.split_whitespace().next().filter(|program| setup.missing_programs.contains(*program));
+            other.missing_program = first.map(str::to_owned);
             let programs = line.rest.split(|c: char| c.is_whitespace() || ";&|(){}\"'".contains(c));
             let texts = programs.filter_map(|path| setup.files.text_lossy(path));
             other.takes = union(texts.map(|text| named(host, text)).chain([named(host, &line.rest)]));
@@ -71,7 +134,7 @@ pub(super) fn of_modprobe(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
         let aliases = configuration.of("alias").filter(|line| line.rest.replace('-', "_") == driver && !is_ours(line));
         found.extend(aliases.map(|line| {
             let takes = host.pci.iter().filter(|device| modprobe::fits(&line.name, &device.modalias())).map(|device| device.address);
-            ExternalBinding { takes: takes.collect(), ..ExternalBinding::new(line.place(), &line.words()) }
+            ExternalBinding { takes: takes.collect(), ..ExternalBinding::new(line.place(), &line.words()).to(driver).certain() }
         }));
     }
     found
@@ -126,17 +189,22 @@ pub(super) fn of_module_lists(host: &Host, setup: &Setup) -> Vec<ExternalBinding
             let (module, options) = line.trim().split_once([' ', '\t'])?;
             let driver = DRIVERS.into_iter().find(|driver| *driver == module.replace('-', "_"))?;
             let ids = ids(options).filter(|_| !setup.is_built_in(driver))?;
-            let other = ExternalBinding::new(format!("{path}, line {number}"), line).by(driver);
+            let other = ExternalBinding::new(format!("{path}, line {number}"), line).by_ids(driver);
             let is_name = path.starts_with("/etc/modules") && (path.contains(".d/") || setup.has("systemctl"));
-            Some(if is_name { ExternalBinding { takes_no_options: true, ..other } } else { with(other, host, ids) })
+            let of_tool = path == initramfs::MODULES;
+            let lapse = of_tool.then(|| initramfs::unread(host, setup, InitramfsTool::InitramfsTools)).flatten().map(Lapse::Idle);
+            Some(if is_name {
+                ExternalBinding { takes_no_options: true, ..other }
+            } else {
+                with(ExternalBinding { lapse, ..other }, host, ids)
+            })
         })
         .collect()
 }
 
 /// driverctl stores a file for each address, with the driver in it.
 pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
-    let files =
-        setup.files.texts_lossy("/etc/driverctl.d", "").filter(|(_, text)| DRIVERS.contains(&text.trim().replace('-', "_").as_str()));
+    let files = setup.files.texts_lossy("/etc/driverctl.d", "").filter(|(_, text)| !text.trim().is_empty());
     files
         .map(|(path, text)| {
             let address = path.rsplit('/').next().unwrap_or_default().parse().ok();
@@ -144,6 +212,8 @@ pub(super) fn of_driverctl(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
             ExternalBinding {
                 takes,
                 ..ExternalBinding::new(format!("{path}, line 1"), &format!("driverctl set-override: {}", text.trim()))
+                    .to(text.trim())
+                    .certain()
             }
         })
         .collect()
@@ -160,7 +230,7 @@ fn words(options: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The value of `ids=` in a module's options; the last one takes effect.
-pub(in crate::host::decide) fn ids(options: &str) -> Option<&str> {
+pub(super) fn ids(options: &str) -> Option<&str> {
     words(options).filter_map(|word| word.trim_matches(['"', '\'']).strip_prefix("ids=")).last()
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::external::{ExternalBinding, union};
-use crate::host::decide::modprobe;
+use super::external::{ExternalBinding, Lapse, union};
+use crate::host::decide::{initramfs, modprobe};
 use crate::host::plan::is_ours;
-use crate::model::{Card, Host, PciAddress, PciDevice, Setup};
+use crate::host::text::shell;
+use crate::model::{Card, Host, InitramfsTool, PciAddress, PciDevice, Setup, WrittenLine};
 
 /// Words that occur in a script or rule that binds devices.
 const BINDS: [&str; 3] = ["vfio-pci", "vfio_pci", "driver_override"];
@@ -13,6 +14,7 @@ const BINDS: [&str; 3] = ["vfio-pci", "vfio_pci", "driver_override"];
 /// udev rules, scripts and units that bind devices to vfio-pci.
 pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let run = run_at_boot(setup);
+    let hooks = Hooks::of(host, setup);
     let mut found = Vec::new();
     for path in setup.files.0.keys().filter(|path| is_script(path) || run.contains(path.as_str())) {
         let Some(text) = setup.files.text_lossy(path).filter(|text| !is_ours(text)) else { continue };
@@ -21,17 +23,133 @@ pub(super) fn of_scripts(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
             found.extend(of_rules(host, path, text, &binding));
         } else if let Some((index, line)) = binding.first() {
             let takes = named(host, text);
-            found.push(ExternalBinding { takes, ..ExternalBinding::new(format!("{path}, line {}", index + 1), line) });
+            let lapse = hooks.idle(path).map(Lapse::Idle);
+            let whole = removal(path, text, *index);
+            found.push(ExternalBinding { takes, whole, lapse, ..ExternalBinding::new(format!("{path}, line {}", index + 1), line) });
         }
     }
     found
 }
+
+/// What has to be removed of a script with this line, if it is part of a loop or of an `if`.
+fn removal(path: &str, text: &str, index: usize) -> Option<String> {
+    let block = shell::block_around(text, index).filter(|block| block.len() > 1)?;
+    let is_left = |(at, line): &(usize, &str)| !block.contains(at) && !does_nothing(shell::without_comment(line).trim());
+    if text.lines().enumerate().any(|line| is_left(&line)) {
+        return Some(format!("lines {} to {} from {path}", block.start + 1, block.end));
+    }
+    Some(format!("{path}, which does nothing else"))
+}
+
+/// Whether a line does nothing by itself: the frame that initramfs-tools asks of a script, loading vfio-pci, what tells of it.
+fn does_nothing(line: &str) -> bool {
+    const FRAME: [&str; 11] = ["PREREQ", "prereqs", "echo", "exit", "case", "esac", ";;", "{", "}", "set", "."];
+    let first = line.split([' ', '\t', '=', '(', ')']).next().unwrap_or_default();
+    let is_value =
+        line.split_once('=').is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let loads = first == "modprobe" && line.replace('-', "_").contains("vfio");
+    line.is_empty() || FRAME.contains(&first) || is_value || loads
+}
+
+/// Whether a script or rule that runs at boot, or a hook of what makes the initramfs, loads vfio-pci.
+pub(super) fn are_loading(host: &Host, setup: &Setup) -> bool {
+    const LOADS: [&str; 7] = ["modprobe", "insmod", "force_load", "manual_add_modules", "add_module", "instmods", "RUN{builtin}"];
+    let run = run_at_boot(setup);
+    let hooks = Hooks::of(host, setup);
+    let is_one = |line: &str| BINDS[..2].iter().any(|word| line.contains(word)) && LOADS.iter().any(|word| line.contains(word));
+    let mut paths = setup.files.0.keys().filter(|path| is_script(path) || run.contains(path.as_str()));
+    paths.any(|path| {
+        let text = setup.files.text_lossy(path).filter(|text| !is_ours(text));
+        text.is_some_and(|text| !lines(text, is_one).is_empty()) && hooks.idle(path).is_none()
+    })
+}
+
+/// What is known of which hooks and scripts are run.
+struct Hooks<'a> {
+    setup: &'a Setup,
+    /// Why the files of each tool are not in the initramfs, where another one makes it.
+    of_another: Vec<(InitramfsTool, String)>,
+    /// The hooks that mkinitcpio's configuration names, where they are known.
+    named: Option<Vec<String>>,
+}
+
+impl<'a> Hooks<'a> {
+    fn of(host: &Host, setup: &'a Setup) -> Self {
+        let of_another = FOLDERS_OF.iter().filter_map(|(_, kind)| Some((*kind, initramfs::unread(host, setup, *kind)?)));
+        Self { setup, of_another: of_another.collect(), named: initramfs::hooks(setup) }
+    }
+
+    /// Why a script is not run, as far as that is known.
+    fn idle(&self, path: &str) -> Option<String> {
+        let kind = FOLDERS_OF.iter().find(|(folder, _)| path.starts_with(folder)).map(|(_, kind)| *kind);
+        if let Some((_, because)) = self.of_another.iter().find(|(known, _)| Some(*known) == kind) {
+            return Some(because.clone());
+        }
+        let executed = kind == Some(InitramfsTool::InitramfsTools) || (path == "/etc/rc.local" && self.setup.has("systemctl"));
+        let mode = self.setup.files.0.get(path).map(|file| file.mode).filter(|_| self.setup.keeps_modes);
+        if executed && mode.is_some_and(|mode| mode & 0o111 == 0) {
+            return Some(format!("it is not executable, and {} skips it then", if kind.is_some() { "initramfs-tools" } else { "systemd" }));
+        }
+        let (_, name) = path.rsplit_once('/')?;
+        let named = self.named.as_ref().filter(|_| kind == Some(InitramfsTool::Mkinitcpio))?;
+        (!named.iter().any(|hook| hook == name)).then(|| format!("HOOKS of mkinitcpio's configuration does not name {name}"))
+    }
+}
+
+/// The folders of the hooks and scripts of the tools that make the initramfs.
+const FOLDERS_OF: [(&str, InitramfsTool); 6] = [
+    ("/etc/initramfs-tools/", InitramfsTool::InitramfsTools),
+    ("/usr/share/initramfs-tools/", InitramfsTool::InitramfsTools),
+    ("/etc/initcpio/", InitramfsTool::Mkinitcpio),
+    ("/usr/lib/initcpio/", InitramfsTool::Mkinitcpio),
+    ("/usr/lib/dracut/", InitramfsTool::Dracut),
+    ("/etc/dracut", InitramfsTool::Dracut),
+];
 
 /// Udev rules that remove functions from the bus; GPU switching tools for laptops write them.
 pub fn removing(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let rules = setup.files.0.keys().filter(|path| path.contains("/udev/rules.d/"));
     let texts = rules.filter_map(|path| Some((path, setup.files.text_lossy(path)?)));
     texts.flat_map(|(path, text)| of_rules(host, path, text, &lines(text, |line| line.contains("ATTR{remove}=\"")))).collect()
+}
+
+/// Those of them that match no function here: what they remove is in no list.
+pub fn hiding(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
+    removing(host, setup).into_iter().filter(|rule| rule.takes.is_empty()).collect()
+}
+
+/// The lines that write a file of the kernel with this name, in files of sysfsutils, udev, tmpfiles.d, units and the scripts that
+/// run at boot, and in libvirt's hooks; what only reads it, such as a condition, does not count.
+pub(in crate::host::decide) fn writers(setup: &Setup, name: &str) -> Vec<WrittenLine> {
+    let run = run_at_boot(setup);
+    let is_one = |path: &str| path == "/etc/sysfs.conf" || path.starts_with("/etc/sysfs.d/") || is_script(path) || run.contains(path);
+    let mut found = Vec::new();
+    for path in setup.files.0.keys().filter(|path| is_one(path)) {
+        let Some(text) = setup.files.text_lossy(path).filter(|text| !is_ours(text)) else { continue };
+        let written = lines(text, |line| does_write(path, line, name));
+        found.extend(written.into_iter().map(|(index, line)| WrittenLine {
+            path: path.clone(),
+            line: index + 1,
+            text: line.trim().to_owned(),
+        }));
+    }
+    found.extend(setup.of_hooks.iter().filter(|line| does_write(&line.path, &line.text, name)).cloned());
+    found
+}
+
+/// Whether a line of such a file writes a file of the kernel, or sets it by sysctl.
+fn does_write(path: &str, line: &str, name: &str) -> bool {
+    let Some((before, after)) = line.split_once(name).filter(|_| !line.trim_start().starts_with('#')) else { return false };
+    if path.starts_with("/etc/sysfs.") {
+        return after.trim_start().starts_with('=');
+    }
+    if path.contains("/udev/rules.d/") {
+        return after.starts_with("}=\"") || before.contains("RUN");
+    }
+    if path.contains("/tmpfiles.d/") {
+        return line.trim_start().starts_with(['w', 'f', 'F']);
+    }
+    before.contains('>') || before.contains("tee ") || (before.contains("sysctl") && after.trim_start().starts_with('='))
 }
 
 /// The lines of this kind that are no comments, each with its index.
@@ -50,14 +168,25 @@ fn of_rules(host: &Host, path: &str, text: &str, lines: &[(usize, &str)]) -> Vec
         if own.is_empty() {
             continue;
         }
-        let takes = of_rule(host, &rule.join(" "));
+        let rule = rule.join(" ");
+        let matched = of_rule(host, &rule);
+        let (is_certain, driver) = (matched.is_some(), override_of(&rule));
+        let takes = matched.unwrap_or_else(|| named(host, &rule));
         let binding = |(index, line): &(usize, &str)| ExternalBinding {
             takes: takes.clone(),
+            driver: driver.clone(),
+            is_certain,
             ..ExternalBinding::new(format!("{path}, line {}", index + 1), line)
         };
         found.extend(own.iter().map(binding));
     }
     found
+}
+
+/// The driver that a udev rule writes to `driver_override`.
+fn override_of(rule: &str) -> Option<String> {
+    let (_, value) = rule.split_once("ATTR{driver_override}=\"")?;
+    value.split('"').next().filter(|driver| !driver.is_empty() && !driver.contains('$')).map(|driver| driver.replace('-', "_"))
 }
 
 /// The programs that enabled units and /etc/rc.local run, in any folder.
@@ -96,8 +225,9 @@ fn only_loads(line: &str) -> bool {
     !writes.iter().any(|word| line.contains(word))
 }
 
-/// The functions that a udev rule matches: by name, vendor, device and class; a missing key matches all.
-fn of_rule(host: &Host, rule: &str) -> Vec<PciAddress> {
+/// The functions that a udev rule matches: by name, vendor, device and class; a missing key matches all. `None` where it has none
+/// of these keys, or a program does the rest.
+fn of_rule(host: &Host, rule: &str) -> Option<Vec<PciAddress>> {
     let value = |keys: &[&str]| {
         keys.iter().find_map(|key| {
             let rest = rule.split_once(&format!("{key}=="))?.1.trim_start_matches('"');
@@ -108,7 +238,7 @@ fn of_rule(host: &Host, rule: &str) -> Vec<PciAddress> {
     let (vendor, model) = (value(&["ATTR{vendor}", "ATTRS{vendor}"]), value(&["ATTR{device}", "ATTRS{device}"]));
     let (class, id) = (value(&["ATTR{class}", "ATTRS{class}"]), value(&["ENV{PCI_ID}"]));
     if [&name, &vendor, &model, &class, &id].iter().all(|value| value.is_none()) {
-        return named(host, rule);
+        return None;
     }
     let is = |pattern: &Option<String>, text: &str| {
         pattern.as_deref().is_none_or(|pattern| pattern.to_ascii_lowercase().split('|').any(|one| modprobe::fits(one, text)))
@@ -120,11 +250,11 @@ fn of_rule(host: &Host, rule: &str) -> Vec<PciAddress> {
             && is(&class, &format!("0x{:06x}", device.class.0))
             && is(&id, &device.id.to_string())
     };
-    host.pci.iter().filter(fits).filter(|device| !device.is_bridge()).map(|device| device.address).collect()
+    Some(host.pci.iter().filter(fits).filter(|device| !device.is_bridge()).map(|device| device.address).collect())
 }
 
 /// The functions that a script names by address or ids; one that reads `boot_vga` means all cards but the boot display.
-pub(super) fn named(host: &Host, text: &str) -> Vec<PciAddress> {
+pub(in crate::host::decide) fn named(host: &Host, text: &str) -> Vec<PciAddress> {
     let plain: String = text.lines().filter(|line| !line.trim_start().starts_with('#')).map(|line| format!("{line}\n")).collect();
     let words: Vec<String> = plain
         .split(|c: char| !(c.is_ascii_hexdigit() || c == ':' || c == '.'))
