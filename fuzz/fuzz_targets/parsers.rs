@@ -89,7 +89,7 @@ fn imported(script: &import::Script) {
 
 /// A script that starts QEMU.
 pub(crate) fn script(bytes: &[u8]) {
-    imported(&import::read(&text(bytes), "/start.sh", &|_| None, &|_| None));
+    imported(&import::read(&text(bytes), "/start.sh", &|_| None, &|_| Reading::Absent));
 }
 
 /// A command line that was copied.
@@ -100,7 +100,7 @@ pub(crate) fn pasted(bytes: &[u8]) {
 /// A file of QEMU's options.
 pub(crate) fn option_file(bytes: &[u8]) {
     let script = import::pasted("qemu-system-x86_64 -readconfig /more.cfg", &|_| None);
-    imported(&import::with_option_files(script, &|_| Some(text(bytes))));
+    imported(&import::with_option_files(script, &|_| Reading::Known(text(bytes))));
 }
 
 /// A capture; what was read is written as something that reads the same.

@@ -1,7 +1,9 @@
 //! `vgapt import`.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,14 +13,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
+use super::shared::base::{self, Start};
+use super::shared::decision::decide;
 use super::shared::existing::{Existing, changed};
-use super::shared::facts::files;
+use super::shared::facts::{Facts, HostPaths, files, other_domains};
 use super::shared::next;
 use super::shared::verified::{REFUSED, UNKNOWN, Verified, verify};
 use crate::discovery::{self, Scope};
 use crate::domain::{self, Request};
+use crate::domain_xml;
 use crate::hypervisor::{Defined, Secrets};
-use crate::import::{self, Comparison, ImportContext, Imported, Script};
+use crate::import::{self, Comparison, Filled, ImportContext, Imported, Script};
 use crate::model::{Files, Finding, Next, QemuProcess, Reading, shell_word};
 use crate::output::{self, Answer, Outcome};
 use crate::problem::Problem;
@@ -27,6 +32,9 @@ use crate::xml::Document;
 
 /// Environment variables that are used where the script does not set them.
 pub(in crate::commands) const FROM_ENVIRONMENT: [&str; 5] = ["CORES_NUMBER", "QEMU_BINARY", "VM_SHARED_FOLDERS", "HOME", "USER"];
+
+/// How a note begins that is about this option.
+const SET: &str = "--set";
 
 /// The largest script that is read; the shell parser refuses a script of this size anyway.
 const LONGEST: u64 = 1 << 20;
@@ -61,12 +69,15 @@ pub struct Arguments {
     /// Print the domain's XML
     #[arg(long, group = "what")]
     print_xml: bool,
-    /// Print a request file for the option --file of 'vgapt define', as far as it can express the script
+    /// Print a request file for the option --file of 'vgapt define', and what differs where it makes a domain of it
     #[arg(long, group = "what")]
     request: bool,
     /// Define the domain
     #[arg(long, group = "what")]
     define: bool,
+    /// Define the domain even if it is blocked
+    #[arg(long, requires = "define")]
+    force: bool,
 }
 
 fn setting(text: &str) -> Result<String, String> {
@@ -90,7 +101,11 @@ impl Arguments {
             return Ok(refuse(context, vec![Finding::error("refused", why.as_str(), remedy.as_str())], script.notes));
         }
         if !script.unset.is_empty() {
-            let mut findings: Vec<Finding> = script.unset.iter().map(|(name, line)| unset(name, *line)).collect();
+            let mut findings: Vec<Finding> = script.unset.iter().map(|(name, line)| unset(name, *line, script.filled.get(name))).collect();
+            let of_processors = script.unset.keys().position(|name| name == "$(nproc)");
+            if let (Some(at), Some(number)) = (of_processors, processors(context)?) {
+                findings[at].remedy = format!("this host has {number} CPUs: --set nproc={number}");
+            }
             if let (true, Some(last)) = (self.script.is_some(), findings.last_mut()) {
                 last.remedy.push_str("; or start the script, and import the QEMU that then runs: vgapt import --running");
             }
@@ -99,12 +114,14 @@ impl Arguments {
         // Decide.
         let imported = self.translate(context, &script, &stem)?;
         if !imported.refusals.is_empty() {
-            let findings = imported.refusals.iter().map(|(why, remedy)| Finding::error("refused", why.as_str(), remedy.as_str()));
+            let place = script.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let findings =
+                imported.refusals.iter().map(|(why, remedy)| Finding::error("refused", format!("{place}{why}"), remedy.as_str()));
             return Ok(refuse(context, findings.collect(), imported.notes));
         }
         let domain = Document::parse(&imported.xml).map_err(anyhow::Error::msg)?;
         if self.request {
-            return show_request(context, &domain);
+            return show_request(context, &imported.name, &domain);
         }
         let mut findings = self.against_disks(context, &domain)?;
         let comparison = match verify(context, &script, &imported, &|fewer| self.translate(context, fewer, &stem)) {
@@ -121,22 +138,18 @@ impl Arguments {
                 None
             }
         };
-        // Write.
-        // The XML that is printed may be for another host.
-        // Whether it is defined is for the definition to say.
-        let stops =
-            |finding: &Finding| if [REFUSED, UNKNOWN].contains(&finding.code) { !self.print_xml && !self.define } else { self.define };
-        let mut is_refused = findings.iter().any(|finding| stops(finding) && finding.refuses(false));
-        let mut lacks = None;
+        // What the host lacks comes next, as for a domain that `define` makes.
+        let mut of_host = None;
         if self.define {
-            let (against, before_start) = before_start(context, &imported)?;
-            // As for a domain that `define` makes: a device that does not exist is refused, what the host lacks comes next.
-            is_refused |= against.iter().any(|finding| finding.refuses(true));
+            let (against, lacks) = of_devices(context, &imported)?;
             findings.extend(against);
-            lacks = before_start;
+            of_host = lacks;
         }
+        let mut is_refused = findings.iter().any(|finding| self.is_stopped_by(finding));
+        let out_of = next::out_of(&mut findings, self.force && is_refused, of_host.as_ref());
+        // Write.
         if self.define && !is_refused {
-            let finding = define(context, &imported)?;
+            let finding = self.written(context, &imported)?;
             is_refused = finding.is_some();
             findings.extend(finding);
         }
@@ -146,26 +159,35 @@ impl Arguments {
             (false, true) => Outcome::Done,
             (false, false) => Outcome::Planned,
         };
-        let next = self.next_step(context, outcome, &imported.name, &findings, lacks);
+        let next = match outcome {
+            // A start that is refused is no next step.
+            Outcome::Done => Some(next::of_domain(context, &imported.name, Stage::Off, None, out_of.or(of_host))),
+            Outcome::Refused => out_of.or_else(|| findings.iter().find(|finding| finding.refuses(self.force)).map(Next::out_of)),
+            _ => self.again(),
+        };
         if let Some(next) = &next {
             context.next(next);
         }
         Ok(Answer::new(outcome).with(ImportedDomain { imported, comparison }).finding(findings).next(next))
     }
 
-    /// What comes next; nothing where the command line cannot be repeated, because it was read from standard input.
-    fn next_step(&self, context: &Context, outcome: Outcome, name: &str, findings: &[Finding], lacks: Option<Next>) -> Option<Next> {
-        match outcome {
-            Outcome::Done => Some(next::of_domain(context, name, Stage::Off, None, lacks)),
-            Outcome::Refused => findings.iter().find(|finding| finding.refuses(false)).map(Next::out_of),
-            _ if self.print_xml || self.argv.as_deref().is_some_and(|path| path.as_os_str() == "-") => None,
-            _ => Some(Next::command(next::again(&["--define"], &["--print-xml", "--json"]), "nothing was defined")),
-        }
+    /// Whether this finding stops what is asked for. What is only shown may be for another host, unless libvirt itself refuses it.
+    fn is_stopped_by(&self, finding: &Finding) -> bool {
+        let is_of_libvirt = [REFUSED, UNKNOWN].contains(&finding.code);
+        (self.define || (is_of_libvirt && !self.print_xml)) && finding.refuses(self.force)
+    }
+
+    /// This command line once more, to define the domain; nothing where it cannot be repeated, because it was read from standard input.
+    fn again(&self) -> Option<Next> {
+        let is_read = self.argv.as_deref().is_some_and(|path| path.as_os_str() == "-");
+        let again = || Next::command(next::again(&["--define"], &["--print-xml", "--json"]), "nothing was defined");
+        (!self.print_xml && !is_read).then(again)
     }
 
     /// What QEMU is run with, and a name for a domain that has none.
     fn source(&self, context: &Context) -> Result<(Script, String)> {
-        let given = |name: &str| self.given(name);
+        let used = RefCell::default();
+        let given = |name: &str| self.given(name, &used);
         let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let (script, shown, stem) = if let Some(which) = &self.running {
             let process = running(context, which)?;
@@ -183,7 +205,8 @@ impl Arguments {
             let script = import::read(&text(path, "script")?, &whole.to_string_lossy(), &given, &sourced);
             (script, path.display().to_string(), stem(path))
         };
-        let script = import::with_option_files(script, &sourced);
+        let mut script = import::with_option_files(script, &sourced);
+        script.notes.extend(self.unused(&used.borrow()));
         let starts_none = || {
             let none =
                 (format!("{shown} does not start QEMU"), "name the script that contains the command qemu-system-x86_64 …".to_owned());
@@ -193,11 +216,23 @@ impl Arguments {
         Ok((Script { refusal, ..script }, stem))
     }
 
-    fn given(&self, name: &str) -> Option<String> {
+    /// The value of `--set` or of the environment; remembers which of `--set` were asked for.
+    fn given(&self, name: &str, used: &RefCell<BTreeSet<usize>>) -> Option<String> {
         // A command may contain a '=' itself.
-        let set = self.set.iter().rev().find_map(|set| set.trim_start().strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
+        let values = self.set.iter().map(|set| set.trim_start().strip_prefix(name)?.strip_prefix('='));
+        let values: Vec<(usize, &str)> = values.enumerate().filter_map(|(at, value)| Some((at, value?))).collect();
+        used.borrow_mut().extend(values.iter().map(|(at, _)| at));
+        let set = values.last().map(|(_, value)| (*value).to_owned());
         let may = name.starts_with("VGAPT_") || FROM_ENVIRONMENT.contains(&name);
         set.or_else(|| std::env::var(name).ok().filter(|_| may))
+    }
+
+    /// Says which of `--set` nothing has asked for.
+    fn unused(&self, used: &BTreeSet<usize>) -> Vec<String> {
+        let unused = self.set.iter().enumerate().filter(|(at, _)| !used.contains(at)).map(|(_, set)| set.trim_start());
+        let has = if self.script.is_some() { "the script" } else { "the command line" };
+        let note = |set: &str| format!("{SET} {} is not used: {has} does not need it, or gives it another value itself", shell_word(set));
+        unused.map(note).collect()
     }
 
     fn translate(&self, context: &Context, script: &Script, stem: &str) -> Result<Imported> {
@@ -230,11 +265,38 @@ impl Arguments {
         if self.print_xml {
             output::print_document(&imported.xml)?;
         } else if is_refused {
-            output::tell(&format!("nothing was defined for '{name}': see above.\n"));
+            let is_fatal = findings.iter().any(|finding| finding.refuses(true));
+            let force = if is_fatal || self.force { "." } else { "; use --force to override." };
+            output::tell(&format!("nothing was defined for '{name}': see above{force}\n"));
         } else {
             context.note(&format!("'{name}' is defined; compare: vgapt export {} --to qemu", shell_word(name)));
         }
         Ok(())
+    }
+
+    /// Defines the domain; returns a finding where that is refused.
+    fn written(&self, context: &Context, imported: &Imported) -> Result<Option<Finding>> {
+        let connection = context.connect()?;
+        let name = &imported.name;
+        if connection.domain_xml(name, Secrets::LeftOut)?.is_some() {
+            let remedy = format!("choose another name with --name, or remove that domain: vgapt undefine {}", shell_word(name));
+            return Ok(Some(Finding::error("exists", format!("the domain '{name}' already exists"), remedy)));
+        }
+        let defined = match connection.define(name, None, &imported.xml)? {
+            Defined::SchemaRefuses(_) if self.force => connection.define_unchecked(name, None, &imported.xml)?,
+            defined => defined,
+        };
+        Ok(match defined {
+            Defined::Yes => None,
+            Defined::Changed => return Err(changed(name)),
+            Defined::SchemaRefuses(words) => {
+                let dropped = connection.dropped(&imported.xml)?.unwrap_or_default();
+                let what = if dropped.is_empty() { words } else { format!("this libvirt does not support: {}", dropped.join(", ")) };
+                let message = format!("libvirt's schema refuses the domain; {}", what.trim_end());
+                let remedy = format!("write the XML to a file (--print-xml), correct it, then: {} define FILE", context.virsh());
+                Some(Finding::blocked("schema", message, remedy))
+            }
+        })
     }
 
     /// Findings about the disks: nothing but QEMU has checked them so far, and QEMU trusts headers that a guest wrote.
@@ -249,12 +311,22 @@ impl Arguments {
             let root = context.own_root()?;
             if self.define { files(Some(&root), context.connect()?, &paths)? } else { discovery::files(&root, &paths) }
         };
-        let go_on = "write the XML to a file (--print-xml) and define it: virsh define FILE";
+        let go_on = if self.define { "use --force" } else { "use --define --force" };
         let mut findings = domain::of_disks(domain, &files, "in the script: -drive file=FILE,format=raw, or the disk's real format", go_on);
         // Whether this host uses the disk matters only where the domain is defined here; the XML may be for another host.
         findings.retain(|finding| self.define || finding.code.starts_with("format-") || finding.code.starts_with("backing-"));
         Ok(findings)
     }
+}
+
+/// How many CPUs this host has, if that is known.
+fn processors(context: &Context) -> Result<Option<usize>> {
+    if context.uri().is_remote() {
+        return Ok(None);
+    }
+    let root = context.own_root()?;
+    let number = context.host(Some(&root), Scope::All)?.topology.cpus.len();
+    Ok((number > 0).then_some(number))
 }
 
 /// The QEMU process that is meant: by its name or number, or the only one.
@@ -295,24 +367,50 @@ fn limited(file: impl Read, shown: &str) -> Result<String> {
 }
 
 /// The text of a file that the script sources, up to the limit for a script.
-fn sourced(path: &str) -> Option<String> {
-    let mut text = String::new();
-    // Without this flag, opening a named pipe blocks until another program opens it for writing.
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
-    let file = File::options().read(true).custom_flags(flags).open(path).ok();
-    let file = file.filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
-    file.take(LONGEST).read_to_string(&mut text).ok()?;
-    Some(text)
+fn sourced(path: &str) -> Reading<String> {
+    let read = || {
+        let mut text = String::new();
+        // Without this flag, opening a named pipe blocks until another program opens it for writing.
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        file.take(LONGEST).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    Reading::of(read(), path)
 }
 
-/// Prints what a request can express of the domain.
-fn show_request(context: &Context, domain: &Document) -> Result<Answer> {
-    let (request, beyond) = import::request_of(domain);
+/// Prints what a request can express of the domain, and what becomes different where `define` makes a domain of it.
+fn show_request(context: &Context, name: &str, domain: &Document) -> Result<Answer> {
+    let request = import::request_of(domain);
+    let base = base::of(context, name, Start::Template { file: None, uuid: None }, &request)?;
+    let facts = match context.connect() {
+        Ok(connection) => Facts::read(context, connection, &base, Vec::new())?,
+        // A request can be made without libvirt.
+        Err(error) => {
+            context.progress(&format!("note: libvirt was not asked what it has for this request: {error:#}"));
+            Facts::without_libvirt(context, &base)?
+        }
+    };
+    let decision = decide(&base, &facts, None, Vec::new());
+    let made = Document::parse(&decision.xml).map_err(anyhow::Error::msg)?;
+    let beyond = import::beyond(domain, &made, &facts.host);
     if !beyond.is_empty() {
-        context.note(&format!("note: a request cannot express {}; use --print-xml", beyond.join(", ")));
+        let list: String = beyond.iter().map(|change| format!("\n  {change}")).collect();
+        context.note(&format!(
+            "note: vgapt define makes another machine of this request than the script's; --print-xml has the script's:{list}"
+        ));
+    }
+    let refuses = decision.findings.iter().filter(|finding| finding.refuses(true)).map(|finding| finding.message.clone());
+    let refused: Vec<String> = refuses.collect();
+    if !refused.is_empty() {
+        let why = refused.join("; ");
+        context.note(&format!("note: vgapt define refuses this request on this host, so more may differ: {why}"));
     }
     context.print_document(&request.to_toml())?;
-    Ok(Answer::done(AsRequest { request, beyond }))
+    Ok(Answer::done(AsRequest { request, beyond, refused }))
 }
 
 /// What `vgapt import --request` answers.
@@ -320,8 +418,10 @@ fn show_request(context: &Context, domain: &Document) -> Result<Answer> {
 pub(super) struct AsRequest {
     /// The options of `vgapt define` by their names.
     request: Request,
-    /// What a request cannot express.
+    /// What differs between the script's machine and the one that `vgapt define` makes of the request, in words.
     beyond: Vec<String>,
+    /// Why `vgapt define` refuses the request on this host, so that more may differ.
+    refused: Vec<String>,
 }
 
 /// What `vgapt import` answers where it refuses the script.
@@ -348,46 +448,36 @@ fn refuse(context: &Context, findings: Vec<Finding>, notes: Vec<String>) -> Answ
 fn explains(note: &str, why: &str) -> bool {
     let of_variable = |word: &str| word.strip_prefix('$').is_some_and(|name| note.contains(word) || note.contains(&format!("{name}=")));
     let of_line = why.split("line ").skip(1).filter_map(|rest| Some(format!("line {}:", rest.split_once(':')?.0)));
-    note.contains("is not read") || why.split_whitespace().any(of_variable) || of_line.into_iter().any(|line| note.starts_with(&line))
+    note.contains("is not read")
+        || note.starts_with(SET)
+        || why.split_whitespace().any(of_variable)
+        || of_line.into_iter().any(|line| note.starts_with(&line))
 }
 
-/// What its devices on this host have against its start, and what has to be done before it.
-fn before_start(context: &Context, imported: &Imported) -> Result<(Vec<Finding>, Option<Next>)> {
+/// What is against a domain with these devices, as for one that `define` makes, and what the host lacks for them.
+fn of_devices(context: &Context, imported: &Imported) -> Result<(Vec<Finding>, Option<Next>)> {
     let existing = Existing::of(&imported.name, imported.xml.clone())?;
-    if existing.passed().is_empty() {
-        return Ok((Vec::new(), None));
-    }
     let root = context.root()?;
-    context.connect()?;
+    let connection = context.connect()?;
     let host = context.host(root.as_ref(), Scope::All)?;
     let mut findings = existing.against_start(&imported.name, &host, &discovery::uses(root.as_ref()));
-    let next = next::before_start(context, root.as_ref(), &host, &existing, &mut findings)?;
-    Ok((findings, next))
+    let taken = domain_xml::taken(&existing.document, &host);
+    let others = other_domains(connection, &imported.name)?;
+    findings.extend(domain::of_others(&taken, &others, &host, false, &HostPaths(root.as_ref())));
+    let Some(root) = root.filter(|_| !existing.passed().is_empty()) else { return Ok((findings, None)) };
+    findings.extend(discovery::other_hooks(&root, Some(&imported.name)));
+    let of_host = next::of_host(context, Some(&root), &host, &existing.functions(), existing.is_handed_over())?;
+    Ok((findings, of_host))
 }
 
-/// Defines the domain; returns a finding where that is refused.
-fn define(context: &Context, imported: &Imported) -> Result<Option<Finding>> {
-    let connection = context.connect()?;
-    let name = &imported.name;
-    if connection.domain_xml(name, Secrets::LeftOut)?.is_some() {
-        let remedy = format!("choose another name with --name, or remove that domain: vgapt undefine {}", shell_word(name));
-        return Ok(Some(Finding::error("exists", format!("the domain '{name}' already exists"), remedy)));
-    }
-    Ok(match connection.define(name, None, &imported.xml)? {
-        Defined::Yes => None,
-        Defined::Changed => return Err(changed(name)),
-        Defined::SchemaRefuses(words) => {
-            let dropped = connection.dropped(&imported.xml)?.unwrap_or_default();
-            let what = if dropped.is_empty() { words } else { format!("this libvirt does not support: {}", dropped.join(", ")) };
-            let message = format!("libvirt's schema refuses the domain; {}", what.trim_end());
-            let remedy = format!("write the XML to a file (--print-xml), correct it, then: {} define FILE", context.virsh());
-            Some(Finding::blocked("schema", message, remedy))
-        }
-    })
-}
-
-fn unset(name: &str, line: Option<usize>) -> Finding {
+fn unset(name: &str, line: Option<usize>, filled: Option<&Filled>) -> Finding {
     let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    if let Some(Filled { line, by }) = filled {
+        let message =
+            format!("{place}{name} is an array that `{by}` of line {line} fills, which vgapt does not follow, and QEMU's options need it");
+        let setting = shell_word(&format!("{name}=WORDS"));
+        return Finding::error("unset", message, format!("give the words that it is filled with there: --set {setting}"));
+    }
     if name.starts_with("$((") {
         let message = format!("{place}vgapt does not compute {name}, and QEMU's options need its value");
         return Finding::error("unset", message, "write the number in its place");
@@ -403,6 +493,7 @@ fn unset(name: &str, line: Option<usize>) -> Finding {
     let command = name.strip_prefix("$(").and_then(|command| command.strip_suffix(')'));
     let message = match command {
         Some(_) => format!("{place}vgapt does not run {name}, and QEMU's options need its output"),
+        None if import::is_always_set(name) => format!("{place}${name} is known only where the script runs, and QEMU's options need it"),
         None if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
             format!("{place}${name} is not set, and QEMU's options need it")
         }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::draft::Draft;
+use super::shell::WITH_VALUE_OF_NUMACTL;
 use super::shell::{Script, is_wrapper};
+use super::table::has;
 use crate::xml::Fragment;
 
 /// Adds to the domain what has an element; returns the words of all other commands, in order.
@@ -20,7 +22,7 @@ pub(super) fn translate(draft: &mut Draft, before: &[String]) -> Vec<String> {
             "taskset" => taskset(draft, &command[1..]),
             "chrt" => scheduler(draft, &command[1..]),
             "numactl" => nodes(draft, &command[1..], &mut left),
-            "systemd-run" => unit(draft, &command[1..]),
+            "systemd-run" => unit(draft, &command[1..], &mut left),
             "cset" | "cgexec" => {
                 let command = command.join(" ");
                 draft.notes.push(format!(
@@ -119,41 +121,74 @@ fn scheduler(draft: &mut Draft, words: &[String]) -> bool {
     true
 }
 
+/// The options of a command as pairs of name and value, whichever way they are written: `-m 0`, `-m0`, `--membind=0`, `-lm 0`.
+fn options(words: &[String], with_value: &str) -> Vec<(String, Option<String>)> {
+    let mut options = Vec::new();
+    let mut words = words.iter().filter(|word| *word != "--");
+    while let Some(word) = words.next() {
+        if let Some((name, value)) = word.split_once('=').filter(|_| word.starts_with("--")) {
+            options.push((name.to_owned(), Some(value.to_owned())));
+        } else if word.starts_with("--") || !word.starts_with('-') {
+            let value = has(with_value, word).then(|| words.next().cloned()).flatten();
+            options.push((word.clone(), value));
+        } else {
+            let mut letters = word.chars().skip(1);
+            while let Some(letter) = letters.next() {
+                let name = format!("-{letter}");
+                let value = has(with_value, &name).then(|| letters.by_ref().collect::<String>());
+                let value = value.map(|glued| if glued.is_empty() { words.next().cloned().unwrap_or_default() } else { glued });
+                options.push((name, value));
+            }
+        }
+    }
+    options
+}
+
 /// `-m 0`, `-C 0-3`. Which CPUs a node has (`-N`) depends on the host, and is not looked up here.
 fn nodes(draft: &mut Draft, words: &[String], left: &mut Vec<String>) -> bool {
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, value.to_owned()),
-            None => (word.as_str(), words.next().cloned().unwrap_or_default()),
-        };
-        let mode = match name {
+    for (name, value) in options(words, WITH_VALUE_OF_NUMACTL) {
+        let mode = match name.as_str() {
             "-m" | "--membind" => Some("strict"),
             "-i" | "--interleave" => Some("interleave"),
             "-p" | "--preferred" => Some("preferred"),
+            // The kernel's default.
+            "-l" | "--localalloc" => continue,
             _ => None,
         };
+        let nodes = value.clone().unwrap_or_default();
         match mode {
-            Some(mode) if is_plain(&value) && draft.domain.at("numatune/memory").is_none() => {
-                draft.domain.push("numatune", Fragment::new("memory").with("mode", mode).with("nodeset", value));
+            Some(mode) if is_plain(&nodes) && draft.domain.at("numatune/memory").is_none() => {
+                draft.domain.push("numatune", Fragment::new("memory").with("mode", mode).with("nodeset", nodes));
             }
-            None if matches!(name, "-C" | "--physcpubind") && processors(draft, &value) => {}
-            None if matches!(name, "-N" | "--cpunodebind") => {
+            None if matches!(name.as_str(), "-C" | "--physcpubind") && processors(draft, &nodes) => {}
+            None if matches!(name.as_str(), "-N" | "--cpunodebind") => {
                 draft.notes.push(format!(
-                    "numactl {name} {value} is left out: it ran QEMU on the CPUs of NUMA node {value}; lscpu lists them, write them into <vcpu cpuset=…>"
+                    "numactl {name} {nodes} is left out: it ran QEMU on the CPUs of NUMA node {nodes}; lscpu lists them, write them into <vcpu cpuset=…>"
                 ));
             }
-            _ => left.extend(["numactl".to_owned(), name.to_owned(), value]),
+            _ => left.extend(["numactl".to_owned(), name].into_iter().chain(value)),
         }
     }
     true
 }
 
 /// `-p AllowedCPUs=4-7`; nothing else of a unit has an element.
-fn unit(draft: &mut Draft, words: &[String]) -> bool {
-    let said = words.iter().find_map(|word| word.trim_start_matches("--property=").strip_prefix("AllowedCPUs="));
-    if let Some(set) = said.map(str::to_owned) {
-        processors(draft, &set);
+fn unit(draft: &mut Draft, words: &[String], left: &mut Vec<String>) -> bool {
+    left.push("systemd-run".to_owned());
+    let mut words = words.iter().filter(|word| *word != "--");
+    while let Some(word) = words.next() {
+        let is_apart = ["-p", "--property"].contains(&word.as_str());
+        let glued = word.strip_prefix("--property=").or_else(|| word.strip_prefix("-p")).filter(|_| !is_apart);
+        let property = if is_apart { words.next().map(String::as_str) } else { glued };
+        let set = property.and_then(|property| property.strip_prefix("AllowedCPUs=").or_else(|| property.strip_prefix("CPUAffinity=")));
+        let set = set.map(|set| set.split_whitespace().collect::<Vec<_>>().join(","));
+        match (property, set.filter(|set| processors(draft, set))) {
+            (Some(property), Some(set)) => {
+                draft.notes.push(format!("{property} of systemd-run before QEMU is converted to <vcpu cpuset='{set}'>"));
+            }
+            (Some(property), None) if is_apart => left.extend([word.clone(), property.to_owned()]),
+            _ => left.push(word.clone()),
+        }
     }
-    false
+    true
 }

@@ -73,9 +73,17 @@ impl Draft {
         let Some((_, kind, attribute)) = ON.iter().find(|(prefix, ..)| driver.starts_with(prefix)) else { return };
         let Some(number) = self.controller(index, &[kind]).map(|(controller, _)| controller.number) else { return };
         self.take(index, "bus");
-        if self.count_controllers(kind) > 1 {
+        // libvirt wants a hub at the port before one of the hub's own.
+        let port = self.peek(index, "port").filter(|port| *kind == "usb" && port.parse::<u8>().is_ok()).map(str::to_owned);
+        if port.is_some() || self.count_controllers(kind) > 1 {
             element.set("address@type", kind);
             element.set(&format!("address@{attribute}"), number);
+        }
+        if let Some(port) = port {
+            self.take(index, "port");
+            element.set("address@port", port);
+        } else if let Some(port) = self.take(index, "port").filter(|_| *kind == "usb") {
+            self.notes.push(format!("port={port} of {} is left out: libvirt chooses the port", self.options[index].written));
         }
     }
 

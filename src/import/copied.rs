@@ -7,4 +7,6 @@ pub struct Copied {
     pub to: String,
     /// Only under a condition that is not known, such as that the copy is missing.
     pub if_missing: bool,
+    /// A new file at each start: `$(mktemp)`, `/tmp/x.$$`.
+    pub is_temporary: bool,
 }

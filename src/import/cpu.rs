@@ -96,14 +96,25 @@ pub(super) fn feature<'p>(name: &'p str, value: &'p str) -> (&'p str, &'p str) {
     }
 }
 
+/// Features in the order in which QEMU takes them, so that of one that is named twice the last counts: `name=` first, then each
+/// `+name`, then each `-name` (`x86_cpu_parse_featurestr`).
+pub(super) fn ordered(mut features: Vec<(String, String)>) -> Vec<(String, String)> {
+    features.sort_by_key(|(name, _)| ["+", "-"].iter().position(|sign| name.starts_with(sign)).map_or(0, |rank| rank + 1));
+    features
+}
+
 /// Sets the features; those that libvirt does not know are passed to QEMU with -global.
 fn features(draft: &mut Draft, index: usize) {
-    for (name, value) in draft.options[index].props.left() {
+    let mut known_ones: Vec<(&str, &str)> = Vec::new();
+    for (name, value) in ordered(draft.options[index].props.left()) {
         draft.take(index, &name);
         let (feature, value) = feature(&name, &value);
         if let Some(known) = known(feature) {
             let policy = if table::is_on(value) { "require" } else { "disable" };
-            draft.domain.push("cpu", Fragment::new("feature").with("policy", policy).with("name", known));
+            match known_ones.iter_mut().find(|(name, _)| *name == known) {
+                Some((_, before)) => *before = policy,
+                None => known_ones.push((known, policy)),
+            }
             continue;
         }
         let driver = match draft.domain.at("cpu").and_then(|cpu| cpu.attribute("mode")) {
@@ -113,6 +124,9 @@ fn features(draft: &mut Draft, index: usize) {
         };
         draft.pass("global", &format!("{driver}.{}={value}", feature.replace('_', "-")));
         draft.notes.push(format!("{name} of -cpu has no libvirt element, and is passed to QEMU with -global"));
+    }
+    for (name, policy) in known_ones {
+        draft.domain.push("cpu", Fragment::new("feature").with("policy", policy).with("name", name));
     }
 }
 
@@ -151,10 +165,26 @@ fn plugged(draft: &mut Draft) -> u32 {
 fn count(draft: &mut Draft) -> Option<Fragment> {
     let given = draft.named(&["smp"]);
     let index = *given.last()?;
+    let zero = COUNTS.into_iter().find(|name| draft.peek(index, name).is_some_and(|count| count.parse() == Ok(0)));
     let given_counts = COUNTS.map(|name| draft.number(index, name).unwrap_or(0));
     let machine = draft.domain.at("os/type").and_then(|kind| kind.attribute("machine"));
     let counts = counts(given_counts, machine.is_some_and(prefers_sockets));
-    let [cpus, .., all] = counts;
+    let [cpus, .., mut all] = counts;
+    // As QEMU does (`machine_parse_smp_config`).
+    if cpus > all {
+        let why = format!("its {cpus} CPUs are more than its maxcpus={all}, and QEMU refuses it");
+        draft.refuse(index, &why, "correct the numbers in the script, or those that were set for it");
+    }
+    if let Some(name) = zero {
+        draft.refuse(index, &format!("{name}=0: QEMU refuses a count of 0"), "leave it out, or give it a number");
+    }
+    let places = product(&counts);
+    if places == u64::from(cpus) && cpus < all {
+        draft.notes.push(format!(
+            "maxcpus={all} is left out: the topology of -smp has {cpus} places, and QEMU refuses it (before 6.2 it allowed the rest to be plugged in later)"
+        ));
+        all = cpus;
+    }
     draft.domain.set("vcpu@placement", "static");
     let online = cpus.saturating_add(plugged(draft)).min(all);
     if online != all {
@@ -164,9 +194,8 @@ fn count(draft: &mut Draft) -> Option<Fragment> {
     for index in given {
         draft.native(index, "<vcpu>, <topology>");
     }
-    if product(&counts) != u64::from(all) {
-        let what = if cpus < all { " (before 6.2 it allowed the rest to be plugged in later)" } else { "" };
-        draft.notes.push(format!("the topology of -smp does not add up to {all} CPUs, and QEMU refuses it{what}: it is left out"));
+    if places != u64::from(all) {
+        draft.notes.push(format!("the topology of -smp does not add up to {all} CPUs, and QEMU refuses it: it is left out"));
         return None;
     }
     let places = COUNTS.into_iter().zip(counts).take(6).skip(1).filter(|(name, count)| *count > 1 || !["dies", "clusters"].contains(name));

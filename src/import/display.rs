@@ -257,6 +257,15 @@ fn spice(draft: &mut Draft, index: usize) {
         graphics.set("@listen", address.filter(|_| !is_closed).unwrap_or_else(|| "127.0.0.1".into()));
     }
     draft.fill(index, "spice", &mut graphics);
+    // The viewer that QEMU starts renders too; over a port SPICE cannot.
+    if draft.options.iter().any(|option| option.peek("type") == Some(SPICE_APP) && option.peek("gl").is_some_and(table::is_on)) {
+        if graphics.at("listen").is_some() {
+            graphics.set("gl@enable", "yes");
+        } else {
+            draft.device(Fragment::new("graphics").with("type", "egl-headless"));
+            draft.notes.push("gl= is <graphics type='egl-headless'>: SPICE on a port does not render".into());
+        }
+    }
     // The node is used only with gl=on.
     if graphics.at("gl").is_some()
         && let Some(node) = draft.take(index, "rendernode")

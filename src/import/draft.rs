@@ -257,15 +257,20 @@ impl Draft {
     }
 
     /// libvirt's model of a virtio device: transitional (legacy and modern interface), non-transitional (modern
-    /// only), or the machine's default.
+    /// only), or the machine's default. It has none with the legacy interface alone: `disable-modern=on` stays, and is reported.
     pub(super) fn virtio_model(&mut self, index: usize) -> &'static str {
         let driver = self.peek(index, "driver").unwrap_or_default().to_owned();
-        match (self.flag(index, "disable-legacy"), self.flag(index, "disable-modern")) {
+        let is_legacy_only = self.peek(index, "disable-modern").is_some_and(table::is_on);
+        // On a port, `auto` is on, and else off.
+        let disables_legacy = self.take(index, "disable-legacy").filter(|said| said != "auto").map(|said| table::is_on(&said));
+        match disables_legacy {
             _ if driver.ends_with("-non-transitional") => "virtio-non-transitional",
             _ if driver.ends_with("-transitional") => "virtio-transitional",
-            (Some(true), _) => "virtio-non-transitional",
-            (Some(false), Some(false)) => "virtio-transitional",
-            _ => "virtio",
+            _ if !has_both_interfaces(&driver) => "virtio",
+            Some(true) => "virtio-non-transitional",
+            Some(false) => "virtio-transitional",
+            None if is_legacy_only => "virtio-transitional",
+            None => "virtio",
         }
     }
 
@@ -342,6 +347,9 @@ impl Draft {
             if !self.notes.iter().any(|known| known == note) {
                 self.notes.push(note.to_owned());
             }
+        }
+        if self.peek(index, "disable-modern").is_some_and(|said| !table::is_on(said)) {
+            self.take(index, "disable-modern");
         }
         self.fill(index, "device", &mut Fragment::new(""));
     }
@@ -420,6 +428,13 @@ pub(super) const OWN: &str = "import-";
 /// PCI devices whose driver names do not show it (`-device help`), as beginnings.
 const PCI: &str = "qxl secondary-vga ivshmem- nvme ufs edu e1000 igb rtl8139 vmxnet3 ne2k_pci pcnet tulip rocker virtio-net i825 i82801 pxb \
                    ich9-usb-uhci piix3-ide piix4-ide megasas-gen2 lsi53c810 ati-vga acpi-erst pci-";
+
+/// Whether a virtio device can have the interface before virtio 1.0 too: the others are modern whatever is set (`virtio_pci_force_virtio_1`).
+pub(super) fn has_both_interfaces(driver: &str) -> bool {
+    const KINDS: &str = "net blk scsi serial balloon rng 9p";
+    let kind = driver.strip_prefix("virtio-").map(|rest| rest.strip_suffix("-pci").unwrap_or(rest));
+    kind.is_some_and(|kind| table::has(KINDS, kind))
+}
 
 /// Whether a device takes a place on the root bus of the machine, where libvirt assigns addresses.
 fn is_pci(option: &QemuOption) -> bool {

@@ -1,4 +1,4 @@
-//! Firmware and boot devices.
+//! Firmware.
 
 use super::draft::Draft;
 use super::table;
@@ -28,11 +28,17 @@ pub(super) fn translate(draft: &mut Draft) {
                 draft.refuse(code.option, why, remedy);
             }
             loader(draft, code, "no");
+            if is_of_package(&code.path) {
+                draft.notes.push(format!(
+                    "{0}: it belongs to a package, and QEMU writes the guest's variables into it: copy it, and name the copy: cp {0} FILE",
+                    code.path
+                ));
+            }
         }
         [code, variables, ..] => {
             loader(draft, code, "yes");
             // A file of a package is a template; any other file holds the variables themselves.
-            if variables.path.starts_with("/usr/") || is_protected || variables.is_marked {
+            if is_of_package(&variables.path) || is_protected || variables.is_marked {
                 let why = match (is_protected, variables.is_marked) {
                     (true, _) => "-snapshot",
                     (false, true) => "readonly=on, which libvirt has for the code only",
@@ -43,12 +49,22 @@ pub(super) fn translate(draft: &mut Draft) {
             } else {
                 // libvirt copies the template only where the file is missing.
                 let copied = draft.copies.iter().rev().find(|copy| copy.to == variables.path).cloned();
+                let is_temporary = copied.as_ref().is_some_and(|copy| copy.is_temporary);
                 if let Some(copy) = copied.filter(|copy| copy.from.starts_with('/')) {
                     let when = if copy.if_missing { ", as the script does" } else { "; the script does so at each start" };
-                    draft.notes.push(format!("{}: libvirt copies {} to it if it is missing{when}", variables.path, copy.from));
+                    draft.notes.push(if is_temporary {
+                        format!(
+                            "{}: the script makes it anew at each start; libvirt copies {} once for the domain, and the copy stays",
+                            variables.path, copy.from
+                        )
+                    } else {
+                        format!("{}: libvirt copies {} to it if it is missing{when}", variables.path, copy.from)
+                    });
                     draft.domain.set("os/nvram@template", copy.from);
                 }
-                draft.domain.set("os/nvram", &variables.path);
+                if !is_temporary {
+                    draft.domain.set("os/nvram", &variables.path);
+                }
             }
             if variables.format == "qcow2" {
                 draft.domain.set("os/nvram@format", "qcow2");
@@ -56,7 +72,6 @@ pub(super) fn translate(draft: &mut Draft) {
         }
     }
     secure(draft);
-    boot(draft);
 }
 
 /// `secure=on` of the flash chip: only the firmware in System Management Mode writes the variables.
@@ -82,6 +97,11 @@ fn secure(draft: &mut Draft) {
             draft.native(index, "<loader secure=…>");
         }
     }
+}
+
+/// Whether a file belongs to a package of the distribution, as far as its place shows: `/usr/local` is the administrator's.
+fn is_of_package(path: &str) -> bool {
+    path.starts_with("/usr/") && !path.starts_with("/usr/local/")
 }
 
 struct Flash {
@@ -146,38 +166,4 @@ fn flash_nodes(draft: &mut Draft) -> Vec<Flash> {
         }
     }
     images
-}
-
-fn has_disk(draft: &Draft) -> bool {
-    draft.options.iter().any(|option| match option.name.as_str() {
-        "drive" => option.peek("media") != Some("cdrom") && !matches!(option.peek("if"), Some("pflash" | "floppy")),
-        _ => option.driver().is_some_and(|driver| ["scsi-hd", "ide-hd", "virtio-blk-pci"].contains(&driver)),
-    })
-}
-
-fn boot(draft: &mut Draft) {
-    let by_device = draft.options.iter().any(|option| option.peek("bootindex").is_some());
-    for index in draft.named(&["boot"]) {
-        let order = draft.take(index, "order");
-        draft.fill_domain(index, "boot", "");
-        if by_device && order.is_some() {
-            draft.notes.push("the order of -boot is left out, since devices have a bootindex".into());
-        }
-        let mut devices = order.filter(|_| !by_device).unwrap_or_default();
-        // A firmware falls back to the disks if other devices do not boot; libvirt boots only what the order lists.
-        if !devices.is_empty() && !devices.contains('c') && has_disk(draft) {
-            devices.push('c');
-        }
-        for letter in devices.chars() {
-            let device = match letter {
-                'a' => "fd",
-                'c' => "hd",
-                'd' => "cdrom",
-                'n' => "network",
-                _ => continue,
-            };
-            draft.domain.push("os", Fragment::new("boot").with("dev", device));
-        }
-        draft.native(index, "<boot>, <bootmenu>");
-    }
 }

@@ -14,6 +14,14 @@ pub(super) fn translate(draft: &mut Draft) {
         draft.native(index, "<controller type='pci'>: libvirt adds the ports that it needs");
     }
     let devices = draft.devices(&["hostdev"]);
+    for index in devices.iter().copied() {
+        if !draft.peek(index, "driver").is_some_and(|driver| driver.ends_with("pci-assign")) {
+            continue;
+        }
+        // Properties of this device alone, which chose how interrupts reach the guest.
+        draft.options[index].props.ignore(&["prefer-msi", "share-intx", "configfd"]);
+        draft.notes.push(format!("{}: QEMU 3.0 and later have no such device: VFIO passes it in its place", draft.options[index].written));
+    }
     let addresses: Vec<Option<PciAddress>> =
         devices.iter().map(|index| draft.peek(*index, "host").and_then(|host| host.parse().ok())).collect();
     let mut slots: Vec<Vec<(usize, PciAddress)>> = Vec::new();

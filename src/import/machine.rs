@@ -1,6 +1,6 @@
 //! The machine: accelerator, clock, name and identity.
 
-use super::draft::Draft;
+use super::draft::{Draft, has_both_interfaces};
 use super::options::QemuOption;
 use super::props::Props;
 use super::table::{self, VALUES};
@@ -19,7 +19,7 @@ pub(super) fn translate(draft: &mut Draft, program: &str) {
         draft.fill_domain(index, "accel", "");
         draft.native(index, &format!("<domain type='{}'>", if draft.is_kvm { "kvm" } else { "qemu" }));
     }
-    machine(draft);
+    machine(draft, architecture(program));
     for index in draft.named(&["name"]) {
         draft.name = draft.take(index, "guest").or(draft.name.take());
         draft.fill_domain(index, "name", "");
@@ -73,7 +73,13 @@ fn accelerator(draft: &mut Draft, index: usize) {
     }
 }
 
-fn machine(draft: &mut Draft) {
+/// libvirt's name of the architecture that a QEMU emulates, which also decides the CPU model where none is set.
+fn architecture(program: &str) -> &'static str {
+    let name = program.rsplit('/').next().and_then(|name| name.strip_prefix("qemu-system-"));
+    if name.is_some_and(|name| name.split('-').next() == Some("i386")) { "i686" } else { "x86_64" }
+}
+
+fn machine(draft: &mut Draft, architecture: &str) {
     let mut model = "pc".to_owned();
     let mut has_acpi = true;
     for index in draft.named(&["machine"]) {
@@ -109,14 +115,14 @@ fn machine(draft: &mut Draft) {
     // The controller on the board, with its buses.
     let (buses, kind) = if draft.is_express { (6, "sata") } else { (2, "ide") };
     draft.add_controller(None, "ide", buses, kind, 0);
-    if draft.is_express && draft.options.iter().any(has_both_interfaces) {
+    if draft.is_express && draft.options.iter().any(gets_both_interfaces) {
         draft.notes.push(
             "libvirt puts virtio devices on PCI Express ports, where they have only the interface of virtio 1.0: a guest with older drivers \
              (Linux before 4.0) needs model='virtio-transitional'"
                 .into(),
         );
     }
-    draft.domain.push("os", Fragment::new("type").with("arch", "x86_64").with("machine", model).text("hvm"));
+    draft.domain.push("os", Fragment::new("type").with("arch", architecture).with("machine", model).text("hvm"));
     if has_acpi {
         draft.domain.below("features/acpi");
     }
@@ -200,15 +206,12 @@ fn smbios(draft: &mut Draft) {
 }
 
 /// Whether QEMU gives this device the interface before virtio 1.0 too: it does so on a bus without ports (`virtio_pci_realize`).
-fn has_both_interfaces(option: &QemuOption) -> bool {
-    const KINDS: [&str; 7] = ["net", "blk", "scsi", "serial", "balloon", "rng", "9p"];
-    let is_virtio = option.driver().is_some_and(|driver| {
-        let kind = driver.strip_prefix("virtio-").and_then(|rest| rest.strip_suffix("-pci"));
-        kind.is_some_and(|kind| KINDS.contains(&kind))
-    });
+fn gets_both_interfaces(option: &QemuOption) -> bool {
+    let is_virtio = option.driver().is_some_and(has_both_interfaces);
+    let is_set = ["disable-legacy", "disable-modern"].iter().any(|name| option.peek(name).is_some_and(|said| said != "auto"));
     let is_on_root = option.peek("bus").is_none_or(|bus| bus == "pcie.0");
     let is_disk = option.name == "drive" && option.peek("if") == Some("virtio");
-    (is_virtio && is_on_root && option.peek("disable-legacy").is_none()) || is_disk
+    (is_virtio && is_on_root && !is_set) || is_disk
 }
 
 #[cfg(test)]

@@ -20,12 +20,20 @@ pub(super) fn translate(draft: &mut Draft) {
     let mut backends: Vec<String> = Vec::new();
     let machines = draft.options.iter().filter(|option| option.name == "machine");
     backends.extend(machines.filter_map(|machine| machine.peek("memory-backend").map(str::to_owned)));
+    // Without -m the memory is as large as its backend (`machine_run_board_init` of hw/core/machine.c).
+    let object = backends.last().and_then(|id| draft.with("object", "id", id)).filter(|_| !draft.has_option("m"));
+    if let Some(size) = object.and_then(|object| draft.peek(object, "size")).and_then(read_bytes) {
+        draft.domain.set("memory@unit", "KiB");
+        draft.domain.set("memory", size.kib());
+    }
     numa(draft, &mut backends);
     modules(draft);
     backends.sort();
     let mut place = Place::default();
     for index in draft.named(&["mem-path"]) {
-        place.path = Some(draft.whole(index));
+        let path = draft.whole(index);
+        draft.notes.extend(below_huge_pages(&path));
+        place.path = Some(path);
         draft.native(index, "<memoryBacking>");
     }
     for index in draft.named(&["overcommit", "realtime"]) {
@@ -38,7 +46,8 @@ pub(super) fn translate(draft: &mut Draft) {
             draft.pass("overcommit", &format!("cpu-pm={value}"));
             draft.notes.push(format!("cpu-pm={value} of -overcommit has no libvirt element, and is passed to QEMU unchanged"));
         }
-        draft.native(index, "<locked/>");
+        let is_locked = draft.domain.at("memoryBacking/locked").is_some();
+        draft.native(index, if is_locked { "<locked/>" } else { "without <locked/> the memory is not locked" });
     }
     for id in backends {
         if let Some(index) = draft.with("object", "id", &id) {
@@ -93,6 +102,7 @@ fn backend(draft: &mut Draft, index: usize, place: &mut Place) {
     draft.needs_shared_memory |= draft.flag(index, "share") == Some(true);
     let is_huge = draft.flag(index, "hugetlb") == Some(true) || path.as_deref().is_some_and(|path| path.contains("huge"));
     if is_huge {
+        draft.notes.extend(path.as_deref().and_then(below_huge_pages));
         place.page = place.page.or_else(|| read_bytes(&draft.take(index, "hugetlbsize")?));
         place.path = place.path.take().or(path).or_else(|| Some("/dev/hugepages".into()));
     } else if let Some(path) = path.filter(|path| path != "/dev/shm") {
@@ -113,6 +123,13 @@ fn backend(draft: &mut Draft, index: usize, place: &mut Place) {
 /// The size of pages that is not the default and stands in the name of their directory: `/dev/hugepages1G`.
 fn page_of(path: &str) -> Option<Size> {
     if path.contains("1G") { read_bytes("1G") } else { None }
+}
+
+/// What is said of a file, or of a directory of one's own, in the directory of huge pages.
+fn below_huge_pages(path: &str) -> Option<String> {
+    let (folder, name) = path.trim_end_matches('/').rsplit_once('/')?;
+    let note = format!("memory in {path}: libvirt names the file itself, where huge pages are mounted (hugetlbfs_mount in qemu.conf)");
+    (folder.contains("huge") && !name.contains("huge")).then_some(note)
 }
 
 fn directory(path: &str) -> String {

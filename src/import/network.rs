@@ -129,8 +129,17 @@ fn old_style(draft: &mut Draft) {
         let card = old_card(draft, index, backend);
         interface(draft, card);
     }
-    for index in backends {
-        draft.drop(index, "no network card uses this");
+    for (number, index) in backends.into_iter().enumerate() {
+        if number < cards.len() || cards.is_empty() {
+            draft.drop(index, "no network card uses this");
+            continue;
+        }
+        let remedy = "leave one of them out of the script, or give each a card of its own: -nic user -nic tap,ifname=…";
+        draft.refuse(
+            index,
+            "QEMU connects all -net to one hub, so that a card is on several networks, which libvirt has no element for",
+            remedy,
+        );
     }
 }
 

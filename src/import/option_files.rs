@@ -1,6 +1,7 @@
 //! Files of options: `-readconfig FILE` stands for the options in the file (`qemu_config_foreach` of QEMU's util/qemu-config.c).
 
 use super::shell::{Script, joined};
+use crate::model::Reading;
 
 /// Groups whose options are called otherwise (`QemuOptsList` of QEMU's system/vl.c).
 const GROUPS: [(&str, &str); 3] = [("memory", "m"), ("smp-opts", "smp"), ("boot-opts", "boot")];
@@ -9,7 +10,7 @@ const GROUPS: [(&str, &str); 3] = [("memory", "m"), ("smp-opts", "smp"), ("boot-
 const MOST: usize = 1_000;
 
 /// The same script with the options of these files in their place; a file that is not there stays an option.
-pub fn with_option_files(script: Script, files: &dyn Fn(&str) -> Option<String>) -> Script {
+pub fn with_option_files(script: Script, files: &dyn Fn(&str) -> Reading<String>) -> Script {
     let mut argv = Vec::new();
     let (mut notes, mut refusal) = (script.notes, script.refusal);
     let mut words = script.argv.into_iter().peekable();
@@ -17,7 +18,7 @@ pub fn with_option_files(script: Script, files: &dyn Fn(&str) -> Option<String>)
         let path = words.next_if(|_| word.starts_with('-') && word.trim_start_matches('-') == "readconfig");
         let folder = |path: &str| if path.starts_with('/') { Some("/") } else { script.folder.as_deref() };
         let whole = path.as_deref().and_then(|path| Some(joined(folder(path)?, path)));
-        match whole.as_deref().and_then(files).map(|text| options(&text)) {
+        match whole.as_deref().and_then(|path| files(path).known()).map(|text| options(&text)) {
             Some(Ok(options)) => {
                 notes.push(format!("{}: {} options are read from it", path.unwrap_or_default(), options.len() / 2));
                 argv.extend(options);
@@ -74,7 +75,8 @@ mod tests {
         assert_eq!(options(&"[device]\n".repeat(MOST + 1)).unwrap_err().0, MOST + 1);
         let argv = ["kvm", "-readconfig", "more.cfg", "-usb", "-readconfig", "/gone"].map(str::to_owned).to_vec();
         let script = Script { argv, folder: Some("/vm".to_owned()), ..Script::default() };
-        let read = with_option_files(script, &|path| (path == "/vm/more.cfg").then(|| text.to_owned()));
+        let read =
+            with_option_files(script, &|path| if path == "/vm/more.cfg" { Reading::Known(text.to_owned()) } else { Reading::Absent });
         assert_eq!(read.argv[1..7], words);
         assert_eq!(read.argv[7..], ["-usb", "-readconfig", "/gone"]);
         assert_eq!(read.notes, ["more.cfg: 3 options are read from it"]);

@@ -152,8 +152,13 @@ pub(super) fn current_options(argv: &[String]) -> Vec<QemuOption> {
     options
 }
 
-/// The device of `-usbdevice tablet`, `-usbdevice host:VENDOR:PRODUCT` (hexadecimal) or `-usbdevice host:BUS.DEVICE`.
+/// The device of `-usbdevice tablet`, `-usbdevice host:VENDOR:PRODUCT` (hexadecimal) or `-usbdevice host:BUS.DEVICE`. QEMU creates it
+/// before the devices of `-device` (`qemu_create_cli_devices`), so it is on the board's bus.
 fn usb_device(value: &str) -> Option<String> {
+    Some(usb_device_alone(value)? + ",bus=usb-bus.0")
+}
+
+fn usb_device_alone(value: &str) -> Option<String> {
     let Some(place) = value.strip_prefix("host:") else {
         return match value {
             "tablet" | "mouse" => Some(format!("usb-{value}")),

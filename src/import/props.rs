@@ -28,7 +28,7 @@ impl Props {
         for (index, part) in value.replace(",,", "\0").split(',').enumerate().filter(|(_, part)| !part.is_empty()) {
             let part = part.replace('\0', ",");
             let (name, value) = match part.split_once('=') {
-                Some((name, value)) => (name.to_owned(), value.trim_matches('"').to_owned()),
+                Some((name, value)) => (name.to_owned(), value.to_owned()),
                 None if index == 0 && !first.is_empty() => (first.to_owned(), part),
                 None => (part, "on".to_owned()),
             };

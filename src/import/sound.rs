@@ -20,17 +20,35 @@ pub(super) fn translate(draft: &mut Draft, environment: &[(String, String, Optio
     // The codecs are those of an HDA card.
     cards.sort_by_key(|index| !draft.peek(*index, "driver").is_some_and(|driver| driver.ends_with("hda")));
     for index in cards {
-        let mut to = audio(draft, index, &ids);
-        let mut sound = draft.element(index, "sound");
+        let to = audio(draft, index, &ids);
+        let sound = draft.element(index, "sound");
         // A codec that names no card is the first one's.
         let id = draft.peek(index, "id").map(str::to_owned);
         let (own, others): (Vec<_>, Vec<_>) = codecs.into_iter().partition(|(.., of)| of.is_none() || *of == id || id.is_none());
         codecs = others;
+        // All codecs of one of libvirt's cards have one backend: those on another one get a card of their own.
+        let mut backends = vec![(to, sound.clone())];
         for (codec, audio, _) in own {
-            sound = sound.child(codec);
-            to = to.or(audio);
+            let at = backends.iter().position(|(to, _)| audio.is_none() || to.is_none() || *to == audio);
+            let at = at.unwrap_or_else(|| {
+                backends.push((None, sound.clone()));
+                backends.len() - 1
+            });
+            let (to, card) = &mut backends[at];
+            *to = to.take().or(audio);
+            card.push("", codec);
         }
-        draft.finish(index, sound.child_if(to));
+        if backends.len() > 1 {
+            draft.notes.push(format!(
+                "{}: its codecs have several audio backends, and libvirt gives a sound card one: the guest gets {} cards",
+                draft.options[index].written,
+                backends.len()
+            ));
+        }
+        for (number, (to, card)) in backends.into_iter().enumerate() {
+            let card = card.child_if(to);
+            if number == 0 { draft.finish(index, card) } else { draft.device(card) }
+        }
     }
     // However often -soundhw names a card, QEMU adds it once.
     let mut added: Vec<Fragment> = Vec::new();

@@ -14,7 +14,8 @@ use super::props::same_name;
 use super::shell::{Script, joined};
 use super::table::{self, MEANINGLESS};
 use super::{
-    before, channels, cpu, display, environment, firmware, hostdevs, machine, memory, network, paths, sets, small, sound, storage, usb,
+    before, channels, cpu, display, environment, firmware, host_changes, hostdevs, machine, memory, network, paths, sets, small, sound,
+    storage, usb,
 };
 use crate::xml::{Fragment, is_xml};
 
@@ -59,6 +60,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     draft.descriptors.clone_from(&script.descriptors);
     other_architectures(&mut draft, script);
     bare_words(&mut draft);
+    quotes(&mut draft);
     let folder = script.folder.as_deref().unwrap_or_default();
     let absolute = |copy: &Copied| Copied { from: joined(folder, &copy.from), to: joined(folder, &copy.to), ..*copy };
     draft.copies = script.copies.iter().map(absolute).collect();
@@ -92,6 +94,7 @@ pub fn translate(script: &Script, name: &str, forced_name: Option<&str>, around:
     let xml = assemble(&draft, &name, emulator.as_deref());
     let mut notes = script.notes.clone();
     notes.extend(before::programs(&draft, script));
+    notes.extend(host_changes::notes(&script.host_changes));
     if !left.is_empty() {
         notes.push(format!("{} before QEMU is left out: libvirt starts QEMU itself, as its own user", left.join(" ")));
     }
@@ -137,6 +140,19 @@ fn bare_words(draft: &mut Draft) {
             format!("{} belong to no option: QEMU takes each for the image of the first disk, and refuses the second", bare.join(", "));
         draft.refusals.push((why, "correct the script: an option, a quote or a \\ before the end of a line is missing".into()));
     }
+}
+
+/// Names values in quotes: the shell removes quotes that are written in a command, and those in a variable's value reach QEMU.
+fn quotes(draft: &mut Draft) {
+    let is_quoted = |value: &String| value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+    let named = |option: &QemuOption| {
+        let quoted = option.props.left().into_iter().filter(|(_, value)| is_quoted(value));
+        quoted
+            .map(|(name, value)| format!("{name}={value} of -{}: the quotes are part of the value, as QEMU gets it", option.name))
+            .collect::<Vec<_>>()
+    };
+    let notes: Vec<String> = draft.options.iter().flat_map(named).collect();
+    draft.notes.extend(notes);
 }
 
 /// Refuses what is passed to QEMU unchanged with the number of a file that libvirt does not open.
@@ -266,6 +282,7 @@ fn globals(draft: &mut Draft) {
 fn reason_not_converted(option: &str, name: &str) -> &'static str {
     match name {
         "debug" | "x-pci-debug" => "debug output for QEMU developers",
+        "disable-modern" => "libvirt has no model with the legacy interface alone; virtio-transitional has both",
         "model" | "ver" | "wwn" => "libvirt supports it for SCSI disks only",
         _ if option == "device" => "libvirt has no element for it; <qemu:override> can set it",
         _ => "libvirt has no element for it",

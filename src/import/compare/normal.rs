@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::cpu;
-use super::super::draft::OWN;
+use super::super::draft::{OWN, has_both_interfaces};
 use super::super::options::{QemuOption, current_options};
 use super::super::size::{read, read_bytes};
 use super::super::table::{NAMES, VGA, group, has, is_on, number};
@@ -361,7 +361,7 @@ impl Line<'_> {
     fn cpu(&mut self, index: usize) {
         let left = self.options[index].props.left();
         let item = self.item("cpu", index);
-        for (name, value) in left {
+        for (name, value) in cpu::ordered(left) {
             let (name, value) = cpu::feature(&name, &value);
             // QEMU's other name of it.
             let name = if name == "hv-apicv" { "hv-avic" } else { name };
@@ -469,6 +469,12 @@ impl Line<'_> {
             props.insert("disable-modern".into(), modern.into());
         }
         let props = &mut self.items[first].props;
+        if !has_both_interfaces(&kind) {
+            props.retain(|name, _| !["disable-legacy", "disable-modern"].contains(&name.as_str()));
+        } else if props.get("disable-modern").is_some_and(|modern| modern == "on") {
+            // The one interface that is left.
+            props.entry("disable-legacy".into()).or_insert_with(|| "off".into());
+        }
         if props.get("iothread.kind").is_some() {
             props.retain(|name, _| !name.starts_with("iothread.") || name == "iothread.kind");
         }

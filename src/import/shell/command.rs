@@ -47,6 +47,10 @@ pub(super) struct Statement {
     pub(super) line: usize,
     /// As it was written, on one line.
     pub(super) text: String,
+    /// The files into which a plain command writes what it prints.
+    pub(super) written: Vec<Word>,
+    /// What it reads, where the script says that.
+    pub(super) input: Option<Word>,
     pub(super) command: Command,
 }
 
@@ -60,6 +64,25 @@ impl Statement {
         };
         Some((first, parts))
     }
+}
+
+/// An arm of `case`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Arm {
+    pub(super) patterns: Vec<Word>,
+    pub(super) body: Vec<Statement>,
+    pub(super) end: ArmEnd,
+}
+
+/// What follows an arm that was run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ArmEnd {
+    /// `;;`: nothing.
+    Ends,
+    /// `;&`: the next arm, whatever its patterns.
+    RunsNext,
+    /// `;;&`: the next arm whose patterns match.
+    TestsNext,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +110,7 @@ pub(super) enum Command {
     },
     Case {
         word: Word,
-        arms: Vec<(Vec<Word>, Vec<Statement>)>,
+        arms: Vec<Arm>,
     },
     /// The body is shared: following the definition again defines the function again.
     Function {
@@ -110,7 +133,7 @@ pub(super) fn each<'s>(steps: &'s [Statement], see: &mut dyn FnMut(&'s Statement
             Command::Function { body, .. } => vec![body],
             Command::If(branches) => branches.iter().flat_map(|(condition, body)| [condition.as_slice(), body]).collect(),
             Command::While { condition, body, .. } => vec![condition, body],
-            Command::Case { arms, .. } => arms.iter().map(|(_, body)| body.as_slice()).collect(),
+            Command::Case { arms, .. } => arms.iter().map(|arm| arm.body.as_slice()).collect(),
             Command::Plain(_) | Command::Arithmetic(_) => Vec::new(),
         };
         for body in bodies {

@@ -1,8 +1,9 @@
 //! `[ … ]` and `[[ … ]]`, evaluated as far as possible without running anything.
 
 use super::arithmetic::{self, COMPARISONS};
-use super::budget::Budget;
+use super::budget::{Budget, WORD};
 use super::pattern;
+use super::regex::compiled;
 
 /// The result of a condition or command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl Truth {
 pub(super) struct Operand {
     /// Its value, if known.
     pub(super) text: Option<String>,
-    /// The same as a pattern, for `[[ … ]]`.
+    /// The same as a pattern, for `[[ … ]]`; after `=~` as a regular expression.
     pub(super) pattern: Option<String>,
 }
 
@@ -147,13 +148,25 @@ impl Test<'_> {
         match sign {
             "=" | "==" => Truth::of(equal()),
             "!=" => Truth::of(!equal()),
+            "=~" if self.double => right.pattern.as_ref().map_or(Truth::GUESS, |regex| self.finds(regex, left)),
             _ => Truth::GUESS,
         }
+    }
+
+    /// Whether a regular expression is found in a text. bash has those of POSIX; where the library does not know one, it is not known.
+    fn finds(&self, regex: &str, text: &str) -> Truth {
+        let affordable = self.budget.take(regex.len().saturating_mul(text.len() + WORD));
+        let regex = affordable.then(|| compiled(regex, self.budget)).flatten();
+        regex.map_or(Truth::GUESS, |regex| Truth::of(regex.is_match(text)))
     }
 }
 
 fn number(text: &str) -> Option<i64> {
     let text = text.trim();
+    // `[` takes every number as a decimal one.
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
     text.strip_prefix('-').map_or_else(|| arithmetic::value(text, &|_| None), |text| arithmetic::value(text, &|_| None).map(|value| -value))
 }
 
@@ -185,10 +198,23 @@ mod tests {
             ("-f /x -o 1 -ge 1", Some(true)),
             ("-f /x -a 1 -gt 1", Some(false)),
             ("? = a", None),
+            ("12 =~ ^[0-9]+$", None),
         ] {
             assert_eq!(told(condition, false), holds, "{condition}");
         }
         assert_eq!([told("win10 == win*", true), told("win10 == win*", false)], [Some(true), Some(false)]);
+        // Beside what bash says.
+        for (condition, holds) in [
+            ("12 =~ ^[0-9]+$", Some(true)),
+            ("x12 =~ ^[[:digit:]]+$", Some(false)),
+            ("win10 =~ 1", Some(true)),
+            ("! win10 =~ ^(win|mac)[0-9]*$", Some(false)),
+            ("? =~ a", None),
+            ("a =~ (", None),
+            ("a =~ (a{999}){999}", None),
+        ] {
+            assert_eq!(told(condition, true), holds, "{condition}");
+        }
         assert_eq!(told("( a == b || c == c ) && ! -z d", true), Some(true));
     }
 }

@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+use super::command::each;
+use super::parser::parse;
+use super::word::is_name;
+
 /// The name of another language, if a script is written in one.
 pub(super) fn other_language(text: &str, path: &str) -> Option<&'static str> {
     let first = text.lines().next().filter(|line| line.starts_with("#!")).unwrap_or_default();
@@ -38,7 +42,7 @@ fn is_fence(line: &str) -> bool {
     line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~")
 }
 
-/// The code blocks that contain QEMU, as a script with the same line numbers; none where no block does. In a page without
+/// The code blocks that start QEMU, and those that only set variables, as a script with the same line numbers; none where no block does. In a page without
 /// such blocks these are the paragraphs whose lines are all indented.
 pub(super) fn from_markdown(text: &str) -> Option<String> {
     let lines = &text.lines().collect::<Vec<_>>()[..];
@@ -52,22 +56,41 @@ pub(super) fn from_markdown(text: &str) -> Option<String> {
 
 fn from_blocks(lines: &[&str], blocks: impl Iterator<Item = Range<usize>>) -> Option<String> {
     let mut kept = vec![""; lines.len()];
-    for block in blocks.filter(|block| lines[block.clone()].iter().any(|line| names_qemu(line))) {
-        for at in block {
-            // A page shows the shell's prompt: `$ `, `host:~# `.
-            let line = lines[at].trim_start();
-            let prompt = line.split_once(['$', '#']).filter(|(before, after)| {
-                after.starts_with(' ') && !before.contains(char::is_whitespace) && (!before.is_empty() || line.starts_with('$'))
-            });
-            kept[at] = prompt.map_or(lines[at], |(_, command)| command);
+    let mut has_qemu = false;
+    for block in blocks {
+        let commands: Vec<&str> = lines[block.clone()].iter().map(|line| without_prompt(line)).collect();
+        let names_it = commands.iter().any(|line| names_qemu(line));
+        has_qemu |= names_it;
+        if names_it || commands.iter().all(|line| only_sets(line)) {
+            kept[block].copy_from_slice(&commands);
         }
     }
-    kept.iter().any(|line| !line.is_empty()).then(|| kept.join("\n") + "\n")
+    has_qemu.then(|| kept.join("\n") + "\n")
+}
+
+/// A page shows the shell's prompt: `$ `, `host:~# `.
+fn without_prompt(line: &str) -> &str {
+    let bare = line.trim_start();
+    let prompt = bare.split_once(['$', '#']).filter(|(before, after)| {
+        after.starts_with(' ') && !before.contains(char::is_whitespace) && (!before.is_empty() || bare.starts_with('$'))
+    });
+    prompt.map_or(line, |(_, command)| command)
+}
+
+/// Whether a line only sets a variable, or is a comment.
+fn only_sets(line: &str) -> bool {
+    let line = line.trim();
+    let assigned = line.strip_prefix("export ").unwrap_or(line).split_once('=');
+    line.is_empty() || line.starts_with('#') || assigned.is_some_and(|(name, _)| is_name(name))
 }
 
 /// Whether QEMU is in a line, and not as what is installed or looked for.
 fn names_qemu(line: &str) -> bool {
-    let is_it = |word: &str| word.contains("qemu-system-") || word.contains("qemu-kvm") || word.ends_with("bin/kvm");
+    let is_it = |word: &str| {
+        let of_variable = word.trim_matches(['"', '{', '}']).replacen("${", "$", 1);
+        let is_variable = of_variable.starts_with('$') && super::programs::is_qemu(&of_variable);
+        is_variable || word.contains("qemu-system-") || word.contains("qemu-kvm") || word.ends_with("bin/kvm")
+    };
     let before = line.split_whitespace().position(is_it);
     before.is_some_and(|before| !line.split_whitespace().take(before).any(super::programs::mentions_qemu))
 }
@@ -75,9 +98,16 @@ fn names_qemu(line: &str) -> bool {
 /// Joins a QEMU program on a line of its own and the options on the following lines into one command.
 pub(super) fn join_option_lines(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
+    // Words of an array also stand on lines of their own.
+    let mut commands = Vec::new();
+    if let Ok(steps) = parse(text, 1) {
+        each(&steps, &mut |step| {
+            commands.extend(step.parts().filter(|(_, parts)| parts.len() == 1).and_then(|_| step.line.checked_sub(1)));
+        });
+    }
     let begins = |at: usize| {
         let is_option = lines.get(at + 1).is_some_and(|next| next.trim_start().starts_with('-'));
-        is_option && !lines[at].trim().contains(char::is_whitespace) && super::programs::is_qemu(lines[at].trim())
+        is_option && commands.contains(&at) && !lines[at].trim().contains(char::is_whitespace) && super::programs::is_qemu(lines[at].trim())
     };
     let start = (0..lines.len()).find(|at| begins(*at))?;
     let count = lines[start + 1..].iter().take_while(|line| line.trim_start().starts_with('-')).count();
@@ -133,6 +163,10 @@ mod tests {
         assert_eq!(join_before_blanks("kvm \\\n -m 1\n# \\ \n"), None);
         let written = "X=1\nls <<<a\ncat <<'E' >b\nls\nE\ncat <<-EOF > run\n$QEMU -m 1\nEOF\n";
         assert_eq!((in_here_document(written), in_here_document("qemu-kvm\n")), (Some((7, "cat <<-EOF > run")), None));
+        let page = "```\n$ export QEMU_BINARY=/usr/bin/qemu-system-x86_64\n```\n```\nls\n```\n```\n# So much.\nM=1\n```\n```\n\"${QEMU_BINARY}\" -m $M\n```\n";
+        let read = "\n export QEMU_BINARY=/usr/bin/qemu-system-x86_64\n\n\n\n\n\n# So much.\nM=1\n\n\n\"${QEMU_BINARY}\" -m $M\n\n";
+        assert_eq!(from_markdown(page).as_deref(), Some(read));
+        assert_eq!(join_option_lines("A=(\n taskset\nqemu-kvm\n-m 1\n)\n\"${A[@]}\"\n"), None);
         assert_eq!([join_option_lines("kvm -m 1\n-usb"), join_option_lines("kvm")], [None, None]);
     }
 }

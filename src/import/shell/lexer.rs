@@ -26,24 +26,15 @@ pub(super) struct Token {
     /// Its byte range in the text.
     pub(super) start: usize,
     pub(super) end: usize,
+    /// The files into which what follows it writes: `> FILE`, `>> FILE`.
+    pub(super) written: Vec<Word>,
+    /// What the command reads: `<<<TEXT`, `<<END`; marked as unknown for `<FILE`.
+    pub(super) input: Option<Word>,
 }
 
 /// Reads a script; an error is the line of a quote or bracket that is never closed.
 pub(super) fn tokens(script: &str, first_line: usize) -> Result<Vec<Token>, usize> {
-    let mut lexer = Lexer {
-        script,
-        rest: script,
-        tokens: Vec::new(),
-        word: None,
-        word_start: 0,
-        before: 0,
-        redirection: None,
-        heredocs: Vec::new(),
-        in_test: false,
-        last_close: script.rfind("))"),
-        counted: (0, first_line),
-        open: None,
-    };
+    let mut lexer = Lexer::new(script, first_line);
     lexer.run();
     match lexer.open {
         Some(line) => Err(line),
@@ -53,13 +44,48 @@ pub(super) fn tokens(script: &str, first_line: usize) -> Result<Vec<Token>, usiz
 
 /// Operators, the longest first, and the sign that each is.
 const OPERATORS: [(&str, &str); 9] =
-    [(";;&", ";;"), (";;", ";;"), (";&", ";&"), ("&&", "&&"), ("||", "||"), ("|&", "|"), (";", ";"), ("&", "&"), ("|", "|")];
+    [(";;&", ";;&"), (";;", ";;"), (";&", ";&"), ("&&", "&&"), ("||", "||"), ("|&", "|"), (";", ";"), ("&", "&"), ("|", "|")];
 
 /// What the word after a redirection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Redirection {
-    File,
-    Heredoc,
+    /// Another number, or a file for one.
+    Other,
+    Read,
+    Written,
+    /// The text itself: `<<<`.
+    Text,
+    Heredoc {
+        strips_tabs: bool,
+    },
+}
+
+/// A text that begins on the next line.
+struct Heredoc {
+    end: String,
+    /// Its marker is quoted, so nothing in it is expanded.
+    is_literal: bool,
+    strips_tabs: bool,
+    /// The token of the command that reads it.
+    of: Option<usize>,
+}
+
+/// The text of a here-document, as if it were in double quotes.
+fn expanded(text: &str) -> Word {
+    let mut lexer = Lexer::new(text, 1);
+    lexer.in_double_quotes(None);
+    if lexer.open.is_some() { of_unknown() } else { lexer.word.unwrap_or_default() }
+}
+
+/// A shell ends the text after `<<<` as a line.
+fn with_line_end(mut word: Word) -> Word {
+    word.pieces.push(Piece::Quoted("\n".to_owned()));
+    word
+}
+
+/// What a file contains.
+fn of_unknown() -> Word {
+    Word::of(Piece::Quoted(unknown("<")))
 }
 
 struct Lexer<'s> {
@@ -71,8 +97,7 @@ struct Lexer<'s> {
     /// Where the current character begins: a word before it ends there.
     before: usize,
     redirection: Option<Redirection>,
-    /// The end markers of the here-documents that begin on the next line.
-    heredocs: Vec<String>,
+    heredocs: Vec<Heredoc>,
     /// Between `[[` and `]]`, where operators are words.
     in_test: bool,
     /// The position of the last `))`.
@@ -84,6 +109,23 @@ struct Lexer<'s> {
 }
 
 impl<'s> Lexer<'s> {
+    fn new(script: &'s str, first_line: usize) -> Self {
+        Self {
+            script,
+            rest: script,
+            tokens: Vec::new(),
+            word: None,
+            word_start: 0,
+            before: 0,
+            redirection: None,
+            heredocs: Vec::new(),
+            in_test: false,
+            last_close: script.rfind("))"),
+            counted: (0, first_line),
+            open: None,
+        }
+    }
+
     fn run(&mut self) {
         loop {
             self.before = self.at();
@@ -98,12 +140,13 @@ impl<'s> Lexer<'s> {
                 '$' | '`' => self.expansion(c, false),
                 OPEN => self.unknown(),
                 '#' if self.word.is_none() => self.skip_line(),
+                c if c.is_whitespace() && self.in_test && self.open_in_regex().is_some_and(|open| open > 0) => self.text(c, false),
                 '\n' => {
                     // Within `[[ … ]]` it is a blank, behind it the end of the command.
                     self.finish_word();
                     if !self.in_test {
                         self.sign("\n", 1);
-                        self.skip_heredocs();
+                        self.read_heredocs();
                     }
                 }
                 '(' | ')' | '<' | '>' | '&' | '|' if self.in_test => self.sign_in_test(c),
@@ -194,7 +237,26 @@ impl<'s> Lexer<'s> {
         }
     }
 
+    /// The regular expression after `=~`: how many of its brackets are open.
+    fn open_in_regex(&self) -> Option<usize> {
+        let is_sign = |token: &Token| matches!(&token.kind, Kind::Word(word) if word.plain() == Some("=~"));
+        self.tokens.last().filter(|last| is_sign(last))?;
+        let texts = self
+            .word
+            .iter()
+            .flat_map(|word| &word.pieces)
+            .filter_map(|piece| if let Piece::Text(text) = piece { Some(text) } else { None });
+        let count = |letter| texts.clone().map(|text| text.matches(letter).count()).sum::<usize>();
+        Some(count('(').saturating_sub(count(')')))
+    }
+
     fn sign_in_test(&mut self, c: char) {
+        if let Some(open) = self.open_in_regex()
+            && c != '&'
+            && (open > 0 || (c != ')' && !(c == '|' && self.rest.starts_with('|'))))
+        {
+            return self.text(c, false);
+        }
         let doubled = (c == '&' || c == '|') && self.rest.starts_with(c);
         if !doubled && c != '(' && c != ')' {
             return self.text(c, false);
@@ -208,7 +270,7 @@ impl<'s> Lexer<'s> {
         self.finish_word();
     }
 
-    /// `2>&1`, `< file`, `<< END`, `<<< text` are ignored. `<(…)` is a word.
+    /// What follows `2>&1`, `< file`, `<< END`, `<<< text` is no word of the command. `<(…)` is one.
     fn redirect(&mut self, c: char) {
         if self.rest.starts_with('(') {
             let text = format!("{c}({})", self.inside('(', ')'));
@@ -222,7 +284,7 @@ impl<'s> Lexer<'s> {
             return self.word.get_or_insert_default().pieces.push(Piece::Quoted(unknown(place)));
         }
         let is_number = |word: &mut Word| word.plain().is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        self.word.take_if(is_number);
+        let is_other = self.word.take_if(is_number).is_some_and(|number| number.plain() != Some(if c == '<' { "0" } else { "1" }));
         self.finish_word();
         let is_heredoc = c == '<' && self.rest.starts_with('<') && !self.rest.starts_with("<<");
         let length = self.rest.find(|c| !['<', '>', '&', '-', '|'].contains(&c)).unwrap_or(self.rest.len());
@@ -231,7 +293,14 @@ impl<'s> Lexer<'s> {
         let (sign, rest) = if rest.starts_with('(') { ("", self.rest) } else { (sign, rest) };
         self.rest = rest;
         if !sign.ends_with("&-") {
-            self.redirection = Some(if is_heredoc { Redirection::Heredoc } else { Redirection::File });
+            self.redirection = Some(match c {
+                _ if is_heredoc => Redirection::Heredoc { strips_tabs: sign.contains('-') },
+                // Of `>&2` what is printed goes elsewhere, as into a file.
+                '>' if !sign.contains('&') || !is_other => Redirection::Written,
+                '<' if sign.starts_with("<<") && !is_other => Redirection::Text,
+                '<' if !is_other => Redirection::Read,
+                _ => Redirection::Other,
+            });
         }
     }
 
@@ -243,15 +312,23 @@ impl<'s> Lexer<'s> {
         (is_name && ends).then(|| &self.script[self.at() - 1..=self.at() + name.len()])
     }
 
-    fn skip_heredocs(&mut self) {
-        for end in std::mem::take(&mut self.heredocs) {
+    fn read_heredocs(&mut self) {
+        for heredoc in std::mem::take(&mut self.heredocs) {
+            let mut text = String::new();
             loop {
                 let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
                 self.rest = rest;
-                if line.trim() == end || rest.is_empty() {
+                if line.trim() == heredoc.end {
+                    break;
+                }
+                text.push_str(if heredoc.strips_tabs { line.trim_start_matches('\t') } else { line });
+                text.push('\n');
+                if rest.is_empty() {
                     break;
                 }
             }
+            let Some(token) = heredoc.of.and_then(|of| self.tokens.get_mut(of)) else { continue };
+            token.input = Some(if heredoc.is_literal { Word::of(Piece::Quoted(text)) } else { expanded(&text) });
         }
     }
 
@@ -262,14 +339,24 @@ impl<'s> Lexer<'s> {
     fn finish_word(&mut self) {
         let Some(word) = self.word.take() else { return };
         match self.redirection.take() {
-            Some(Redirection::Heredoc) => {
+            Some(Redirection::Heredoc { strips_tabs }) => {
                 let text = |piece: &Piece| match piece {
                     Piece::Text(text) | Piece::Quoted(text) => text.clone(),
                     _ => String::new(),
                 };
-                self.heredocs.push(word.pieces.iter().map(text).collect());
+                let end = word.pieces.iter().map(text).collect();
+                self.heredocs.push(Heredoc { end, is_literal: word.quoted, strips_tabs, of: self.tokens.len().checked_sub(1) });
             }
-            Some(Redirection::File) => {}
+            Some(Redirection::Other) => {}
+            Some(to @ (Redirection::Read | Redirection::Text)) => {
+                let Some(token) = self.tokens.last_mut() else { return };
+                token.input = Some(if to == Redirection::Read { of_unknown() } else { with_line_end(word) });
+            }
+            Some(Redirection::Written) => {
+                if let Some(token) = self.tokens.last_mut() {
+                    token.written.push(word);
+                }
+            }
             None => {
                 match &word.pieces[..] {
                     [Piece::Text(text)] if text == "[[" || text == "]]" => self.in_test = text == "[[",
@@ -291,7 +378,7 @@ impl<'s> Lexer<'s> {
 
     fn push(&mut self, kind: Kind, start: usize) {
         let line = self.line_at(start);
-        self.tokens.push(Token { kind, line, start, end: self.at() });
+        self.tokens.push(Token { kind, line, start, end: self.at(), written: Vec::new(), input: None });
     }
 
     /// The text up to a character, which is consumed.
@@ -310,21 +397,28 @@ impl<'s> Lexer<'s> {
 
     fn double_quotes(&mut self) {
         let start = self.at();
+        if !self.in_double_quotes(Some('"')) {
+            self.rest = &self.script[start..];
+            self.left_open();
+        }
+    }
+
+    /// Text up to a character, or all; whether that character was there.
+    fn in_double_quotes(&mut self, end: Option<char>) -> bool {
         self.word.get_or_insert_default().quoted = true;
         while let Some(c) = self.next() {
             match c {
-                '"' => return,
+                c if Some(c) == end => return true,
                 '\\' => match self.next() {
                     Some('\n') | None => {}
-                    Some(escaped @ ('"' | '\\' | '$' | '`')) => self.text(escaped, true),
+                    Some(escaped) if Some(escaped) == end || ['\\', '$', '`'].contains(&escaped) => self.text(escaped, true),
                     Some(other) => self.quoted_text(&format!("\\{other}")),
                 },
                 '$' | '`' => self.expansion(c, true),
                 c => self.text(c, true),
             }
         }
-        self.rest = &self.script[start..];
-        self.left_open();
+        end.is_none()
     }
 
     fn left_open(&mut self) {

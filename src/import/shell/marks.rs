@@ -28,13 +28,18 @@ pub(super) fn has_unknown(text: &str) -> bool {
 pub(super) fn shown(text: &str) -> String {
     let sign = |name: &str| {
         let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        Some(if name.starts_with(['$', '<', '>', '`']) || (name.contains(['*', '?']) && !name.contains('[')) {
-            name.to_owned()
-        } else if is_plain || name.len() == 1 {
-            format!("${name}")
-        } else {
-            format!("${{{name}}}")
-        })
+        Some(
+            if (name.len() > 1 && name.starts_with('$'))
+                || name.starts_with(['<', '>', '`'])
+                || (name.contains(['*', '?']) && !name.contains('['))
+            {
+                name.to_owned()
+            } else if is_plain || name.len() == 1 {
+                format!("${name}")
+            } else {
+                format!("${{{name}}}")
+            },
+        )
     };
     filled(text, &mut { sign }).unwrap_or_default()
 }

@@ -13,11 +13,13 @@ mod pasted;
 mod path;
 mod pattern;
 mod programs;
+mod regex;
 mod script;
 mod unit;
 mod word;
 
 pub use pasted::pasted;
 pub(super) use path::joined;
-pub(super) use programs::is_wrapper;
-pub use script::{Script, read};
+pub(super) use programs::{WITH_VALUE_OF_NUMACTL, is_wrapper, takes_value};
+pub use script::{Filled, Script, read};
+pub use word::is_always_set;

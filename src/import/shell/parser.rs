@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::command::{Command, Joined, Part, Statement};
+use super::command::{Arm, ArmEnd, Command, Joined, Part, Statement};
 use super::lexer::{Kind, Token, tokens};
 use super::marks::one_line;
 use super::programs::starts_qemu;
@@ -87,7 +87,7 @@ impl Parser<'_> {
                     self.at += 1;
                     continue;
                 }
-                Some(")" | ";;" | ";&") => break,
+                Some(")" | ";;" | ";&" | ";;&") => break,
                 _ => {}
             }
             if self.keyword().is_some_and(|word| ends.contains(&word) || CLOSERS.contains(&word)) {
@@ -114,10 +114,17 @@ impl Parser<'_> {
         }
         let mut members: Vec<Statement> = Vec::new();
         loop {
+            let first = self.at;
             let from = self.tokens.get(self.at)?;
             let (from, line) = (from.start, from.line);
             let command = self.command()?;
-            members.push(Statement { joined: Joined::Always, negated: false, line, text: self.text(from), command });
+            let is_plain = matches!(command, Command::Plain(_));
+            let tokens = self.tokens.get(first..self.at).filter(|_| is_plain).unwrap_or_default();
+            let written = tokens.iter().flat_map(|token| token.written.iter().cloned()).collect();
+            // That of a loop is behind its last word.
+            let tokens = self.tokens.get(if is_plain { first } else { self.at.saturating_sub(1) }..self.at).unwrap_or_default();
+            let input = tokens.iter().rev().find_map(|token| token.input.clone());
+            members.push(Statement { joined: Joined::Always, negated: false, line, text: self.text(from), written, input, command });
             if self.sign() != Some("|") {
                 break;
             }
@@ -125,8 +132,10 @@ impl Parser<'_> {
             self.skip_ends();
         }
         let text = self.text(start);
-        let command = if members.len() == 1 { members.pop()?.command } else { Command::Pipeline(members) };
-        Some(Statement { joined, negated, line, text, command })
+        if members.len() == 1 {
+            return Some(Statement { joined, negated, line, text, ..members.pop()? });
+        }
+        Some(Statement { joined, negated, line, text, written: Vec::new(), input: None, command: Command::Pipeline(members) })
     }
 
     /// The text read since `start`, on one line.
@@ -277,7 +286,7 @@ impl Parser<'_> {
         }
         if is_select {
             // The choice is not known.
-            words = Some(vec![Word::of(Piece::Command { text: format!("select {name}"), quoted: true })]);
+            words = Some(vec![Word::of(Piece::Parameter { inside: name.clone(), quoted: true })]);
         }
         Some(Command::For { name, words, body: self.body() })
     }
@@ -299,8 +308,14 @@ impl Parser<'_> {
             if !self.take(")") {
                 break;
             }
-            arms.push((patterns, self.list(&[])));
-            let _ = self.take(";;") || self.take(";&");
+            let body = self.list(&[]);
+            let end = match self.sign() {
+                Some(";&") => ArmEnd::RunsNext,
+                Some(";;&") => ArmEnd::TestsNext,
+                _ => ArmEnd::Ends,
+            };
+            self.at += usize::from(matches!(self.sign(), Some(";;" | ";&" | ";;&")));
+            arms.push(Arm { patterns, body, end });
         }
         Some(Command::Case { word, arms })
     }
@@ -309,7 +324,17 @@ impl Parser<'_> {
         self.skip_ends();
         let body = match self.command() {
             Some(Command::Group(body)) => body,
-            Some(command) => vec![Statement { joined: Joined::Always, negated: false, line: 0, text: String::new(), command }],
+            Some(command) => {
+                vec![Statement {
+                    joined: Joined::Always,
+                    negated: false,
+                    line: 0,
+                    text: String::new(),
+                    written: Vec::new(),
+                    input: None,
+                    command,
+                }]
+            }
             None => Vec::new(),
         };
         Command::Function { name, body: Rc::new(body) }
@@ -320,5 +345,5 @@ fn in_background(steps: &mut Vec<Statement>) {
     let Some(step) = steps.pop() else { return };
     let (joined, line, text) = (step.joined, step.line, step.text.clone());
     let command = Command::Subshell(vec![Statement { joined: Joined::Always, ..step }]);
-    steps.push(Statement { joined, negated: false, line, text, command });
+    steps.push(Statement { joined, negated: false, line, text, written: Vec::new(), input: None, command });
 }

@@ -6,14 +6,14 @@ use super::script::{Script, read};
 use super::{kind, unit};
 use crate::import::environment::assignments;
 use crate::import::table::{WITHOUT_VALUE, has};
-use crate::model::STARTING;
+use crate::model::{Reading, STARTING};
 
 /// Options whose value is often words with spaces, which `ps` prints without quotes.
 const FREE_TEXT: &str = "append";
 
 /// Reads a command line; its relative paths are those of `PWD`, if that is given.
 pub fn pasted(text: &str, given: Lookup<'_>) -> Script {
-    let no_files = |_: &str| None;
+    let no_files = |_: &str| Reading::default();
     // A mail with letters beyond ASCII has `=3D` for `=`, and breaks lines with `=`.
     let decoded = text.contains("=3D").then(|| text.replace("=\n", "").replace("=3D", "=").replace("=20", " "));
     // The answer to a mail has `>` before each line, the answer to that `> >`.
@@ -66,7 +66,7 @@ fn command(text: &str, given: Lookup<'_>) -> Script {
         return Script::refused(why, "keep the line of one virtual machine, and import it again");
     }
     let mut script = if is_for_shell(&first.text) {
-        let script = read(&first.text, "/argv", given, &|_| None);
+        let script = read(&first.text, "/argv", given, &|_| Reading::default());
         // An apostrophe in what `ps` prints is no quote.
         if script.refusal.is_some() && !first.text.contains('\\') { raw(&first.text) } else { script }
     } else {

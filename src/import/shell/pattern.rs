@@ -29,6 +29,34 @@ pub(super) fn without(text: &str, pattern: &str, from_start: bool, longest: bool
     kept.iter().collect()
 }
 
+/// Replaces the first or all of what a pattern matches, the longest match at each place; `None` where that is too much work.
+pub(super) fn replaced(text: &str, pattern: &str, by: &str, all: bool, budget: &Budget) -> Option<String> {
+    let parts = parts(pattern);
+    let letters: Vec<char> = text.chars().collect();
+    let (mut at, mut done) = (0, String::new());
+    while at < letters.len() {
+        let length = ends(&parts, letters[at..].iter().copied(), budget).last().copied().filter(|length| *length > 0);
+        if budget.is_spent() || !budget.take(by.len() + 1) {
+            return None;
+        }
+        match length {
+            Some(length) => {
+                done.push_str(by);
+                at += length;
+                if !all {
+                    break;
+                }
+            }
+            None => {
+                done.push(letters[at]);
+                at += 1;
+            }
+        }
+    }
+    done.extend(&letters[at..]);
+    Some(done)
+}
+
 /// The lengths of all matches at the beginning, in order. Each character is examined once for each position
 /// in the pattern that can be reached with it.
 fn ends(parts: &[Part], letters: impl Iterator<Item = char>, budget: &Budget) -> Vec<usize> {

@@ -1,8 +1,8 @@
 //! Programs: QEMU, and commands that run another one.
 
 use super::command::{Part, Statement};
-use super::marks::{CLOSE, shown, unknown};
-use super::word::{Piece, Word, assignment};
+use super::marks::{CLOSE, has_unknown, shown, unknown};
+use super::word::{Piece, Word};
 use crate::import::table::has;
 
 /// What such a command runs.
@@ -26,7 +26,7 @@ const WRAPPERS: &[(&str, &str, usize)] = &[
     ("ionice", "-c -n --class --classdata", 0),
     ("taskset chroot", "", 1),
     ("chrt", "-T -P -D", 1),
-    ("numactl", "-N -m -C -i -p -P --cpunodebind --membind --physcpubind --interleave --preferred", 0),
+    ("numactl", WITH_VALUE_OF_NUMACTL, 0),
     ("env", "-u --unset -C --chdir", 0),
     ("time", "-f -o", 0),
     ("timeout", "-s -k --signal --kill-after", 1),
@@ -44,10 +44,19 @@ const WRAPPERS: &[(&str, &str, usize)] = &[
     ("tmux", "-s -n -c -x -y -t -e -F -f -L -S", 1),
 ];
 
+/// Options of numactl with a value; all others have none.
+pub(in crate::import) const WITH_VALUE_OF_NUMACTL: &str = "-m --membind -i --interleave -w --weighted-interleave -p --preferred -P --preferred-many -C --physcpubind -N --cpunodebind -c --cpubind";
+
 /// Whether a word is the name of a command that runs another one.
 pub(in crate::import) fn is_wrapper(word: &str) -> bool {
     let name = word.rsplit('/').next().unwrap_or_default();
     WRAPPERS.iter().any(|(wrappers, ..)| has(wrappers, name))
+}
+
+/// Whether the word behind an option of such a command is the option's value.
+pub(in crate::import) fn takes_value(command: &str, option: &str) -> bool {
+    let row = WRAPPERS.iter().find(|(wrappers, ..)| has(wrappers, command));
+    option.starts_with('-') && row.is_some_and(|(_, with_value, _)| has(with_value, option) || last_takes_value(with_value, option))
 }
 
 /// What a command runs, if it runs another one.
@@ -56,6 +65,8 @@ pub(super) fn inner(argv: &[String]) -> Option<Inner> {
     match name {
         "eval" => return Some(Inner::Text(1, argv[1..].join(" "))),
         "bash" | "sh" | "zsh" | "dash" | "ksh" | "ash" | "su" | "sg" => return of_shell(argv),
+        // It says where a program is.
+        "command" if argv.get(1).is_some_and(|word| matches!(word.as_str(), "-v" | "-V")) => return None,
         // They change a process that runs.
         "taskset" | "chrt" | "ionice" if changes_process(&argv[1..]) => return None,
         // Its other commands make and change sets.
@@ -112,6 +123,22 @@ pub(super) fn mentions_qemu(program: &str) -> bool {
     has(MENTIONS_QEMU, program)
 }
 
+/// Programs that change nothing that a guest needs.
+pub(super) const ONLY_READ: &str = "[ awk basename cat cd clear command cut date dirname disown find free grep groups hash head id kill killall ls lscpu \
+                         lsmod lspci lsusb mkdir notify-send nproc pgrep pidof pkill ps pwd readlink realpath rm sed seq shopt sort stat tail \
+                         tput tr trap type ulimit uname which wc xrandr zenity";
+/// Programs that scripts run beside QEMU, and that are no functions of a file that they source.
+const BESIDE_QEMU: &str = "arp bash blkid brctl chgrp chmod chown cp cpupower curl dd dhclient dmesg dnsmasq driverctl ethtool \
+                           fallocate fsck gsettings hugeadm hwclock ifconfig install ip iptables ip6tables jq ln losetup lsof mkfifo \
+                           mkfs mknod mktemp modprobe mount mv nbd-client nc ncat nft nvidia-smi openssl pactl partprobe passt paste \
+                           qemu-img qemu-nbd rmdir rmmod route scp setpci sh socat spicy ssh su swtpm sync sysctl systemctl tee touch \
+                           truncate tunctl udevadm umount unzip usermod virsh virt-viewer virtiofsd vncviewer wget wmctrl xdotool xhost";
+
+/// Whether a command is a program that is known here, and not a function of another file.
+pub(super) fn is_known_program(name: &str) -> bool {
+    [ONLY_READ, BESIDE_QEMU, MENTIONS_QEMU].iter().any(|known| has(known, name)) || is_wrapper(name)
+}
+
 /// Options that only QEMU has.
 const OF_QEMU: &str =
     "-m -cpu -smp -machine -M -enable-kvm -accel -drive -hda -cdrom -device -netdev -nic -vnc -vga -display -nographic -bios";
@@ -123,18 +150,68 @@ pub(super) fn has_options_of_qemu(argv: &[String]) -> bool {
 
 /// Whether a command, as written, starts QEMU.
 pub(super) fn starts_qemu(step: &Statement) -> bool {
-    let Some((_, parts)) = step.parts() else { return false };
-    let says = |word: &Word| match word.pieces.first() {
-        Some(Piece::Text(text) | Piece::Quoted(text)) => {
-            is_qemu(text) || text.split_whitespace().next().is_some_and(|first| first != "kvm" && is_qemu(first))
-        }
-        Some(Piece::Parameter { inside, .. }) => word.pieces.len() == 1 && is_qemu(&unknown(inside)),
-        _ => false,
+    let Some((first, parts)) = step.parts() else { return false };
+    if matches!(first, "[" | "[[" | "test") {
+        return false;
+    }
+    let said = |piece: &Piece| match piece {
+        Piece::Text(text) | Piece::Quoted(text) => text.clone(),
+        Piece::Parameter { inside, .. } => unknown(inside),
+        Piece::Command { text, .. } => unknown(&format!("$({text})")),
     };
-    let words: Vec<&Word> = parts.iter().filter_map(Part::word).collect();
-    let first = words.first().and_then(|word| word.plain()).unwrap_or_default();
-    let at = words.iter().position(|word| says(word));
-    at.is_some_and(|at| at == 0 || (!mentions_qemu(first) && !matches!(first, "[" | "[[" | "test")) && assignment(words[0]).is_none())
+    let words = parts.iter().skip_while(|part| part.assigned().is_some()).filter_map(Part::word);
+    // `qemu-system-$ARCH` is known by its beginning.
+    let word = |word: &Word| {
+        let begins = word.pieces.first().map(&said).filter(|begin| begin.contains("qemu-system-"));
+        begins.unwrap_or_else(|| word.pieces.iter().map(&said).collect())
+    };
+    runs_qemu(&words.map(word).collect::<Vec<_>>())
+}
+
+/// Whether a command is QEMU, or runs it through any number of others.
+fn runs_qemu(mut argv: &[String]) -> bool {
+    loop {
+        let Some(first) = argv.first() else { return false };
+        if is_qemu(first) || begins_with_qemu(first) {
+            return true;
+        }
+        match inner(argv) {
+            Some(Inner::From(at)) => argv = argv.get(at..).unwrap_or_default(),
+            Some(Inner::Text(_, text)) => {
+                let mut words = text.split_whitespace();
+                let first = words.next().unwrap_or_default();
+                return is_qemu(first) || (!mentions_qemu(first) && words.any(is_qemu_by_its_name));
+            }
+            None => return is_given_qemu(argv),
+        }
+    }
+}
+
+/// Whether a text is a command that starts QEMU.
+fn begins_with_qemu(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    words.next().is_some_and(is_qemu_by_its_name) && words.any(|word| word.starts_with('-') || has_unknown(word))
+}
+
+/// Whether a command that is not known here is given QEMU with options, to run it.
+pub(super) fn is_given_qemu(argv: &[String]) -> bool {
+    let Some((first, words)) = argv.split_first() else { return false };
+    // A word that assigns is part of no command.
+    let is_other =
+        is_known_program(first) || first.contains('=') || NO_PROGRAMS.contains(&first.as_str()) || DECLARERS.contains(&first.as_str());
+    let is_option = |word: &String| word.starts_with('-') || has_unknown(word);
+    let is_run = |at: usize| is_qemu_by_its_name(&words[at]) && words[at + 1..].iter().any(is_option);
+    !is_other && (0..words.len()).any(|at| begins_with_qemu(&words[at]) || is_run(at))
+}
+
+/// Commands of the shell that declare variables.
+pub(super) const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
+/// Others of its own that run nothing.
+const NO_PROGRAMS: [&str; 5] = ["unset", "read", "set", "source", "."];
+
+/// `kvm` is also a group, a module and a device: as an argument it is no program.
+fn is_qemu_by_its_name(word: &str) -> bool {
+    word.rsplit(CLOSE).next() != Some("kvm") && !word.contains('=') && is_qemu(word)
 }
 
 /// A QEMU program, or a variable that must be one.
@@ -145,6 +222,10 @@ pub(super) fn is_qemu(word: &str) -> bool {
             .strip_prefix('$')
             .is_some_and(|name| name.to_uppercase().contains("QEMU") && name.chars().all(|c| c.is_alphanumeric() || c == '_'))
     };
+    // `/dev/kvm` is a device.
+    if word.starts_with("/dev/") || word.starts_with("/sys/") {
+        return false;
+    }
     name.starts_with("qemu-system-") || ["qemu-kvm", "kvm", "kvm-spice"].contains(&name) || word.ends_with("bin/qemu") || is_variable()
 }
 

@@ -1,5 +1,7 @@
 //! Words of a script, before expansion.
 
+use crate::import::table::has;
+
 /// A part of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -11,6 +13,17 @@ pub(super) enum Piece {
     Parameter { inside: String, quoted: bool },
     /// A command substitution; it is not run.
     Command { text: String, quoted: bool },
+}
+
+impl Piece {
+    /// As it is written, without its quotes.
+    fn written(&self) -> String {
+        match self {
+            Piece::Text(text) | Piece::Quoted(text) => text.clone(),
+            Piece::Parameter { inside, .. } => format!("${{{inside}}}"),
+            Piece::Command { text, .. } => format!("$({text})"),
+        }
+    }
 }
 
 /// A word, in parts.
@@ -38,15 +51,31 @@ impl Word {
 
     /// The word as it was written, where braces in it make several: `{a,b}`, `{1..4}`.
     pub(super) fn braces(&self) -> Option<String> {
-        let shown = |piece: &Piece| match piece {
-            Piece::Text(text) | Piece::Quoted(text) => text.clone(),
-            Piece::Parameter { inside, .. } => format!("${{{inside}}}"),
-            Piece::Command { text, .. } => format!("$({text})"),
-        };
         let bare = |piece: &Piece| if let Piece::Text(text) = piece { text.clone() } else { " ".to_owned() };
         let bare: String = self.pieces.iter().map(bare).collect();
         let inside = bare.split_once('{').and_then(|(_, after)| Some(after.rsplit_once('}')?.0))?;
-        (inside.contains(',') || inside.contains("..")).then(|| self.pieces.iter().map(shown).collect())
+        (inside.contains(',') || inside.contains("..")).then(|| self.pieces.iter().map(Piece::written).collect())
+    }
+
+    /// The words that a shell makes of its first braces, where these and what is in them are plain text.
+    pub(super) fn spread(&self) -> Option<Vec<Word>> {
+        let (at, text) = self.pieces.iter().enumerate().find_map(|(at, piece)| match piece {
+            Piece::Text(text) if text.contains('{') => Some((at, text)),
+            _ => None,
+        })?;
+        let (before, rest) = text.split_once('{')?;
+        let (inside, after) = rest.split_once('}').filter(|(inside, _)| !inside.contains('{'))?;
+        let choices = match inside.split_once("..") {
+            _ if inside.contains(',') => inside.split(',').map(str::to_owned).collect(),
+            Some((first, last)) => range(first, last)?,
+            None => return None,
+        };
+        let word = |choice: String| {
+            let mut word = self.clone();
+            word.pieces[at] = Piece::Text(format!("{before}{choice}{after}"));
+            word
+        };
+        Some(choices.into_iter().map(word).collect())
     }
 
     /// Whether it is a pattern that a shell expands to file names.
@@ -55,9 +84,33 @@ impl Word {
     }
 }
 
+/// The most words of a range in braces.
+const MOST: u32 = 256;
+
+/// `{1..4}`, `{a..d}`.
+fn range(first: &str, last: &str) -> Option<Vec<String>> {
+    let is_plain = |text: &str| text == "0" || !text.starts_with('0');
+    let number = |text: &str| text.parse::<u32>().ok().filter(|_| is_plain(text));
+    if let (Some(first), Some(last)) = (number(first), number(last))
+        && first <= last
+        && last - first < MOST
+    {
+        return Some((first..=last).map(|number| number.to_string()).collect());
+    }
+    let letter = |text: &str| text.parse::<char>().ok().filter(char::is_ascii_lowercase);
+    let (first, last) = (letter(first)?, letter(last)?);
+    (first <= last).then(|| (first..=last).map(String::from).collect())
+}
+
 /// `NAME=value`, `NAME+=value` or `NAME[key]=value`.
 pub(super) fn assignment(word: &Word) -> Option<(String, bool, Word)> {
     let Some(Piece::Text(first)) = word.pieces.first() else { return None };
+    if let Some((bare, _)) = first.split_once('[')
+        && is_name(bare)
+        && !first.contains(']')
+    {
+        return of_element(first, &word.pieces[1..], word.quoted);
+    }
     let (name, value) = first.split_once('=')?;
     let (name, append) = name.strip_suffix('+').map_or((name, false), |name| (name, true));
     let bare = name.strip_suffix(']').and_then(|name| name.split_once('[')).map_or(name, |(bare, _)| bare);
@@ -66,6 +119,32 @@ pub(super) fn assignment(word: &Word) -> Option<(String, bool, Word)> {
         value.pieces.extend(word.pieces[1..].iter().cloned());
         (name.to_owned(), append, value)
     })
+}
+
+/// `NAME[$key]=value`: the key as it is written.
+fn of_element(first: &str, rest: &[Piece], quoted: bool) -> Option<(String, bool, Word)> {
+    let mut name = first.to_owned();
+    for (index, piece) in rest.iter().enumerate() {
+        let end = if let Piece::Text(text) = piece { text.split_once(']') } else { None };
+        if let Some((key, after)) = end {
+            name.push_str(key);
+            name.push(']');
+            let (append, value) = after.strip_prefix('+').map_or((false, after), |after| (true, after));
+            let mut value = Word { pieces: vec![Piece::Text(value.strip_prefix('=')?.to_owned())], quoted };
+            value.pieces.extend(rest[index + 1..].iter().cloned());
+            return Some((name, append, value));
+        }
+        name.push_str(&piece.written());
+    }
+    None
+}
+
+/// Variables that a shell or a session always sets.
+const ALWAYS_SET: &str = "HOME USER LOGNAME SHELL PWD OLDPWD EUID UID HOSTNAME PATH PPID RANDOM SECONDS TERM OSTYPE HOSTTYPE MACHTYPE LANG \
+                          DISPLAY XDG_RUNTIME_DIR SUDO_USER SUDO_UID";
+/// Whether a variable always has a value, which the host or the user decides.
+pub fn is_always_set(name: &str) -> bool {
+    has(ALWAYS_SET, name)
 }
 
 /// Whether a text can be a variable's name.

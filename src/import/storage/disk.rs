@@ -95,6 +95,13 @@ pub(super) fn write(draft: &mut Draft, disks: Vec<Disk>, around: &ImportContext<
             element.below("transient");
         }
         element.absorb(disk.file.element);
+        let driver = |name: &str| element.at("driver").and_then(|driver| driver.attribute(name)).unwrap_or_default();
+        if driver("io") == "native" && !["none", "directsync"].contains(&driver("cache")) {
+            draft.notes.push(format!(
+                "{path}: aio=native works with cache=none or cache=directsync only, and QEMU refuses it otherwise: io='threads' is written"
+            ));
+            element.set("driver@io", "threads");
+        }
         if ["ide", "sata", "scsi"].contains(&bus) && derived(bus, number) != Some(wanted) {
             let [controller, on, target, unit] = wanted;
             let address = Fragment::new("address").with("type", "drive").with("controller", controller);

@@ -1,5 +1,6 @@
 //! Disks, CDs, floppies, and their controllers.
 
+mod boot;
 mod disk;
 mod place;
 mod translate;

@@ -4,6 +4,7 @@ use super::super::draft::Draft;
 use super::super::nodes::{self, File};
 use super::super::paths::ImportContext;
 use super::super::table;
+use super::boot;
 use super::disk::{Disk, DiskAddress, nvme, write};
 use super::place::place;
 use crate::model::is_device_by_name;
@@ -56,6 +57,7 @@ pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>
     floppies(draft, &mut disks);
     protect(draft, &mut disks);
     place(draft, &mut disks);
+    boot::order(draft, &mut disks);
     write(draft, disks, around);
 }
 

@@ -10,6 +10,8 @@ pub(in crate::import) enum Convert {
     Same,
     /// These words by others, and any other as it is.
     Words(&'static [(&'static str, &'static str)]),
+    /// These words by others; any other is reported.
+    Only(&'static [(&'static str, &'static str)]),
     OnOff,
     YesNo,
     /// The contrary: what disables one thing.
@@ -47,7 +49,7 @@ impl Convert {
         let words = |on: &str, off: &str| Written(if is_on(value) { on } else { off }.to_owned());
         match self {
             Convert::Same => Written(value.to_owned()),
-            Convert::Words(known) => {
+            Convert::Words(known) | Convert::Only(known) => {
                 // QEMU's other words for `on` and `off` (`qapi_bool_parse`).
                 let switch = match value {
                     "yes" | "true" | "y" => "on",
@@ -57,6 +59,7 @@ impl Convert {
                 match known.iter().find(|(word, _)| *word == value || *word == switch) {
                     Some((_, "")) => Nothing,
                     Some((_, word)) => Written((*word).to_owned()),
+                    None if matches!(self, Convert::Only(_)) => Left,
                     None => Written(value.to_owned()),
                 }
             }

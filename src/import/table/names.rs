@@ -100,7 +100,7 @@ pub(in crate::import) const NAMES: &[(&str, &str, &str)] = &[
     ("ccid-card-passthru", "smartcard passthrough", "@mode=passthrough"),
     ("virtserialport", "channel", ""),
     ("usb-redir", "redirdev", "@bus=usb"),
-    ("vfio-pci vfio-pci-nohotplug", "hostdev", ""),
+    ("vfio-pci vfio-pci-nohotplug pci-assign kvm-pci-assign", "hostdev", ""),
     ("usb-host", "hostdev usb", ""),
 ];
 

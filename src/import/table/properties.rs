@@ -1,11 +1,12 @@
 //! Properties.
 
-use super::convert::Convert::{self, Bytes, Drop, Hex, Mib, NoYes, Number, Off, On, OnOff, Same, Words, Wwn, YesNo};
+use super::convert::Convert::{self, Bytes, Drop, Hex, Mib, NoYes, Number, Off, On, OnOff, Only, Same, Words, Wwn, YesNo};
 
 /// Properties: what has them (an option, or what a device becomes; several with a comma), their names, how they are converted, and the places.
 pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("machine", "mem-merge", Off, "memoryBacking/nosharepages"),
-    ("machine, accel", "kernel-irqchip", Words(&[("on", "kvm"), ("off", "qemu"), ("split", "qemu")]), "features/ioapic@driver"),
+    // Off, which also emulates the local APIC in QEMU, libvirt does not have.
+    ("machine, accel", "kernel-irqchip", Only(&[("on", "kvm"), ("split", "qemu")]), "features/ioapic@driver"),
     ("machine", "vmport smm", OnOff, "features/*@state"),
     ("machine", "dump-guest-core", OnOff, "memory@dumpCore"),
     ("machine", "hpet", Off, "clock/timer[name=hpet]@present=no"),
@@ -113,7 +114,7 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("hostdev pci, netdev", "romfile", Same, "rom@file"),
     ("hostdev, netdev", "acpi-index", Number, "acpi@index"),
     ("mdev", "display ramfb", Same, "@*"),
-    ("hostdev usb", "vendorid productid hostbus hostaddr hostdevice port", Drop, "<source>"),
+    ("hostdev usb", "vendorid productid hostbus hostaddr hostdevice", Drop, "<source>"),
     ("hostdev usb", "guest-reset", Off, "source@guestReset=off"),
     ("input-linux", "evdev", Same, "source@dev"),
     ("input-linux", "grab_all", On, "source@grab=all"),
@@ -202,7 +203,7 @@ pub(in crate::import) const PROPERTIES: &[(&str, &str, Convert, &str)] = &[
     ("shmem", "chardev memdev", Drop, "<size>"),
     ("controller pci", "chassis_nr", Drop, "libvirt adds the ports that it needs"),
     ("device", "driver", Drop, "the element"),
-    ("device", "id bus addr port chassis slot multifunction disable-legacy disable-modern", Drop, "libvirt assigns addresses"),
+    ("device", "id bus addr port chassis slot multifunction disable-legacy", Drop, "libvirt assigns addresses"),
 ];
 
 #[cfg(test)]

@@ -1,16 +1,23 @@
 //! Expands words to text: substitutes parameters and splits unquoted ones. Unknown values stay marked.
 
+mod echoed;
+mod filtered;
 mod parameter;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::budget::{Budget, WORD};
+use super::command::Statement;
 use super::lexer::{Kind, Token, tokens};
 use super::marks::{has_unknown, one_line, unknown, unknowns};
 use super::path::joined;
+use super::programs::is_qemu;
 use super::word::{Piece, Word, is_name};
 use super::{arithmetic, pattern};
+use crate::model::Reading;
 
 /// The longest value: one that doubles itself must not fill the memory.
 const LONGEST: usize = 1 << 18;
@@ -19,11 +26,16 @@ const DEEPEST: usize = 40;
 
 /// The value of `IFS` where nothing sets it.
 const WHITE_SPACE: &str = " \t\n";
+/// Commands that print the number of the host's CPUs.
+const OF_PROCESSORS: [&str; 3] = ["nproc --all", "getconf _NPROCESSORS_ONLN", "grep -c ^processor /proc/cpuinfo"];
 /// Of how many variables a note says that they have no value.
 const MOST_DEFAULTS: usize = 4;
 
 /// Looks up a name.
 pub(super) type Lookup<'g> = &'g dyn Fn(&str) -> Option<String>;
+
+/// Reads a file that a script names.
+pub(super) type Files<'g> = &'g dyn Fn(&str) -> Reading<String>;
 
 /// The variables of a script so far.
 pub(super) struct Variables<'g> {
@@ -34,6 +46,8 @@ pub(super) struct Variables<'g> {
     pub(super) arguments_known: bool,
     /// Values for variables that the script does not set.
     pub(super) given: Lookup<'g>,
+    /// The files in the script's directory.
+    pub(super) files: Files<'g>,
     /// The path of the script.
     pub(super) script: &'g str,
     /// The remaining work for the script.
@@ -44,13 +58,27 @@ pub(super) struct Variables<'g> {
     pub(super) assumes_pwd: Cell<bool>,
     /// Of what was expanded last: the variables without a value from outside, for which the script has a default.
     pub(super) defaulted: RefCell<BTreeSet<String>>,
+    /// Likewise those for which the script would add something, as `${NAME:+…}`.
+    pub(super) left_out: RefCell<BTreeSet<String>>,
     /// Variables whose values follow from such a default, and from which.
     pub(super) by_default: BTreeMap<String, BTreeSet<String>>,
+    /// Variables that are other names of variables (`declare -n`), and of which.
+    pub(super) other_names: BTreeMap<String, String>,
+    /// The functions of the script so far.
+    pub(super) functions: BTreeMap<String, Rc<Vec<Statement>>>,
 }
+
+/// How many times a name may be another name's other name.
+const MOST_NAMES: usize = 8;
 
 impl Variables<'_> {
     /// Expands a word to the words that a shell makes of it; what braces make of it is asked for.
     pub(super) fn words(&mut self, word: &Word) -> Vec<String> {
+        if let Some(words) = word.braces().and_then(|_| word.spread()) {
+            let cost = words.len() * (word.pieces.len() + 1) * WORD;
+            let spread = self.budget.take(cost).then(|| self.within(|this| words.iter().flat_map(|word| this.words(word)).collect()));
+            return spread.flatten().unwrap_or_default();
+        }
         if let Some(written) = word.braces() {
             return (self.given)(&written).map_or_else(|| vec![unknown(&written)], |said| said.split(' ').map(str::to_owned).collect());
         }
@@ -116,7 +144,7 @@ impl Variables<'_> {
     }
 
     /// At which characters values are split: those of `IFS`.
-    fn separators(&self) -> String {
+    pub(super) fn separators(&self) -> String {
         let given = self.set.get("IFS").and_then(|values| values.first()).filter(|value| !has_unknown(value));
         given.cloned().unwrap_or_else(|| WHITE_SPACE.to_owned())
     }
@@ -134,6 +162,11 @@ impl Variables<'_> {
     /// A word as a pattern: quoted parts are literal.
     pub(super) fn pattern(&mut self, word: &Word) -> String {
         self.joined(word, |text, quoted| if quoted { pattern::literal(&text) } else { text })
+    }
+
+    /// A word as a regular expression, likewise.
+    pub(super) fn regex(&mut self, word: &Word) -> String {
+        self.joined(word, |text, quoted| if quoted { regex_lite::escape(&text) } else { text })
     }
 
     fn joined(&mut self, word: &Word, each: fn(String, bool) -> String) -> String {
@@ -173,13 +206,38 @@ impl Variables<'_> {
         self.script.rsplit_once('/').map_or(".", |(folder, _)| folder)
     }
 
+    /// What is in a file in the script's directory, or below it; `None` for one that is elsewhere.
+    pub(super) fn file(&self, name: &str) -> Option<Reading<String>> {
+        let name = name.strip_prefix("./").unwrap_or(name);
+        let folder = self.folder();
+        let name = name.strip_prefix(folder).and_then(|name| name.strip_prefix('/')).unwrap_or(name);
+        let leaves = name.starts_with('/') || name.split('/').any(|part| part == "..");
+        (!leaves && !name.is_empty() && !has_unknown(name)).then(|| (self.files)(&format!("{folder}/{name}")))
+    }
+
     /// `$PWD`: the script's directory, in which its relative paths are resolved too.
     fn pwd(&self) -> String {
         self.assumes_pwd.set(true);
         self.folder().to_owned()
     }
 
+    /// The variable of a name, or of `NAME[key]`: another one where the name is only its other name.
+    pub(super) fn named<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if self.other_names.is_empty() {
+            return Cow::Borrowed(name);
+        }
+        let (bare, key) = name.split_at(name.find('[').unwrap_or(name.len()));
+        let mut named = bare;
+        for _ in 0..MOST_NAMES {
+            let Some(of) = self.other_names.get(named) else { break };
+            named = of;
+        }
+        // Names that stand for each other are none.
+        if named == bare || self.other_names.contains_key(named) { Cow::Borrowed(name) } else { Cow::Owned(format!("{named}{key}")) }
+    }
+
     fn looked_up(&self, name: &str) -> Option<String> {
+        let name = &*self.named(name);
         match name {
             "0" | "BASH_SOURCE" => Some(self.script.to_owned()),
             "#" => Some(self.arguments.len().to_string()),
@@ -227,11 +285,14 @@ impl Variables<'_> {
         match self.set.get(name) {
             _ if !of_keys.is_empty() => of_keys,
             Some(values) => Some(values).filter(affordable).cloned().unwrap_or_default(),
-            None => self.value(name).into_iter().collect(),
+            None => match (self.given)(name) {
+                Some(said) => given_words(&said),
+                None => self.value(name).into_iter().collect(),
+            },
         }
     }
 
-    fn element(&mut self, name: &str, key: &str) -> Option<String> {
+    pub(super) fn element(&mut self, name: &str, key: &str) -> Option<String> {
         let key = if key.trim_start().starts_with("((") { self.with_values(key) } else { self.nested(key) };
         if let Some(values) = self.set.get(&format!("{name}[{key}]")) {
             return values.first().cloned();
@@ -262,7 +323,9 @@ impl Variables<'_> {
 
     /// What a command prints that only looks at its words: a path (links are not followed), or numbers.
     fn printed(&mut self, text: &str) -> Option<String> {
-        if !["dirname", "realpath", "readlink -", "pwd", "seq ", "printf "].iter().any(|name| text.contains(name)) {
+        const PRINTING: [&str; 10] =
+            ["dirname", "realpath", "readlink -", "pwd", "seq ", "printf ", "basename ", "which ", "command -v ", "type -p "];
+        if !PRINTING.iter().any(|name| text.contains(name)) {
             return None;
         }
         let mut words = Vec::new();
@@ -271,13 +334,23 @@ impl Variables<'_> {
                 Kind::Word(word) => words.extend(self.words(&word)),
                 Kind::Sign("&&" | ";") => words.push("&&".into()),
                 Kind::Sign("\n") => {}
+                // What is found needs no other.
+                Kind::Sign("||") if is_found(&words) => break,
                 _ => return None,
             }
+        }
+        if is_found(&words) {
+            return words.pop();
         }
         if let [first, format, values @ ..] = &words[..]
             && first == "printf"
         {
             return formatted(format, values);
+        }
+        if let [first, path, suffix @ ..] = &words[..]
+            && first == "basename"
+        {
+            return base_name(path, suffix);
         }
         let has_options = words.iter().any(|word| word.starts_with('-'));
         let words: Vec<&str> =
@@ -312,12 +385,18 @@ impl Variables<'_> {
         }
     }
 
-    /// The output of a command, if it is a path or a number: nothing is run.
+    /// The output of a command, if it is a path, a number or what the script itself has: nothing is run.
     fn command(&mut self, text: &str) -> String {
         if !self.budget.take_text(text) {
             return String::new();
         }
-        if let Some(path) = self.within(|this| this.printed(text)).flatten() {
+        // Between two backticks there may be nothing.
+        if text.trim().is_empty() {
+            return String::new();
+        }
+        // One number by several names is asked for once.
+        let text = if OF_PROCESSORS.contains(&one_line(text).as_str()) { "nproc" } else { text };
+        if let Some(path) = self.within(|this| this.echoed(text).or_else(|| this.filtered(text)).or_else(|| this.printed(text))).flatten() {
             return path;
         }
         // A comment in the middle of a command, as in `# it`.
@@ -326,10 +405,28 @@ impl Variables<'_> {
         }
         let sum = text.strip_prefix('(').and_then(|sum| sum.strip_suffix(')')).map(|sum| self.with_values(sum));
         let name = if text.starts_with(['<', '>']) && text[1..].starts_with('(') { text.to_owned() } else { format!("$({text})") };
+        if let Some(value) = sum.as_ref().and_then(|sum| self.stepped(sum)) {
+            return value;
+        }
         let value = sum.as_ref().and_then(|sum| arithmetic::value(sum, &|name| self.number(name)));
         let said = value.map(|value| value.to_string()).or_else(|| (self.given)(&one_line(text)));
         let said = said.or_else(|| self.lacking(&sum?));
         said.unwrap_or_else(|| unknown(&name))
+    }
+
+    /// `NAME++` and its like: the value, while the variable becomes another.
+    fn stepped(&mut self, sum: &str) -> Option<String> {
+        const STEPS: [(&str, i64); 2] = [("++", 1), ("--", -1)];
+        let sum = sum.trim();
+        let steps = || STEPS.into_iter();
+        let after = steps().find_map(|(sign, step)| Some((sum.strip_suffix(sign)?.trim(), step, false)));
+        let before = || steps().find_map(|(sign, step)| Some((sum.strip_prefix(sign)?.trim(), step, true)));
+        let (name, step, is_first) = after.or_else(before).filter(|(name, ..)| is_name(name))?;
+        let now = self.set.get(name)?.first().map_or("", String::as_str).trim();
+        let old: i64 = if now.is_empty() { 0 } else { now.parse().ok()? };
+        let new = old.checked_add(step)?;
+        self.set.insert(name.to_owned(), vec![new.to_string()]);
+        Some(if is_first { new } else { old }.to_string())
     }
 
     /// The value of a name in a sum. How many arguments the script is given is not known.
@@ -350,6 +447,12 @@ impl Variables<'_> {
     }
 }
 
+/// Whether these look for a QEMU by its name, which libvirt finds too.
+fn is_found(words: &[String]) -> bool {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    matches!(words[..], ["which", program] | ["command", "-v", program] | ["type", "-p", program] if is_qemu(program) && !program.contains('/'))
+}
+
 /// The words of a text within `${…}`.
 fn words_of(text: &str) -> Vec<Word> {
     let literal = |text: &str| Word::of(Piece::Text(text.to_owned()));
@@ -361,11 +464,47 @@ fn words_of(text: &str) -> Vec<Word> {
     };
     tokens.into_iter().filter_map(word).collect()
 }
-/// What `printf` prints of known values, each with a place of its own.
-fn formatted(format: &str, values: &[String]) -> Option<String> {
+/// The words of a value that the user gives for an array; quotes keep a word together.
+pub(super) fn given_words(said: &str) -> Vec<String> {
+    let text = |piece: &Piece| match piece {
+        Piece::Text(text) | Piece::Quoted(text) => Some(text.clone()),
+        _ => None,
+    };
+    let word = |token: Token| match token.kind {
+        Kind::Word(word) => Some(word.pieces.iter().map(text).collect::<Option<String>>()),
+        Kind::Sign(sign) if sign.trim().is_empty() => None,
+        _ => Some(None),
+    };
+    let words = tokens(said, 1).ok().and_then(|tokens| tokens.into_iter().filter_map(word).collect::<Option<Vec<_>>>());
+    words.unwrap_or_else(|| said.split_whitespace().map(str::to_owned).collect())
+}
+
+/// What `basename PATH [SUFFIX]` prints.
+fn base_name(path: &str, suffix: &[String]) -> Option<String> {
+    let name = path.trim_end_matches('/').rsplit('/').next()?;
+    match suffix {
+        _ if path.starts_with('-') || has_unknown(path) || name.is_empty() => None,
+        [] => Some(name.to_owned()),
+        [suffix] if !has_unknown(suffix) => {
+            Some(name.strip_suffix(suffix.as_str()).filter(|rest| !rest.is_empty()).unwrap_or(name).to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// What `printf` prints of known values, each with a place of its own; of values that are not known, their marks.
+pub(super) fn formatted(format: &str, values: &[String]) -> Option<String> {
+    if format == "--" {
+        let (format, values) = values.split_first()?;
+        return formatted(format, values);
+    }
+    let lacking: String = values.iter().flat_map(|value| unknowns(value)).map(|name| unknown(&name)).collect();
+    if !lacking.is_empty() {
+        return Some(lacking);
+    }
     let mut parts = format.split('%');
     let mut text = parts.next()?.to_owned();
-    let mut values = values.iter().filter(|value| !has_unknown(value));
+    let mut values = values.iter();
     for part in parts {
         let at = part.find(|c: char| !c.is_ascii_digit())?;
         let (width, rest) = part.split_at(at);

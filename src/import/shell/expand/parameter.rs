@@ -1,15 +1,28 @@
 //! Parameter expansion: `${…}`.
 
-use super::super::marks::{has_unknown, unknown};
+use super::super::arithmetic;
+use super::super::marks::{has_unknown, unknown, unknowns};
 use super::super::pattern;
 use super::super::word::is_name;
-use super::{Variables, words_of};
+use super::{MOST_DEFAULTS, Variables, given_words, words_of};
 
 impl Variables<'_> {
     /// The values of `${inside}`.
     pub(super) fn parameter(&mut self, inside: &str, quoted: bool) -> Vec<String> {
         if !self.budget.take_text(inside) || (matches!(inside, "@" | "*") && !self.budget.take_words(&self.arguments)) {
             return Vec::new();
+        }
+        // `${#NAME[@]}`, `${!NAME[@]}`: an operation may stand before the name.
+        let before = usize::from(inside.len() > 1 && inside.starts_with(['#', '!']));
+        let end = inside[before..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(inside.len(), |end| before + end);
+        let named = self.named(&inside[before..end]).into_owned();
+        if named != inside[before..end] {
+            // What `${!NAME}` gives of another name is the variable's own name.
+            return if inside.starts_with('!') && end == inside.len() {
+                vec![named]
+            } else {
+                self.parameter(&format!("{}{named}{}", &inside[..before], &inside[end..]), quoted)
+            };
         }
         if inside == "@" || (inside == "*" && !quoted) {
             return self.arguments.clone();
@@ -58,7 +71,8 @@ impl Variables<'_> {
                 } else if !rest.is_empty() {
                     vec![self.unknown(inside)]
                 } else if !is_set {
-                    vec![self.unknown(&format!("{name}[{key}]"))]
+                    let all = format!("{name}[{key}]");
+                    (self.given)(&all).map_or_else(|| vec![unknown(&all)], |said| given_words(&said))
                 } else if key == "*" && quoted {
                     vec![all.join(&self.separator())]
                 } else {
@@ -80,19 +94,31 @@ impl Variables<'_> {
         };
         if operation.is_empty() || !is_default(rest) {
             let value = value.unwrap_or(missing);
-            return if operation.is_empty() { value } else { self.changed(&value, operation).unwrap_or_else(|| self.unknown(inside)) };
+            if operation.is_empty() {
+                return value;
+            }
+            // What a value lacks is what a change of it lacks.
+            let lacking: String = unknowns(&value).map(|name| unknown(&name)).collect();
+            let changed = self.changed(&value, operation).or_else(|| (self.given)(inside));
+            return changed.unwrap_or_else(|| if lacking.is_empty() { unknown(inside) } else { lacking });
         }
         let (sign, word) = rest.split_at(1);
         if value.is_none() && !self.set.contains_key(name) {
             let is_argument = name.bytes().all(|byte| byte.is_ascii_digit() || b"@*#".contains(&byte));
             match is_argument {
                 false => self.note_default(name),
-                true if !self.arguments_known => self.note_default("1"),
+                true if !self.arguments_known => self.note_default(if self.arguments.is_empty() { "1" } else { name }),
                 true => {}
             }
         }
         match (sign, given) {
-            ("+", given) => given.map(|_| self.nested(word)).unwrap_or_default(),
+            ("+", None) => {
+                if !self.set.contains_key(name) && is_name(name) && self.left_out.borrow().len() < MOST_DEFAULTS {
+                    self.left_out.borrow_mut().insert(name.to_owned());
+                }
+                String::new()
+            }
+            ("+", Some(_)) => self.nested(word),
             (_, Some(given)) => given,
             ("?", None) => unknown(name),
             ("=", None) => {
@@ -118,8 +144,22 @@ impl Variables<'_> {
         self.budget.take_words(&keys).then_some(keys)
     }
 
-    /// An arithmetic text with its `${…}` expanded.
+    /// An arithmetic text with its `$(…)` and `${…}` expanded.
     pub(in super::super) fn with_values(&mut self, sum: &str) -> String {
+        let (mut rest, mut printed) = (sum, String::new());
+        while let Some((before, inside, after)) =
+            rest.split_once("$(").and_then(|(before, from)| end_of(from, '(', ')').map(|end| (before, &from[..end], &from[end + 1..])))
+        {
+            printed.push_str(before);
+            let value = self.within(|variables| variables.command(inside)).unwrap_or_default();
+            printed.push_str(&value);
+            rest = after;
+        }
+        printed.push_str(rest);
+        self.with_parameters(&printed)
+    }
+
+    fn with_parameters(&mut self, sum: &str) -> String {
         let (mut rest, mut filled) = (sum, String::new());
         while let Some((before, inside, after)) =
             rest.split_once("${").and_then(|(before, from)| closed(from).map(|end| (before, &from[..end], &from[end + 1..])))
@@ -140,16 +180,65 @@ impl Variables<'_> {
         Some(value.chars().count().to_string())
     }
 
-    /// A value without its beginning or its end; any other change is asked for.
+    /// A value without its beginning or its end, a part of it, with other letters or with something replaced; any other change is
+    /// asked for.
     pub(super) fn changed(&mut self, value: &str, operation: &str) -> Option<String> {
+        if has_unknown(value) {
+            return None;
+        }
+        match operation {
+            "^^" => return Some(value.to_uppercase()),
+            ",," => return Some(value.to_lowercase()),
+            "^" | "," => {
+                let mut letters = value.chars();
+                let first = letters
+                    .next()
+                    .map(|first| if operation == "^" { first.to_uppercase().to_string() } else { first.to_lowercase().to_string() });
+                return Some(first.unwrap_or_default() + letters.as_str());
+            }
+            _ => {}
+        }
+        if let Some(range) = operation.strip_prefix(':') {
+            return self.part(value, range);
+        }
+        if let Some(replaced) = operation.strip_prefix('/') {
+            let (all, replaced) = replaced.strip_prefix('/').map_or((false, replaced), |replaced| (true, replaced));
+            // A `/` in quotes or behind `\` belongs to the pattern.
+            if replaced.contains(['\\', '"', '\'', '&']) || replaced.starts_with(['#', '%', '/']) {
+                return None;
+            }
+            let (what, by) = replaced.split_once('/').unwrap_or((replaced, ""));
+            let (what, by) = (self.nested_pattern(what)?, self.nested(by));
+            let is_known = !has_unknown(&by) && !what.is_empty();
+            return if is_known { pattern::replaced(value, &what, &by, all, &self.budget) } else { None };
+        }
         let sign = operation.chars().next().filter(|sign| "#%".contains(*sign) && !has_unknown(value))?;
         let (twice, word) = operation[1..].strip_prefix(sign).map_or((false, &operation[1..]), |word| (true, word));
         let pattern = self.nested_pattern(word)?;
         Some(pattern::without(value, &pattern, sign == '#', twice, &self.budget))
     }
 
+    /// `${NAME:from:length}`.
+    fn part(&mut self, value: &str, range: &str) -> Option<String> {
+        let (from, length) = range.split_once(':').map_or((range, None), |(from, length)| (from, Some(length)));
+        let mut number = |text: &str| {
+            let text = self.with_values(text);
+            let (text, sign) = text.trim().strip_prefix('-').map_or((text.trim(), 1), |text| (text, -1));
+            Some(arithmetic::value(text, &|name| self.value(name))? * sign)
+        };
+        let (from, length) = (number(from)?, length.map(&mut number));
+        let count = i64::try_from(value.chars().count()).ok()?;
+        let at = |number: i64, before: i64| if number < 0 { count.checked_add(number) } else { number.checked_add(before) };
+        let start = at(from, 0)?;
+        let end = length.map_or(Some(count), |length| at(length?, start))?.min(count);
+        let length = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
+        // A start before the text gives nothing.
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        Some(value.chars().skip(start).take(length).collect())
+    }
+
     /// The word in `${NAME:-word}`.
-    pub(super) fn nested(&mut self, text: &str) -> String {
+    pub(in super::super) fn nested(&mut self, text: &str) -> String {
         let words = self.within(|variables| words_of(text).iter().map(|word| variables.text(word)).collect::<Vec<_>>());
         words.unwrap_or_default().join(" ")
     }
@@ -167,13 +256,13 @@ fn all_of(name: &str) -> Option<&str> {
 
 /// The position of the matching `}`.
 fn closed(text: &str) -> Option<usize> {
+    end_of(text, '{', '}')
+}
+
+fn end_of(text: &str, open: char, close: char) -> Option<usize> {
     let mut depth = 1_usize;
     text.char_indices().find_map(|(at, sign)| {
-        match sign {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
+        depth = if sign == open { depth + 1 } else { depth - usize::from(sign == close) };
         (depth == 0).then_some(at)
     })
 }

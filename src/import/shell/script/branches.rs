@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::super::budget::WORD;
-use super::super::command::{Command, Joined, Part, Statement, each};
+use super::super::command::{Arm, ArmEnd, Command, Joined, Part, Statement, each};
 use super::super::condition::{self, Operand, Truth};
 use super::super::marks::{filled, shown};
 use super::super::pattern;
-use super::super::programs::{is_qemu, starts_qemu};
-use super::super::word::{Piece, Word, is_name};
+use super::super::programs::{DECLARERS, is_qemu, starts_qemu};
+use super::super::word::{Piece, Word, is_always_set, is_name};
 use super::commands::copied;
-use super::{DECLARERS, Flow, Reader};
+use super::{Flow, Reader};
 use crate::import::copied::Copied;
 use crate::import::table::has;
+use crate::model::Reading;
 
-/// Variables that a shell or a session always sets.
-const ALWAYS_SET: &str = "HOME USER LOGNAME SHELL PWD OLDPWD EUID UID HOSTNAME PATH PPID RANDOM SECONDS TERM OSTYPE HOSTTYPE MACHTYPE LANG \
-                          DISPLAY XDG_RUNTIME_DIR SUDO_USER SUDO_UID";
 /// Programs that make a file, which QEMU's options may name.
 const MAKE_FILES: &str = "cp mv ln qemu-img dd truncate fallocate wget curl";
 /// How deep called functions are searched.
@@ -44,7 +42,8 @@ impl Reader<'_> {
             match (ends(self, then), ends(self, otherwise)) {
                 (true, false) => false,
                 (false, true) => true,
-                _ => truth.holds,
+                // What a branch reads is there where the branch is taken.
+                _ => truth.holds && !then.first().is_some_and(|list| self.lacks_file(list)),
             }
         };
         let (taken, left) = if holds { (then, otherwise) } else { (otherwise, then) };
@@ -58,7 +57,7 @@ impl Reader<'_> {
         if told && !truth.known {
             let as_it = if holds { "true" } else { "false" };
             self.note(format!("line {line}: it is unknown whether `{condition}` is true; assumed {as_it}; left out: {out}"));
-        } else if told && assumed.contains("1") {
+        } else if told && assumed.contains("1") && self.variables.arguments.is_empty() {
             self.note(format!(
                 "line {line}: the script takes arguments; without any, `{condition}` {does}; left out: {out}; --set '1=VALUE' sets the first"
             ));
@@ -67,7 +66,8 @@ impl Reader<'_> {
             let sets: Vec<String> = assumed.iter().map(|name| format!("--set '{name}=VALUE'")).collect();
             let (names, sets) = (names.join(" and "), sets.join(" "));
             self.note(format!(
-                "line {line}: {names} has no value from outside the script, so `{condition}` {does}; left out: {out}; to give one: {sets}"
+                "line {line}: {names} has no value {}, so `{condition}` {does}; left out: {out}; to give one: {sets}",
+                if self.may_have_set_any { "that is known" } else { "from outside the script" }
             ));
         }
         let why = format!("line {line}: `{condition}` {does} as vgapt reads it");
@@ -79,6 +79,16 @@ impl Reader<'_> {
             self.leave_empty(list);
         }
         holds
+    }
+
+    /// Whether commands source a file that is not in the script's directory, and should be.
+    fn lacks_file(&mut self, steps: &[Statement]) -> bool {
+        let files = steps.iter().filter_map(Statement::parts).filter(|(first, _)| matches!(*first, "source" | "."));
+        let files: Vec<Word> = files.filter_map(|(_, parts)| parts.get(1)?.word().cloned()).collect();
+        files.iter().any(|file| {
+            let file = self.variables.text(file);
+            self.variables.file(&file) == Some(Reading::Absent)
+        })
     }
 
     /// `[ -f TO ] || cp FROM TO`: what libvirt does with a template too.
@@ -105,7 +115,7 @@ impl Reader<'_> {
 
     /// The body of the function that a command calls, down to a depth of calls.
     fn called(&self, name: &str, depth: usize) -> Option<&[Statement]> {
-        self.functions.get(name).filter(|_| depth < MAX_CALL_DEPTH).map(|body| body.as_slice())
+        self.variables.functions.get(name).filter(|_| depth < MAX_CALL_DEPTH).map(|body| body.as_slice())
     }
 
     /// Whether a command starts QEMU, as it is written or by the value of a variable that it begins with.
@@ -142,8 +152,23 @@ impl Reader<'_> {
                 names.extend(parts.iter().filter_map(Part::assigned));
             }
         });
+        for name in &mut names {
+            // What sets an element sets the array.
+            name.truncate(name.find('[').unwrap_or(name.len()));
+        }
         names.retain(|name| is_name(name));
         names
+    }
+
+    /// The first command of these that sets variables whose names are not written in it.
+    pub(super) fn sets_any<'s>(&self, steps: &'s [Statement]) -> Option<&'s Statement> {
+        let mut found = None;
+        each(steps, &mut |step| {
+            if found.is_none() && self.variables.budget.take_text(&step.text) && sets_unnamed(step) {
+                found = Some(step);
+            }
+        });
+        found
     }
 
     /// Variables that only skipped commands would set are empty.
@@ -185,7 +210,9 @@ impl Reader<'_> {
             let calls = self.called(first, depth).is_some_and(|body| !self.effects(body, depth + 1).is_empty());
             let makes = has(MAKE_FILES, first);
             let within = matches!(first, "eval" | "source" | "." | "unset" | "read" | "mapfile");
-            if (sets || sets_arguments || calls || within || makes || starts_qemu(step)) && seen.insert(step.text.as_str()) {
+            if (sets || sets_arguments || sets_unnamed(step) || calls || within || makes || starts_qemu(step))
+                && seen.insert(step.text.as_str())
+            {
                 effects.push(step.text.clone());
             }
         });
@@ -235,7 +262,7 @@ impl Reader<'_> {
         self.flow.is_none() && flow != Some(Flow::Break)
     }
 
-    pub(super) fn case(&mut self, step: &Statement, word: &Word, arms: &[(Vec<Word>, Vec<Statement>)]) {
+    pub(super) fn case(&mut self, step: &Statement, word: &Word, arms: &[Arm]) {
         self.clear_assumed();
         if self.asks_for_arguments(word) {
             self.assumed.insert("1".into());
@@ -244,31 +271,54 @@ impl Reader<'_> {
         let known = self.known(&text);
         self.assume_defaults();
         let written = step.text.split(" in ").next().unwrap_or_default().to_owned();
+        // The arms that are run, if that is known.
+        let mut run = Vec::new();
         let chosen = match &known {
             Some(text) => {
                 let is = |reader: &mut Self, word: &Word| pattern::matches(&reader.variables.pattern(word), text, &reader.variables.budget);
-                arms.iter().position(|(patterns, _)| patterns.iter().any(|word| is(self, word)))
+                let mut next = ArmEnd::TestsNext;
+                for (at, arm) in arms.iter().enumerate() {
+                    let is_run = match next {
+                        ArmEnd::Ends => break,
+                        ArmEnd::RunsNext => true,
+                        ArmEnd::TestsNext => arm.patterns.iter().any(|word| is(self, word)),
+                    };
+                    if is_run {
+                        run.push(at);
+                        next = arm.end;
+                    }
+                }
+                run.first().copied()
             }
-            None => arms.iter().position(|(_, body)| !self.ends(body, 0)),
+            None => arms.iter().position(|arm| !self.ends(&arm.body, 0)),
         };
-        let name = chosen.and_then(|index| arms[index].0.first()).map(|word| shown(&self.variables.text(word)));
+        let name = chosen.and_then(|index| arms[index].patterns.first()).map(|word| shown(&self.variables.text(word)));
         let condition = match name {
             Some(name) => format!("{written} in {name})"),
             None => format!("{written} in any of its patterns"),
         };
         let truth = Truth { known: known.is_some(), holds: chosen.is_some() };
-        let rest: Vec<&[Statement]> =
-            arms.iter().enumerate().filter(|(index, _)| Some(*index) != chosen).map(|(_, (_, body))| body.as_slice()).collect();
+        let rest: Vec<&[Statement]> = arms
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| Some(*index) != chosen && !run.contains(index))
+            .map(|(_, arm)| arm.body.as_slice())
+            .collect();
         let Some(chosen) = chosen else {
             self.decide(step.line, &condition, truth, &rest, &[]);
             return;
         };
         // The question is whether this arm is taken; the others are left out either way. An arm that ends the script is what
         // the script does, not a guess.
-        let taken: &[Statement] = &arms[chosen].1;
+        let taken: &[Statement] = &arms[chosen].body;
         let then = if self.ends(taken, 0) { &[] } else { taken };
         self.decide(step.line, &condition, truth, &[then], &rest);
         self.run(taken);
+        for at in run.into_iter().skip(1) {
+            if self.flow.is_none() {
+                self.run(&arms[at].body);
+            }
+        }
     }
 
     pub(super) fn asks_for_arguments(&self, word: &Word) -> bool {
@@ -278,13 +328,15 @@ impl Reader<'_> {
 
     /// The text of a condition, if it is known; unset variables are assumed empty.
     pub(super) fn known(&mut self, text: &str) -> Option<String> {
+        let has_arguments = !self.variables.arguments.is_empty();
         let (asked, assumed) = (&self.asked, &mut self.assumed);
         filled(text, &mut |name| {
             if name.bytes().all(|byte| byte.is_ascii_digit()) {
-                assumed.insert("1".into());
+                // Without any, the first is what is missing.
+                assumed.insert(if has_arguments { name.to_owned() } else { "1".into() });
                 return Some(String::new());
             }
-            if !is_name(name) || asked.contains(name) || has(ALWAYS_SET, name) {
+            if !is_name(name) || asked.contains(name) || is_always_set(name) {
                 return None;
             }
             assumed.insert(name.to_owned());
@@ -300,7 +352,9 @@ impl Reader<'_> {
                 self.assumed.insert("1".into());
             }
             if double {
-                let (text, pattern) = (self.variables.text(word), self.variables.pattern(word));
+                let is_regex = operands.last().is_some_and(|before: &Operand| before.text.as_deref() == Some("=~"));
+                let pattern = if is_regex { self.variables.regex(word) } else { self.variables.pattern(word) };
+                let text = self.variables.text(word);
                 operands.push(Operand { text: self.known(&text), pattern: self.known(&pattern) });
                 continue;
             }
@@ -313,7 +367,45 @@ impl Reader<'_> {
             }
         }
         self.assume_defaults();
+        self.decide_set(&mut operands);
         condition::holds(&operands, double, &self.variables.budget)
+    }
+
+    /// `-v NAME` as `-n`, of a text where the variable is set.
+    fn decide_set(&mut self, operands: &mut [Operand]) {
+        for at in 0..operands.len().saturating_sub(1) {
+            let sign = |at: usize| operands.get(at).and_then(|operand| operand.text.as_deref());
+            let begins = at == 0 || sign(at - 1).is_some_and(|before| matches!(before, "!" | "(" | "&&" | "||" | "-a" | "-o"));
+            let compares = matches!(sign(at + 1), Some("=" | "==" | "!="));
+            if !begins || compares || sign(at) != Some("-v") {
+                continue;
+            }
+            let is_set = sign(at + 1).map(str::to_owned).and_then(|name| self.is_set(&name));
+            operands[at] = Operand { text: Some("-n".into()), pattern: None };
+            operands[at + 1] = Operand { text: is_set.map(|is_set| if is_set { "set".into() } else { String::new() }), pattern: None };
+        }
+    }
+
+    /// Whether a variable or an element is set; one that may come from outside of the script is assumed not to be.
+    fn is_set(&mut self, name: &str) -> Option<bool> {
+        let (bare, key) =
+            name.strip_suffix(']').and_then(|name| name.split_once('[')).map_or((name, None), |(bare, key)| (bare, Some(key)));
+        let named = self.variables.named(bare).into_owned();
+        if let Some(values) = self.variables.set.get(&named) {
+            let is_empty = values.is_empty();
+            return Some(match key {
+                Some("@" | "*") | None => !is_empty,
+                Some(key) => self.variables.element(&named, key).is_some(),
+            });
+        }
+        let is_set = self.variables.value(&named).is_some();
+        if !is_set && (self.asked.contains(&named) || is_always_set(&named) || !is_name(&named)) {
+            return None;
+        }
+        if !is_set {
+            self.assumed.insert(named);
+        }
+        Some(is_set)
     }
 
     fn clear_assumed(&mut self) {
@@ -324,7 +416,22 @@ impl Reader<'_> {
     /// What was expanded rests on defaults of the script for these.
     fn assume_defaults(&mut self) {
         let mut names = std::mem::take(&mut *self.variables.defaulted.borrow_mut());
-        names.retain(|name| !has(ALWAYS_SET, name));
+        names.retain(|name| !is_always_set(name));
         self.assumed.extend(names);
+    }
+}
+
+/// Whether a command sets variables whose names are not written in it, as `declare "$1=$2"` does.
+fn sets_unnamed(step: &Statement) -> bool {
+    let Some((first, parts)) = step.parts() else { return false };
+    let is_expanded = |part: &Part| {
+        let word = part.word().filter(|_| part.assigned().is_none());
+        word.is_some_and(|word| word.pieces.iter().any(|piece| matches!(piece, Piece::Parameter { .. } | Piece::Command { .. })))
+    };
+    let second = parts.get(1).and_then(|part| part.word()?.plain());
+    match first {
+        "eval" | "source" | "." => true,
+        "printf" => second == Some("-v") && parts.get(2).is_some_and(is_expanded),
+        _ => DECLARERS.contains(&first) && parts.iter().skip(1).any(is_expanded),
     }
 }

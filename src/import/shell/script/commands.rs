@@ -1,23 +1,24 @@
 //! Commands: shell builtins, functions, and commands that run another one.
 
 use super::super::budget::WORD;
-use super::super::command::{Part, Statement};
+use super::super::command::{Part, Statement, each};
 use super::super::condition::Truth;
+use super::super::expand::{formatted, given_words};
 use super::super::marks::{has_unknown, setting_of, shown, unknown, unknowns};
 use super::super::parser::parse;
 use super::super::path::joined;
-use super::super::programs::{Inner, has_options_of_qemu, inner, is_qemu, mentions_qemu, starts_qemu};
-use super::super::word::{Word, is_name};
-use super::{DECLARERS, Flow, Reader};
+use super::super::programs::{
+    DECLARERS, Inner, ONLY_READ, has_options_of_qemu, inner, is_given_qemu, is_known_program, is_qemu, starts_qemu,
+};
+use super::super::word::{Piece, Word, is_name};
+use super::{Filled, Flow, Reader};
 use crate::import::copied::Copied;
+use crate::import::host_changes::{HostChange, What};
+use crate::import::table::has;
 use crate::model::shell_word;
 
 /// Commands that only print, or succeed without an effect on what is read here.
 const HARMLESS: [&str; 8] = ["echo", "printf", ":", "true", "set", "trap", "wait", "sleep"];
-/// Programs that change nothing that a guest needs.
-const ONLY_READ: &str = "[ awk basename cat cd clear command cut date dirname disown find free grep groups hash head id kill killall ls lscpu \
-                         lsmod lspci lsusb mkdir notify-send nproc pgrep pidof pkill ps pwd readlink realpath rm sed seq shopt sort stat tail \
-                         tput tr trap type ulimit uname which wc xrandr zenity";
 /// The deepest nesting of function calls; real scripts need less.
 const DEEPEST: usize = 15;
 /// The most words of commands that run another one.
@@ -25,6 +26,8 @@ const MOST_WORDS_BEFORE: usize = 60;
 
 impl Reader<'_> {
     pub(super) fn plain(&mut self, step: &Statement, parts: &[Part]) -> Truth {
+        let written: Vec<String> = step.written.iter().map(|word| self.variables.text(word)).collect();
+        self.write_into(step.line, written.into_iter());
         let words: Vec<&Word> = parts.iter().filter_map(Part::word).collect();
         match words.first().and_then(|word| word.plain()) {
             Some("[[") => {
@@ -34,7 +37,7 @@ impl Reader<'_> {
             Some("[") => return self.test(&words[1..words.len().max(2) - 1], false),
             Some("test") => return self.test(&words[1..], false),
             Some("((") => return Truth::GUESS,
-            Some(first) if DECLARERS.contains(&first) => return self.declare(first, &parts[1..]),
+            Some(first) if DECLARERS.contains(&first) => return self.declare(step, first, &parts[1..]),
             _ => {}
         }
         self.assumed.clear();
@@ -51,12 +54,16 @@ impl Reader<'_> {
         if is_qemu {
             self.note_arguments(rest.iter().filter_map(Part::word));
         }
+        self.variables.left_out.borrow_mut().clear();
         for word in rest.iter().filter_map(Part::word) {
             if is_qemu && word.finds_files() {
                 let words = shown(&self.variables.text(word));
                 self.note(format!("line {}: '{words}' is not expanded to file names: it is used as written", step.line));
             }
             argv.extend(self.variables.words(word));
+        }
+        if is_qemu {
+            self.note_left_out();
         }
         if assigns.is_empty() {
             return self.command(step, &argv);
@@ -80,22 +87,35 @@ impl Reader<'_> {
     /// A command with its words.
     pub(super) fn command(&mut self, step: &Statement, argv: &[String]) -> Truth {
         let Some(first) = argv.first() else { return Truth::of(true) };
-        if let Some(body) = self.functions.get(first).cloned() {
+        if let Some(body) = self.variables.functions.get(first).cloned() {
             return self.call(step, first, &body, &argv[1..]);
         }
         let by = || format!("line {}: `{}`", step.line, step.text);
         match first.as_str() {
             "false" => return Truth::of(false),
-            "printf" if argv.get(1).is_some_and(|word| word == "-v") => self.ask(&argv[2..argv.len().min(3)]),
+            "printf" if argv.get(1).is_some_and(|word| word == "-v") => match &argv[2..] {
+                [name, format, values @ ..] if is_name(name) => match formatted(format, values) {
+                    Some(text) => self.set(name, vec![text]),
+                    None => self.ask(std::slice::from_ref(name)),
+                },
+                [name, ..] if has_unknown(name) => self.sets_unknown(step),
+                names => self.ask(&names[..names.len().min(1)]),
+            },
+            "trap" => self.at_end(step, &argv[1..]),
             "set" => self.set_arguments(&argv[1..]),
             "shift" => {
                 let by = argv.get(1).and_then(|by| by.parse().ok()).unwrap_or(1);
                 let has = by <= self.variables.arguments.len();
+                // Those that the user gives are all that there are, where the script takes them one by one.
+                self.variables.arguments_known |= has && by > 0;
                 self.variables.arguments.drain(..if has { by } else { 0 });
                 return Truth::of(has);
             }
             "unset" => {
-                for name in argv[1..].iter().filter(|name| !name.starts_with('-')) {
+                if argv[1..].iter().any(|name| has_unknown(name)) {
+                    self.sets_unknown(step);
+                }
+                for name in argv[1..].iter().filter(|name| is_name(name)) {
                     if !self.variables.budget.take(self.variables.set.len()) {
                         break;
                     }
@@ -104,10 +124,7 @@ impl Reader<'_> {
                     self.set(name, Vec::new());
                 }
             }
-            "read" | "mapfile" | "readarray" => {
-                self.ask(&names_read(first, &argv[1..]));
-                return Truth::GUESS;
-            }
+            "read" | "mapfile" | "readarray" => return self.read(step, first, &argv[1..]),
             "getopts" => {
                 if self.variables.arguments.is_empty() {
                     if !self.variables.arguments_known {
@@ -115,14 +132,15 @@ impl Reader<'_> {
                     }
                     return Truth::of(false);
                 }
-                self.ask(&["OPTARG".to_owned(), argv.last().cloned().unwrap_or_default()]);
-                return Truth::GUESS;
+                return self.next_option(&argv[1..]);
             }
             "source" | "." if argv.len() > 1 => {
                 if let Some(steps) = self.beside(&argv[1]) {
                     return self.run(&steps);
                 }
-                self.note(format!("line {}: the file {} is not read; it may set or change any variable", step.line, shown(&argv[1])));
+                let file = shown(&argv[1]);
+                self.may_set_any(step.line, &format!("the file {file} is not read"));
+                self.unread_file = Some(file);
                 return Truth::GUESS;
             }
             "let" => {
@@ -160,6 +178,41 @@ impl Reader<'_> {
         Truth::of(true)
     }
 
+    /// `getopts LETTERS NAME`: the next option of the arguments, and whether there is one.
+    fn next_option(&mut self, words: &[String]) -> Truth {
+        let [letters, name] = words else {
+            self.ask(&["OPTARG".to_owned(), words.get(1).cloned().unwrap_or_default()]);
+            return Truth::GUESS;
+        };
+        let number =
+            self.variables.value("OPTIND").and_then(|number| number.parse::<usize>().ok()).filter(|number| *number > 0).unwrap_or(1);
+        let argument = |number: usize| self.variables.arguments.get(number - 1).cloned();
+        let word = argument(number).filter(|word| word.len() > 1 && word.starts_with('-'));
+        let Some((word, letter)) =
+            word.as_ref().and_then(|word| Some((word, word[self.option_at.max(1)..].chars().next()?))).filter(|(word, _)| *word != "--")
+        else {
+            let next = number + usize::from(word.as_deref() == Some("--"));
+            self.option_at = 0;
+            self.set("OPTIND", vec![next.to_string()]);
+            self.set(name, vec!["?".to_owned()]);
+            return Truth::of(false);
+        };
+        let rest = word[self.option_at.max(1) + letter.len_utf8()..].to_owned();
+        let known = letters.trim_start_matches(':').find(letter).filter(|_| letter != ':');
+        let takes_value = known.is_some_and(|at| letters.trim_start_matches(':')[at + letter.len_utf8()..].starts_with(':'));
+        let (value, next) = match takes_value {
+            true if rest.is_empty() => (argument(number + 1), number + 2),
+            true => (Some(rest.clone()), number + 1),
+            false => (None, number + usize::from(rest.is_empty())),
+        };
+        self.option_at = if takes_value || rest.is_empty() { 0 } else { word.len() - rest.len() };
+        let is_wrong = known.is_none() || (takes_value && value.is_none());
+        self.set("OPTIND", vec![next.to_string()]);
+        self.set(name, vec![if is_wrong { "?".to_owned() } else { letter.to_string() }]);
+        self.set("OPTARG", value.into_iter().collect());
+        Truth::of(true)
+    }
+
     /// `cd`: relative paths are resolved there, unless the user says where.
     fn change_folder(&mut self, to: &str) {
         if (self.variables.given)("PWD").is_some() {
@@ -185,20 +238,22 @@ impl Reader<'_> {
         }
     }
 
-    /// The commands of a file in the script's directory.
+    /// The commands of a file in the script's directory, or below it.
     fn beside(&mut self, name: &str) -> Option<Vec<Statement>> {
-        let name = name.strip_prefix("./").unwrap_or(name);
-        let folder = self.variables.folder();
-        let name = name.strip_prefix(folder).map_or(name, |name| name.trim_start_matches('/'));
-        if name.contains('/') || name.is_empty() || has_unknown(name) || self.prefix.len() > MOST_WORDS_BEFORE {
+        if self.prefix.len() > MOST_WORDS_BEFORE {
             return None;
         }
-        let text = (self.files)(&format!("{folder}/{name}"))?;
+        let text = self.variables.file(name)?.known()?;
         // Parsing a text takes many times its size.
         if !self.variables.budget.take(text.len() * WORD) {
             return None;
         }
         parse(&text, 1).ok()
+    }
+
+    /// A command that sets a variable of which the name is not known.
+    pub(super) fn sets_unknown(&mut self, step: &Statement) {
+        self.may_set_any(step.line, &format!("it is unknown which variables `{}` sets", step.text));
     }
 
     /// Marks variables whose values are known only when the script runs.
@@ -209,6 +264,35 @@ impl Reader<'_> {
                 self.asked.insert(name.clone());
             }
             self.set(name, vec![value.unwrap_or_else(|| unknown(name))]);
+        }
+    }
+
+    /// The same of an array, which keeps its elements where more are added. A value that is given for it is its words.
+    pub(super) fn ask_array(&mut self, name: &str, is_kept: bool, by: &Filled) {
+        let given = (self.variables.given)(name);
+        if given.is_none() {
+            self.asked.insert(name.to_owned());
+            self.script.filled.entry(name.to_owned()).or_insert_with(|| by.clone());
+        }
+        let mut values = if is_kept { self.copy(name).unwrap_or_default() } else { Vec::new() };
+        values.extend(given.map_or_else(|| vec![unknown(name)], |said| given_words(&said)));
+        self.set(name, values);
+    }
+
+    /// `trap COMMAND EXIT`: what the script does when it ends.
+    fn at_end(&mut self, step: &Statement, words: &[String]) {
+        let command = words.iter().find(|word| !word.starts_with('-') && !word.is_empty()).filter(|_| words.len() > 1);
+        if let Some(command) = command.filter(|command| self.variables.budget.take_text(command)) {
+            self.script.host_changes.push(HostChange { line: step.line, what: What::AtEnd(shown(command)) });
+        }
+    }
+
+    /// Remembers the files of the kernel into which a command writes.
+    fn write_into(&mut self, line: usize, paths: impl Iterator<Item = String>) {
+        for path in paths.map(|path| shown(&path)) {
+            if ["/sys/", "/proc/"].iter().any(|of| path.starts_with(of)) && self.variables.budget.take_text(&path) {
+                self.script.host_changes.push(HostChange { line, what: What::Written(path) });
+            }
         }
     }
 
@@ -231,8 +315,10 @@ impl Reader<'_> {
         self.called.insert(name.to_owned());
         let before = std::mem::replace(&mut self.variables.arguments, arguments.to_vec());
         let said = std::mem::replace(&mut self.variables.arguments_known, true);
+        let other_names = self.variables.other_names.clone();
         self.local.push(Vec::new());
         let truth = self.run(body);
+        self.variables.other_names = other_names;
         for (name, hidden) in self.local.pop().unwrap_or_default().into_iter().rev() {
             self.restore(&name, hidden);
         }
@@ -247,11 +333,14 @@ impl Reader<'_> {
     /// A program that runs beside QEMU; libvirt does not run it.
     fn beside_qemu(&mut self, line: usize, argv: &[String]) {
         let name = argv[0].rsplit('/').next().unwrap_or_default();
-        let only_reads = ONLY_READ.split(' ').any(|known| known == name);
+        let only_reads = has(ONLY_READ, name);
         let is_program = name.starts_with(|c: char| c.is_ascii_lowercase());
         // `exec 3<>FILE` runs nothing.
         if only_reads || !is_program || argv == ["exec"] || has_unknown(&argv[0]) || !self.variables.budget.take_words(argv) {
             return;
+        }
+        if name == "tee" {
+            self.write_into(line, argv[1..].iter().cloned());
         }
         self.script.copies.extend(copied(argv, false));
         let programs = if self.script.argv.is_empty() { &mut self.script.beside } else { &mut self.script.after };
@@ -310,7 +399,18 @@ impl Reader<'_> {
                     return;
                 };
                 if first == "eval" {
+                    // Of what is printed elsewhere the first word is known only when the script runs.
+                    let is_unknown = |step: &Statement| {
+                        let first = step.parts().and_then(|(_, parts)| parts.first()?.word());
+                        let text = first.and_then(|word| if let Some(Piece::Text(text)) = word.pieces.first() { Some(text) } else { None });
+                        text.is_some_and(|text| !is_qemu(text) && has_unknown(text.split_once('=').map_or(text, |(name, _)| name)))
+                    };
+                    let mut says = false;
+                    each(&steps, &mut |step| says |= is_unknown(step));
                     self.run(&steps);
+                    if says {
+                        self.may_set_any(step.line, &format!("what `{}` runs is not known", step.text));
+                    }
                     return;
                 }
                 let outer = self.prefix.len();
@@ -318,11 +418,16 @@ impl Reader<'_> {
                 self.apart(&steps);
                 self.prefix.truncate(outer);
             }
-            _ if argv.iter().any(|word| is_qemu(word)) && !mentions_qemu(first) => {
+            _ if is_given_qemu(argv) => {
                 let why = format!("{} is not known to start it", shown(first));
                 self.unread.entry(step.line).or_insert((why, false));
             }
-            _ => self.beside_qemu(step.line, argv),
+            _ => {
+                if self.prefix.is_empty() && !first.contains('/') && !is_known_program(first) {
+                    self.may_be_of_file(step.line, first);
+                }
+                self.beside_qemu(step.line, argv);
+            }
         }
     }
 }
@@ -332,25 +437,10 @@ pub(super) fn copied(argv: &[String], if_missing: bool) -> Option<Copied> {
     let (program, words) = argv.split_first()?;
     let files: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
     let [from, to] = files[..] else { return None };
-    (program.rsplit('/').next() == Some("cp")).then(|| Copied { from: shown(from), to: shown(to), if_missing })
-}
-
-/// The variables that `read` or `mapfile` sets.
-fn names_read(command: &str, words: &[String]) -> Vec<String> {
-    let with_value = if command == "read" { "ptnNdui" } else { "dnOsucC" };
-    let mut names = Vec::new();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if let Some(letters) = word.strip_prefix('-') {
-            if letters.ends_with(|letter| with_value.contains(letter)) {
-                words.next();
-            }
-        } else if is_name(word) {
-            names.push(word.clone());
-        }
-    }
-    if names.is_empty() {
-        names.push(if command == "read" { "REPLY" } else { "MAPFILE" }.into());
-    }
-    names
+    let keeps = |word: &String| {
+        ["--no-clobber", "--update=none"].contains(&word.as_str())
+            || (word.starts_with('-') && !word.starts_with("--") && word.contains('n'))
+    };
+    let if_missing = if_missing || words.iter().any(keeps);
+    (program.rsplit('/').next() == Some("cp")).then(|| Copied { from: shown(from), to: to.clone(), if_missing, is_temporary: false })
 }

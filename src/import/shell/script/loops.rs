@@ -1,12 +1,14 @@
 //! Loops and their arithmetic.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::super::arithmetic::{self, COMPARISONS};
-use super::super::command::Statement;
+use super::super::command::{Part, Statement, each};
 use super::super::condition::Truth;
 use super::super::marks::{has_unknown, shown, unknown};
 use super::super::word::{Word, is_name};
 use super::branches::MAX_CALL_DEPTH;
-use super::{ROUNDS, Reader};
+use super::{Filled, ROUNDS, Reader};
 
 impl Reader<'_> {
     pub(super) fn repeat(&mut self, step: &Statement, until: bool, condition: &[Statement], body: &[Statement]) {
@@ -70,8 +72,31 @@ impl Reader<'_> {
             self.note(format!("line {line}: it is unknown how often `{head}` runs; left out: {}", effects.join("; ")));
         }
         // The loop's variables are unknown; they are asked for if QEMU's options need them.
+        let mut arrays: BTreeMap<String, bool> = BTreeMap::new();
+        let mut elements: BTreeSet<String> = BTreeSet::new();
+        each(body, &mut |step| {
+            for part in step.parts().into_iter().flat_map(|(_, parts)| parts) {
+                if let Part::Array { name, append, .. } = part {
+                    let is_kept = arrays.entry(name.clone()).or_insert(true);
+                    *is_kept &= *append;
+                } else if let Some((array, _)) = part.assigned().as_deref().and_then(|name| name.split_once('[')) {
+                    elements.insert(array.to_owned());
+                }
+            }
+        });
         let names = self.assigned(body);
-        self.ask(&names);
+        for name in names {
+            match arrays.get(&name) {
+                Some(is_kept) => self.ask_array(&name, *is_kept, &Filled { line, by: head.to_owned() }),
+                None if elements.contains(&name) && !self.keyed.contains(&name) => {
+                    self.ask_array(&name, true, &Filled { line, by: head.to_owned() });
+                }
+                None => self.ask(&[name]),
+            }
+        }
+        if let Some(step) = self.sets_any(body) {
+            self.sets_unknown(step);
+        }
     }
 
     pub(super) fn each_word(&mut self, step: &Statement, name: &str, words: Option<&[Word]>, body: &[Statement]) {

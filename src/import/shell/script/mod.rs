@@ -3,7 +3,9 @@
 mod assign;
 mod branches;
 mod commands;
+mod input;
 mod loops;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -11,15 +13,17 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use self::input::Input;
 use super::budget::{Budget, COMMAND, WORD};
 use super::command::{Command, Joined, Statement};
 use super::condition::Truth;
-use super::expand::{Lookup, Variables};
-use super::marks::{has_unknown, setting_of, shown, unknowns};
+use super::expand::{Files, Lookup, Variables};
+use super::marks::{CLOSE, OPEN, has_unknown, setting_of, shown, unknowns};
 use super::parser::parse;
 use super::{kind, unit};
 use crate::import::copied::Copied;
 use crate::import::environment::{assignments, is_for_qemu, is_of_sound};
+use crate::import::host_changes::{HostChange, What};
 use crate::model::Descriptor;
 
 /// What a script would run.
@@ -43,6 +47,10 @@ pub struct Script {
     pub pins: Vec<(u32, String)>,
     /// Files that the script copies.
     pub copies: Vec<Copied>,
+    /// What it does to the host besides running programs.
+    pub host_changes: Vec<HostChange>,
+    /// Arrays that a loop or a command fills with what is not known, and which.
+    pub filled: BTreeMap<String, Filled>,
     /// The line of the QEMU command.
     pub line: Option<usize>,
     /// The directory of its relative paths; `None` where that is not known.
@@ -53,14 +61,20 @@ pub struct Script {
     pub refusal: Option<(String, String)>,
 }
 
+/// What fills an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    pub line: usize,
+    /// As it is written.
+    pub by: String,
+}
+
 impl Script {
     pub(in crate::import) fn refused(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { refusal: Some((why.into(), remedy.into())), ..Self::default() }
     }
 }
 
-/// Commands that declare variables.
-const DECLARERS: [&str; 5] = ["export", "local", "declare", "readonly", "typeset"];
 /// The most iterations of a loop; real scripts need fewer.
 const ROUNDS: usize = 200;
 /// The deepest nesting of commands, including functions and texts given to a shell.
@@ -71,6 +85,8 @@ const LONGEST_SCRIPT: usize = 256 << 10;
 const MOST_WORDS: usize = 2_000;
 const LONGEST_WORD: usize = 16 << 10;
 const LONGEST_COMMAND: usize = 128 << 10;
+/// The file by which huge pages are reserved.
+const PAGES: &str = "nr_hugepages";
 /// The remedy: the ways that follow nothing.
 const BY_HAND: &str = "start it, and import the QEMU that then runs: vgapt import --running; or its command line from elsewhere, in a file: \
                        vgapt import --argv FILE";
@@ -82,7 +98,7 @@ type Form = fn(&str) -> Option<(String, String)>;
 const FORMS: [Form; 4] = [
     |text| {
         let is_page = kind::is_markdown(text, "") || (!text.starts_with("#!") && parse(text, 1).is_err());
-        let note = "it is a page: only the code blocks (``` or indented) that contain QEMU are read";
+        let note = "it is a page: only the code blocks (``` or indented) that contain QEMU, or only set variables, are read";
         Some((is_page.then(|| kind::from_markdown(text))??, note.into()))
     },
     |text| {
@@ -103,7 +119,7 @@ const FORMS: [Form; 4] = [
 ];
 
 /// Reads a script at a path; `given` supplies variables that it does not set, `files` the files in its directory.
-pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Script {
+pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Files<'_>) -> Script {
     if let Some(language) = kind::other_language(text, path) {
         return Script::refused(format!("it is {language}, and vgapt follows those of sh and bash only"), BY_HAND);
     }
@@ -124,15 +140,18 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
             arguments,
             arguments_known: false,
             given,
+            files,
             script: path,
             budget: Budget::default(),
             depth: 0,
             assumes_pwd: Cell::default(),
             defaulted: RefCell::default(),
+            left_out: RefCell::default(),
             by_default: BTreeMap::new(),
+            other_names: BTreeMap::new(),
+            functions: BTreeMap::new(),
         },
         script: Script::default(),
-        functions: BTreeMap::new(),
         called: BTreeSet::new(),
         local: Vec::new(),
         flow: None,
@@ -140,19 +159,24 @@ pub fn read(text: &str, path: &str, given: Lookup<'_>, files: Lookup<'_>) -> Scr
         assumed: BTreeSet::new(),
         asked: BTreeSet::new(),
         keyed: BTreeSet::new(),
+        numbers: BTreeSet::new(),
+        option_at: 0,
         wants: BTreeSet::new(),
         folder: None,
         left_folders: Vec::new(),
+        inputs: Vec::new(),
         prefix: Vec::new(),
         exported: BTreeMap::new(),
-        files,
         line: 1,
         qemu_commands: 0,
         unread: BTreeMap::new(),
+        unread_file: None,
+        may_have_set_any: false,
     };
-    let folder = if unit::is_unit(text) { unit::folder(text) } else { Some(reader.variables.folder()) };
+    let is_unit = unit::is_unit(text) && !kind::is_markdown(text, path);
+    let folder = if is_unit { unit::folder(text) } else { Some(reader.variables.folder()) };
     reader.folder = given("PWD").or(folder.map(str::to_owned));
-    let mut text = if unit::is_unit(text) { unit::from_unit(text) } else { text.to_owned() };
+    let mut text = if is_unit { unit::from_unit(text) } else { text.to_owned() };
     for form in FORMS {
         if let Some((script, note)) = form(&text) {
             text = script;
@@ -185,9 +209,7 @@ enum Flow {
 struct Reader<'g> {
     variables: Variables<'g>,
     /// The text of a file.
-    files: Lookup<'g>,
     script: Script,
-    functions: BTreeMap<String, Rc<Vec<Statement>>>,
     called: BTreeSet<String>,
     /// For each function being followed: the values that its local variables hide.
     local: Vec<Vec<(String, Option<Vec<String>>)>>,
@@ -199,12 +221,18 @@ struct Reader<'g> {
     asked: BTreeSet<String>,
     /// Associative arrays.
     keyed: BTreeSet<String>,
+    /// Variables that are numbers (`declare -i`).
+    numbers: BTreeSet<String>,
+    /// Where `getopts` is in an argument with several letters.
+    option_at: usize,
     /// Variables without which the script ends, and `1` if a condition that was followed asks for the script's arguments.
     wants: BTreeSet<String>,
     /// The working directory, if it is known.
     folder: Option<String>,
     /// The directories to which `popd` returns.
     left_folders: Vec<String>,
+    /// What the commands read, the innermost last.
+    inputs: Vec<Input>,
     /// The words of the commands that run the current one, such as `sudo`.
     prefix: Vec<String>,
     /// The variables that the script exports, and the line of each.
@@ -215,6 +243,10 @@ struct Reader<'g> {
     qemu_commands: usize,
     /// Lines with a QEMU command that were left out, the reason, and whether a note reports it.
     unread: BTreeMap<usize, (String, bool)>,
+    /// The last file with commands of the script that is not read.
+    unread_file: Option<String>,
+    /// Whether a command may have set any variable.
+    may_have_set_any: bool,
 }
 
 impl Reader<'_> {
@@ -263,7 +295,10 @@ impl Reader<'_> {
                 return truth;
             }
             self.depth += 1;
+            let inputs = self.inputs.len();
+            self.inputs.extend(step.input.clone().map(Input::Written));
             truth = self.step(step);
+            self.inputs.truncate(inputs);
             self.depth -= 1;
             if self.variables.budget.is_spent() {
                 self.limit_exceeded(step.line, "following the script there exceeds the limit of work");
@@ -281,9 +316,13 @@ impl Reader<'_> {
             Command::Group(body) => return self.run(body),
             Command::Subshell(body) => return self.apart(body),
             Command::Pipeline(members) => {
+                let inputs = self.inputs.len();
                 for member in members {
                     self.apart(std::slice::from_ref(member));
+                    // What a command prints is known only when the script runs.
+                    self.inputs.push(Input::Unknown);
                 }
+                self.inputs.truncate(inputs);
                 return Truth::GUESS;
             }
             Command::Arithmetic(text) => return self.sum(text),
@@ -293,7 +332,7 @@ impl Reader<'_> {
             Command::Count { head, body } => self.count(step, head, body),
             Command::Case { word, arms } => self.case(step, word, arms),
             Command::Function { name, body } => {
-                self.functions.insert(name.clone(), Rc::clone(body));
+                self.variables.functions.insert(name.clone(), Rc::clone(body));
             }
         }
         Truth::of(true)
@@ -346,6 +385,12 @@ impl Reader<'_> {
             let value = |(name, line): (&String, Option<usize>)| Some((name.clone(), self.variables.value(name)?, line));
             self.script.environment = exported.filter(|(name, _)| is_for_qemu(name)).filter_map(value).collect();
             self.script.environment.extend(assignments(&mut self.script.before));
+            let is_before = |name: &str| self.prefix.iter().any(|word| word.split_once('=').is_some_and(|(before, _)| before == name));
+            let assumed =
+                self.variables.set.keys().filter(|name| is_of_sound(name) && !self.exported.contains_key(*name) && !is_before(name));
+            for name in assumed.cloned().collect::<Vec<_>>() {
+                self.note(format!("{name} is set and not exported, so bash does not give it to QEMU: it is taken for exported"));
+            }
         }
         if !out.is_empty() && (is_longer || out != self.script.argv) {
             self.note(format!("another QEMU command is left out: {}", shown(&out.join(" "))));
@@ -354,7 +399,7 @@ impl Reader<'_> {
     }
 
     fn finish(mut self, text: &str) -> Script {
-        for (name, body) in std::mem::take(&mut self.functions) {
+        for (name, body) in std::mem::take(&mut self.variables.functions) {
             if !self.called.contains(&name) {
                 self.leave(&body, &format!("no command that is read calls the function {name}"), false);
             }
@@ -374,14 +419,19 @@ impl Reader<'_> {
                 self.note(format!("line {line}: another QEMU command is not read: {why}"));
             }
         }
-        let reserves = |line: &str| !line.trim_start().starts_with('#') && line.contains("nr_hugepages");
-        if text.lines().any(reserves) {
-            self.note("the script reserves huge pages (nr_hugepages), which libvirt does not: reserve them before the start");
+        // Also where it is not known whether it does.
+        let reserves = |line: &str| !line.trim_start().starts_with('#') && line.contains(PAGES);
+        let known = |change: &HostChange| matches!(&change.what, What::Written(path) if path.contains(PAGES));
+        if let Some(at) = text.lines().position(reserves).filter(|_| !self.script.host_changes.iter().any(known)) {
+            self.script.host_changes.push(HostChange { line: at + 1, what: What::Written(PAGES.into()) });
         }
         if self.variables.assumes_pwd.get() {
             let folder = self.variables.folder();
             self.note(format!("$PWD is assumed to be the script's directory {folder}; if not, give it with --set PWD=DIRECTORY"));
         }
+        self.temporary_copies();
+        self.random_addresses();
+        self.unknown_environment();
         let environment = self.script.environment.iter().map(|(_, value, _)| value);
         let unset = self.script.argv.iter().skip(1).chain(environment).flat_map(|word| unknowns(word));
         let unset: BTreeSet<String> = unset.collect();
@@ -390,6 +440,49 @@ impl Reader<'_> {
             *word = shown(word);
         }
         self.script
+    }
+
+    /// The variables of the firmware that the script copies to a new file at each start: the name of that file does not matter.
+    fn temporary_copies(&mut self) {
+        let is_new = |name: &String| name == "$" || name.starts_with("$(mktemp") || is_random(name);
+        for copy in self.script.copies.iter_mut().filter(|copy| has_unknown(&copy.to) && unknowns(&copy.to).all(|name| is_new(&name))) {
+            let name = shown(&copy.to);
+            for word in self.script.argv.iter_mut().filter(|word| word.contains("if=pflash") && word.contains(&copy.to)) {
+                *word = word.replace(&copy.to, &name);
+                copy.is_temporary = true;
+            }
+        }
+        for copy in &mut self.script.copies {
+            copy.to = shown(&copy.to);
+        }
+    }
+
+    /// Leaves out variables of QEMU's environment that rest on what a command prints: they are of the session that starts the script.
+    fn unknown_environment(&mut self) {
+        let is_printed = |value: &str| unknowns(value).any(|name| name.starts_with("$("));
+        let (left, kept) = std::mem::take(&mut self.script.environment).into_iter().partition(|(_, value, _)| is_printed(value));
+        self.script.environment = kept;
+        let left: Vec<(String, String, Option<usize>)> = left;
+        for (name, value, _) in left {
+            self.note(format!("{name}={} is left out of QEMU's environment, since what a command prints is not known", shown(&value)));
+        }
+    }
+
+    /// Leaves out MAC addresses that are others at each start.
+    fn random_addresses(&mut self) {
+        let is_address = |part: &str| part.starts_with("mac=") || part.starts_with("macaddr=");
+        let is_new = |part: &str| is_address(part) && has_unknown(part) && unknowns(part).all(|name| is_random(&name));
+        let mut is_left = false;
+        for word in self.script.argv.iter_mut().filter(|word| word.contains("mac") && has_unknown(word)) {
+            let (new, kept): (Vec<&str>, Vec<&str>) = properties(word).into_iter().partition(|part| is_new(part));
+            if !new.is_empty() {
+                is_left = true;
+                *word = kept.join(",");
+            }
+        }
+        if is_left {
+            self.note("the script makes a MAC address at each start: it is left out, and libvirt makes one that stays".to_owned());
+        }
     }
 
     /// Reports where a script mentions QEMU if no command was read.
@@ -420,6 +513,29 @@ impl Reader<'_> {
             self.script.refusal = Some((format!("the QEMU command of line {line} is not read: {why}"), remedy));
         }
     }
+}
+
+/// Whether a value is another one each time.
+fn is_random(name: &str) -> bool {
+    ["RANDOM", "/dev/urandom", "/dev/random", "openssl rand", "uuidgen", "shuf "].iter().any(|by| name.contains(by))
+}
+
+/// The parts of an option, between commas that are in no mark.
+fn properties(word: &str) -> Vec<&str> {
+    let (mut parts, mut from, mut is_in_mark) = (Vec::new(), 0, false);
+    for (at, letter) in word.char_indices() {
+        match letter {
+            OPEN => is_in_mark = true,
+            CLOSE => is_in_mark = false,
+            ',' if !is_in_mark => {
+                parts.push(&word[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&word[from..]);
+    parts
 }
 
 /// The first line of a script that expands a name.

@@ -1,0 +1,153 @@
+//! What `$(…)` prints of a file in the script's directory: `$(<PORT)`, `$(grep -v '^#' .env | xargs)`.
+
+use regex_lite::Regex;
+
+use super::super::budget::{Budget, WORD};
+use super::super::command::{Command, Part, Statement};
+use super::super::marks::has_unknown;
+use super::super::parser::parse;
+use super::super::regex::{basic, compiled};
+use super::super::word::Word;
+use super::Variables;
+
+/// Programs that print what they read, or a part of it.
+const FILTERS: [&str; 6] = ["cat", "grep", "egrep", "sed", "tr", "xargs"];
+
+impl Variables<'_> {
+    /// What these commands print; `None` where that is not known.
+    pub(super) fn filtered(&mut self, text: &str) -> Option<String> {
+        let text = text.trim();
+        if let Some(name) = text.strip_prefix('<').filter(|name| !name.starts_with(['(', '<'])) {
+            return self.filtered(&format!("cat {name}"));
+        }
+        if !FILTERS.contains(&text.split_whitespace().next()?) {
+            return None;
+        }
+        let steps = parse(text, 1).ok()?;
+        let [step] = &steps[..] else { return None };
+        let stages = if let Command::Pipeline(stages) = &step.command { stages } else { &steps };
+        let mut printed = None;
+        for stage in stages {
+            printed = Some(self.stage(stage, printed)?);
+        }
+        Some(printed?.trim_end_matches('\n').to_owned())
+    }
+
+    /// What one of them prints of its files, or of what the one before it prints.
+    fn stage(&mut self, stage: &Statement, before: Option<String>) -> Option<String> {
+        let Command::Plain(parts) = &stage.command else { return None };
+        if stage.negated || !stage.written.is_empty() || stage.input.is_some() {
+            return None;
+        }
+        let words: Vec<&Word> = parts.iter().map(Part::word).collect::<Option<_>>()?;
+        let words: Vec<String> = words.into_iter().flat_map(|word| self.words(word)).collect();
+        if words.iter().any(|word| has_unknown(word)) {
+            return None;
+        }
+        let (name, rest) = words.split_first()?;
+        let options: Vec<&str> = rest.iter().map(String::as_str).filter(|word| word.starts_with('-')).collect();
+        let others: Vec<&str> = rest.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
+        let (files, done): (&[&str], Filter) = match (name.as_str(), &options[..], &others[..]) {
+            ("cat", [], files) => (files, Box::new(|text| Some(text.to_owned()))),
+            ("grep" | "egrep", options, [expression, files @ ..]) => (files, lines(name == "egrep", options, expression, &self.budget)?),
+            ("sed", [] | ["-E" | "-r" | "-e"], [command, files @ ..]) => {
+                (files, edited(options.iter().any(|one| *one != "-e"), command, &self.budget)?)
+            }
+            ("tr", ["-d"], [letters]) => {
+                let letters = letters_of(letters)?;
+                (&[], Box::new(move |text| Some(text.replace(|c| letters.contains(c), ""))))
+            }
+            ("tr", [], [from, to]) => {
+                let (from, to) = (letters_of(from)?, letters_of(to)?);
+                (
+                    &[],
+                    (from.chars().count() == 1 && to.chars().count() == 1)
+                        .then(|| Box::new(move |text: &str| Some(text.replace(&from, &to))) as Filter)?,
+                )
+            }
+            ("xargs", [], [] | ["echo"]) => (&[], Box::new(words_of_xargs)),
+            _ => return None,
+        };
+        let read = match (before, files) {
+            (Some(before), []) => before,
+            (None, [_, ..]) => files.iter().map(|file| self.file(file)?.known()).collect::<Option<String>>()?,
+            _ => return None,
+        };
+        // An expression is tried at each letter.
+        let cost = read.len().saturating_mul(words.iter().map(String::len).sum::<usize>() + 1) + WORD;
+        if !self.budget.take(cost) {
+            return None;
+        }
+        done(&read)
+    }
+}
+
+/// What is printed of a text.
+type Filter = Box<dyn Fn(&str) -> Option<String>>;
+
+/// The lines in which `grep` finds an expression, or does not find it.
+fn lines(is_extended: bool, options: &[&str], expression: &str, budget: &Budget) -> Option<Filter> {
+    let letters: String = options.iter().map(|option| option.trim_start_matches('-')).collect();
+    if options.iter().any(|option| option.starts_with("--")) || !letters.chars().all(|letter| "vE".contains(letter)) {
+        return None;
+    }
+    let regex = regex(is_extended || letters.contains('E'), expression, budget)?;
+    let is_inverted = letters.contains('v');
+    Some(Box::new(move |text| {
+        let kept = text.lines().filter(|line| regex.is_match(line) != is_inverted);
+        Some(kept.flat_map(|line| [line, "\n"]).collect())
+    }))
+}
+
+/// `sed`: `s/EXPRESSION/TEXT/`, with `g` for all in a line, or `/EXPRESSION/d`.
+fn edited(is_extended: bool, command: &str, budget: &Budget) -> Option<Filter> {
+    if let Some(expression) = command.strip_prefix('/').and_then(|rest| rest.strip_suffix("/d")) {
+        return lines(is_extended, &["-v"], expression, budget).filter(|_| !expression.contains('/'));
+    }
+    let mut parts = command.strip_prefix('s')?.chars();
+    let sign = parts.next()?;
+    let parts: Vec<&str> = parts.as_str().split(sign).collect();
+    let [expression, text, flags @ ("" | "g")] = parts[..] else { return None };
+    // `&` is what was found, `\\1` a part of it.
+    if text.contains(['&', '\\', '$']) || sign == '\\' {
+        return None;
+    }
+    let regex = regex(is_extended, expression, budget)?;
+    let (text, most) = (text.to_owned(), usize::from(flags.is_empty()));
+    Some(Box::new(move |read| Some(read.lines().map(|line| format!("{}\n", regex.replacen(line, most, text.as_str()))).collect())))
+}
+
+fn regex(is_extended: bool, expression: &str, budget: &Budget) -> Option<Regex> {
+    if is_extended { compiled(expression, budget) } else { compiled(&basic(expression)?, budget) }
+}
+
+/// The letters that `tr` is given.
+fn letters_of(said: &str) -> Option<String> {
+    let letters = said.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t");
+    let is_range = letters.len() > 2 && letters.contains('-');
+    (!is_range && !letters.contains(['\\', '['])).then_some(letters)
+}
+
+/// The words that `xargs` makes of a text: quotes keep a word together, and are taken away.
+fn words_of_xargs(text: &str) -> Option<String> {
+    let mut words = Vec::new();
+    let (mut word, mut quote): (Option<String>, Option<char>) = (None, None);
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            _ if quote == Some(letter) => quote = None,
+            // A quote ends on its line.
+            '\n' if quote.is_some() => return None,
+            _ if quote.is_some() => word.get_or_insert_default().push(letter),
+            '"' | '\'' => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            '\\' => word.get_or_insert_default().extend(letters.next()),
+            _ if letter.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then(|| words.join(" "))
+}
