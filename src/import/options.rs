@@ -7,6 +7,9 @@ use serde_json::Value;
 use super::props::{Props, members, same_name};
 use super::table::{self, SPELLINGS, WITH_PROPERTIES, WITHOUT_VALUE};
 
+/// The properties of a device's place in the boot order; the controller of floppies has those of its two drives.
+const OF_BOOT_ORDER: [&str; 3] = ["bootindex", "bootindexA", "bootindexB"];
+
 /// What became of a part of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -42,6 +45,11 @@ impl QemuOption {
 
     pub(super) fn peek(&self, property: &str) -> Option<&str> {
         self.props.peek(property)
+    }
+
+    /// The place of a device in the boot order, with the name of the property.
+    pub(super) fn boot_order(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        OF_BOOT_ORDER.into_iter().filter_map(|name| Some((name, self.peek(name)?)))
     }
 
     /// The driver of a device.

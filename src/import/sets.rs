@@ -87,12 +87,13 @@ fn globals(draft: &mut Draft) {
 
 /// libvirt counts the boot order from 1, also where a device is passed to QEMU unchanged.
 fn boot_order(draft: &mut Draft) {
-    if !draft.options.iter().any(|option| option.peek("bootindex") == Some("0")) {
+    if !draft.options.iter().flat_map(QemuOption::boot_order).any(|(_, number)| number == "0") {
         return;
     }
     for option in &mut draft.options {
-        if let Some(number) = option.peek("bootindex").and_then(|number| number.parse::<u32>().ok()) {
-            option.set("bootindex", Some(&number.saturating_add(1).to_string()));
+        let orders = option.boot_order().filter_map(|(name, number)| Some((name, number.parse::<u32>().ok()?.saturating_add(1))));
+        for (name, number) in orders.collect::<Vec<_>>() {
+            option.set(name, Some(&number.to_string()));
         }
     }
 }

@@ -10,7 +10,7 @@ const DEVICES: [(char, &str, &[&str]); 4] =
 
 /// Writes the order of `-boot`, and behind it the other disks, which a firmware tries too.
 pub(super) fn order(draft: &mut Draft, disks: &mut [Disk]) {
-    let by_device = draft.options.iter().any(|option| option.peek("bootindex").is_some());
+    let by_device = draft.options.iter().any(|option| option.boot_order().next().is_some());
     let mut letters = String::new();
     for index in draft.named(&["boot"]) {
         let (once, order) = (draft.take(index, "once"), draft.take(index, "order"));
