@@ -209,6 +209,32 @@ fn parameters_for_init() {
     on(root, &CARD).with(1).saying(&["/etc/default/grub, line 1 says `rd.driver.blacklist=vfio-pci`"]);
 }
 
+/// What a guide has had written for GRUB's normal entries is written: what lacks is update-grub, or a reboot.
+#[test]
+fn a_parameter_for_the_normal_entries() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    let prepare = ["prepare", "--gpu", "01:00.0", "--bind", "start", "--dry-run"];
+    let grub_file = "--- /etc/default/grub";
+    edit(root, "etc/default/grub", |text| text.replace("LINUX_DEFAULT=\"quiet\"", "LINUX_DEFAULT=\"quiet intel_iommu=on\""));
+    let said = on(root, &prepare).with(0).stdout;
+    assert!(said.contains("update-grub") && said.contains("  reboots  1") && !said.contains(grub_file), "{said}");
+    edit(root, "boot/grub/grub.cfg", |text| text.replace("ro  quiet", "ro  quiet intel_iommu=on"));
+    let said = on(root, &prepare).with(0).stdout;
+    assert!(!said.contains("update-grub") && said.contains("  reboots  1") && !said.contains(grub_file), "{said}");
+    check_says(root, &["the next boot has it: intel_iommu=on", "lacks intel_iommu=on; the next boot has the correct parameters"]);
+    put(root, "dev/kvm", "");
+    let said = on(root, &["check", "--gpu", "01:00.0", "--bind", "start"]).with(1).stdout;
+    assert!(said.contains("next: reboot"), "{said}");
+    // Of a generated file that is not understood nothing is known.
+    put(root, "boot/grub/grub.cfg", "# generated\n");
+    let said = on(root, &prepare).with(0).stdout;
+    assert!(said.contains("update-grub") && !said.contains(grub_file), "{said}");
+    edit(root, "proc/cmdline", |text| text.replace("ro quiet", "ro quiet intel_iommu=on"));
+    let said = on(root, &prepare).with(0).stdout;
+    assert!(!said.contains("update-grub") && said.contains("  reboots  0"), "{said}");
+}
+
 /// KVM cannot use what Xen has, and Xen's own entries hold the command line.
 #[test]
 fn xen_runs_below() {

@@ -268,6 +268,7 @@ fn report(context: &Context, root: &Root, outcome: Outcome, plan: &Plan, unbound
     if let Some(Finding { message, remedy, .. }) = unbound {
         let why = context.repeated(format!("{message}; {remedy}"));
         let done = match outcome {
+            Outcome::Unchanged if !plan.reboot.is_empty() => Some("nothing to do but a reboot"),
             Outcome::Unchanged => Some("nothing to do"),
             Outcome::Done if root.is_live() => Some("the changes above were made"),
             Outcome::Done => Some(TREE),
@@ -284,6 +285,7 @@ fn report(context: &Context, root: &Root, outcome: Outcome, plan: &Plan, unbound
         Outcome::Unchanged if plan.findings.iter().any(|finding| finding.code == "bound-by-other") => {
             context.note("vgapt's part is already up to date; a file not managed by vgapt controls the binding, see above");
         }
+        Outcome::Unchanged if !plan.reboot.is_empty() => context.note("the host is prepared; already up to date; reboot it"),
         Outcome::Unchanged => context.note("the host is prepared; already up to date"),
         Outcome::Planned if root.is_capture() => context.note("this is a capture of a host: nothing was changed"),
         Outcome::Planned => context.note("nothing was changed"),

@@ -54,9 +54,8 @@ pub(super) fn parameters(facts: &Facts) -> Check {
     let why: Vec<&str> = needs.lacks_now.iter().map(|one| one.why.as_str()).collect();
     let seen = lacks_and_says(&tokens);
     // If the firmware disables the IOMMU, or the IOMMU is on anyway, the parameter is not the first thing that is missing.
-    if facts.writes() || needs.next_boot_has_them() == Some(false) {
-        let next = if needs.next_boot_has_them() == Some(true) { "; the next boot has the correct parameters" } else { "" };
-        return check(seen + next).missing(NextStep::Prepare, why.join("; "), facts.remedy()).by_command();
+    if !facts.waits_for_reboot() {
+        return check(seen).missing(NextStep::Prepare, why.join("; "), facts.remedy()).by_command();
     }
     let who = if needs.next_boot_has_them().is_some() { "the next boot" } else { "the configuration" };
     check(format!("{seen}; {who} has the correct parameters")).missing(NextStep::Reboot, why.join("; "), facts.reboot())

@@ -60,6 +60,11 @@ impl<'a> Facts<'a> {
         !self.plan.writes.is_empty()
     }
 
+    /// Whether only a reboot is between this boot and the kernel parameters that it lacks, as far as the entries are known.
+    pub(super) fn waits_for_reboot(&self) -> bool {
+        self.needs.next_boot_has_them().unwrap_or_else(|| self.plan.is_empty())
+    }
+
     /// The exact `vgapt prepare` command.
     pub(super) fn command(&self) -> String {
         let cards: String = self.cards.iter().map(|card| format!(" --gpu {}", card.address.short())).collect();

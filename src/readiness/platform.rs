@@ -85,7 +85,7 @@ pub(super) fn iommu(facts: &Facts) -> Check {
         Iommu::Unknown => check(String::new()).unknown(&facts.because("ACPI tables and IOMMU groups")),
         Iommu::Off if !needs.lacks_now.is_empty() => {
             let tokens: Vec<&str> = needs.lacks_now.iter().map(|parameter| parameter.token.as_str()).collect();
-            if facts.writes() || needs.next_boot_has_them() == Some(false) {
+            if !facts.waits_for_reboot() {
                 return check(seen).missing(NextStep::Prepare, WHY_IOMMU, facts.remedy()).by_command();
             }
             let known = if needs.next_boot_has_them().is_some() { "the next boot has it" } else { "the configuration has it" };

@@ -155,7 +155,9 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
     match (chosen.loader.edit)(host, setup, &wants) {
         Err(finding) => plan.findings.push(finding),
         Ok(edits) => {
-            if edits != Edits::default() {
+            // Somebody may have written them, without a boot since.
+            let lacks_now = host.platform.cmdline.is_some() && !tokens::has_all(&running, &wants);
+            if edits != Edits::default() || lacks_now {
                 let loaders::Chosen { loader, evidence } = &chosen;
                 plan.reboot.push(format!("kernel parameters take effect at the next boot (boot loader: {}; {evidence})", loader.name));
             }

@@ -2,6 +2,7 @@
 //! distributions also entries of the Boot Loader Specification.
 
 use std::collections::BTreeSet;
+use std::slice;
 
 use super::bls::{self, ENTRIES};
 use super::cmdline;
@@ -41,10 +42,19 @@ fn edit(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> Result<Edits, 
         bls::edit_entries(host, setup, ENTRIES, wants, &mut edits)?;
         bls::edit_new_kernels(host, setup, ENTRIES, wants, &mut edits)?;
         grub_cfg::edit_kernelopts(setup, wants, &mut edits)?;
-    } else if changed || next(setup).iter().any(|entry| entry.lacks(wants)) {
+    } else if changed || may_lack(host, setup, wants) {
         edits.commands.push(regenerate(setup, grub_cfg::read_one(setup)?));
     }
     Ok(edits)
+}
+
+/// Whether the generated configuration lacks what /etc/default/grub has: also where it has no entries that are understood, while
+/// this boot lacks it.
+fn may_lack(host: &Host, setup: &Setup, wants: &[ParameterChange]) -> bool {
+    let entries = next(setup);
+    let is_known = grub_cfg::read_ones(setup).into_iter().any(|path| setup.files.text(path).is_some());
+    let lacks_now = || host.platform.cmdline.as_ref().is_some_and(|line| !tokens::has_all(&line.0, wants));
+    entries.iter().any(|entry| entry.lacks(wants)) || (entries.is_empty() && is_known && lacks_now())
 }
 
 pub(super) fn reads_entries(setup: &Setup) -> bool {
@@ -76,8 +86,9 @@ fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut E
     for (path, text) in &mut texts {
         *text = without_opposites(path, text, wants)?;
     }
-    if !sets_all(&texts, wants) {
-        add(&mut texts, wants);
+    let missing = missing(&texts, wants);
+    if !missing.is_empty() {
+        add(&mut texts, &missing);
     }
     let before = edits.writes.len();
     for (path, text) in texts {
@@ -86,13 +97,27 @@ fn defaults(host: &Host, setup: &Setup, wants: &[ParameterChange], edits: &mut E
     Ok(edits.writes.len() > before)
 }
 
-/// Whether `GRUB_CMDLINE_LINUX` has all changes in the end, whichever conditional assignments a shell executes.
-fn sets_all(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
+/// What the next boot's command line lacks, whichever conditional assignments a shell executes. What the user has written for
+/// the normal entries is there: only entries for recovery go without it.
+fn missing(texts: &[(&str, String)], wants: &[ParameterChange]) -> Vec<ParameterChange> {
+    let possible = |name| possible(texts, name);
+    let Some((of_all, of_normal)) = possible(ALL_ENTRIES).zip(possible(NORMAL_ENTRIES)) else { return wants.to_vec() };
+    // grub-mkconfig writes them in this order.
+    let lines = of_all.iter().flat_map(|first| of_normal.iter().map(move |then| format!("{first} {then}")));
+    let lines: BTreeSet<String> = lines.take(MOST_POSSIBLE + 1).collect();
+    if lines.len() > MOST_POSSIBLE {
+        return wants.to_vec();
+    }
+    wants.iter().filter(|want| !lines.iter().all(|line| tokens::has_all(line, slice::from_ref(want)))).cloned().collect()
+}
+
+/// The values that a variable may have in the end; none where they are too many.
+fn possible(texts: &[(&str, String)], name: &str) -> Option<BTreeSet<String>> {
     let mut possible = BTreeSet::from([String::new()]);
     for (_, text) in texts {
-        for assignment in shell::assignments(text, ALL_ENTRIES) {
+        for assignment in shell::assignments(text, name) {
             let inside = &text[assignment.inside.clone()];
-            let is_behind = inside.trim_end().ends_with(&format!("${ALL_ENTRIES}"));
+            let is_behind = inside.trim_end().ends_with(&format!("${name}"));
             let then = possible.iter().map(|value| match assignment.adds {
                 true if is_behind => format!("{inside} {value}"),
                 true => format!("{value} {inside}"),
@@ -101,11 +126,11 @@ fn sets_all(texts: &[(&str, String)], wants: &[ParameterChange]) -> bool {
             let then: BTreeSet<String> = then.collect();
             possible = if assignment.certain { then } else { &possible | &then };
             if possible.len() > MOST_POSSIBLE {
-                return false;
+                return None;
             }
         }
     }
-    possible.iter().all(|value| tokens::has_all(value, wants))
+    Some(possible)
 }
 
 /// Adds them to the last assignment; if only a shell can evaluate that one, in a new line after it.
@@ -210,8 +235,9 @@ pub(super) mod tests {
     pub(in crate::host::decide::loaders) fn edit_text(text: &str) -> Result<String, Finding> {
         let wants = [ParameterChange::Without("iommu".into(), "off".into()), ParameterChange::Set("intel_iommu=on".into())];
         let mut texts = vec![(DEFAULTS, without_opposites(DEFAULTS, text, &wants)?)];
-        if !sets_all(&texts, &wants) {
-            add(&mut texts, &wants);
+        let missing = missing(&texts, &wants);
+        if !missing.is_empty() {
+            add(&mut texts, &missing);
         }
         Ok(texts.remove(0).1)
     }
@@ -249,6 +275,19 @@ pub(super) mod tests {
             (
                 "if x; then\nGRUB_CMDLINE_LINUX=\"a -- b\"\nfi\n",
                 "if x; then\nGRUB_CMDLINE_LINUX=\"a -- b\"\nfi\nGRUB_CMDLINE_LINUX=\"intel_iommu=on $GRUB_CMDLINE_LINUX\"\n",
+            ),
+            // What stands for the normal entries stays there.
+            (
+                "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet intel_iommu=on\"\nGRUB_CMDLINE_LINUX=\"\"\n",
+                "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet intel_iommu=on\"\nGRUB_CMDLINE_LINUX=\"\"\n",
+            ),
+            (
+                "if x; then\nGRUB_CMDLINE_LINUX_DEFAULT=intel_iommu=on\nfi\nGRUB_CMDLINE_LINUX=\"\"\n",
+                "if x; then\nGRUB_CMDLINE_LINUX_DEFAULT=intel_iommu=on\nfi\nGRUB_CMDLINE_LINUX=\"intel_iommu=on\"\n",
+            ),
+            (
+                "GRUB_CMDLINE_LINUX_DEFAULT=intel_iommu=on\nGRUB_CMDLINE_LINUX=\"a -- b\"\n",
+                "GRUB_CMDLINE_LINUX_DEFAULT=intel_iommu=on\nGRUB_CMDLINE_LINUX=\"a intel_iommu=on -- b\"\n",
             ),
             ("#GRUB_CMDLINE_LINUX=\"x\"\n", "#GRUB_CMDLINE_LINUX=\"x\"\nGRUB_CMDLINE_LINUX=\"intel_iommu=on\"\n"),
         ] {
