@@ -461,6 +461,12 @@ fn the_default_is_an_entry_by_hand() {
     };
     own("ro iommu=pt");
     on(root, &CARD).with(0);
+    // For one boot, which `prepare` does not refuse.
+    put(root, "boot/grub/grubenv", "# GRUB Environment Block\nnext_entry=guest\n");
+    on(root, &CARD).with(0);
+    let said = on(root, &["check", "--gpu", "01:00.0", "--next"]).with(1);
+    assert!(said.stdout.contains("(Guest) lacks intel_iommu=on"), "{}", said.stdout);
+    put(root, "boot/grub/grubenv", "# GRUB Environment Block\nnext_entry=\n");
     for name in ["\"Guest\"", "guest", "saved"] {
         edit(root, "etc/default/grub", |text| format!("{text}GRUB_DEFAULT={name}\n"));
         put(root, "boot/grub/grubenv", "# GRUB Environment Block\nsaved_entry=Guest\n");
@@ -476,6 +482,13 @@ fn the_default_is_an_entry_by_hand() {
     own("ro iommu=pt intel_iommu=on");
     on(root, &CARD).with(0);
     check_says(root, &["the next boot has"]);
+    // One that is put before the generated ones (07_custom) is the first.
+    edit(root, "etc/default/grub", |text| format!("{text}GRUB_DEFAULT=0\n"));
+    let entry = "menuentry 'Guest' --id guest {\n\tlinux /boot/vmlinuz-6.12.48+deb13-amd64 root=UUID=2 ro\n}\n";
+    put(root, "boot/grub/grub.cfg", &format!("### BEGIN /etc/grub.d/07_custom ###\n{entry}### END /etc/grub.d/07_custom ###\n{generated}"));
+    on(root, &CARD)
+        .with(1)
+        .saying(&["the default is the menu's first entry, which is", "add intel_iommu=on to its linux line in /etc/grub.d/07_custom"]);
 }
 
 /// A package replaced one file: the others still bind the card.

@@ -141,7 +141,7 @@ impl NeededParameters {
         let mut entries = loader.as_ref().map(|chosen| chosen.loader.next_boot(setup)).unwrap_or_default();
         entries.retain(|entry| !entry.is_recovery());
         // What somebody wrote by hand counts where it is what boots, and then nothing else does.
-        match loaders::default_entry(setup, &entries).and_then(|default| default.entry).filter(|entry| entry.by_hand.is_some()) {
+        match loaders::next_entry(setup, &entries).and_then(|default| default.entry).filter(|entry| entry.by_hand.is_some()) {
             Some(default) => entries = vec![default.clone()],
             None => entries.retain(|entry| entry.by_hand.is_none()),
         }

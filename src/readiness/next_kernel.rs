@@ -33,7 +33,7 @@ pub fn next_kernel(host: &Host, setup: &Setup) -> Option<NextKernel> {
     let mut entries = loaders::chosen(host, setup).map(|chosen| chosen.loader.next_boot(setup)).unwrap_or_default();
     entries.retain(|entry| !entry.is_recovery());
     let boots = |entry: &Entry, kernel: &Kernel| entry.kernel.as_ref().is_some_and(|file| images::is_of(file, kernel));
-    let default = loaders::default_entry(setup, &entries);
+    let default = loaders::next_entry(setup, &entries);
     if let Some(DefaultEntry { says, entry: Some(entry) }) = &default
         && let Some(kernel) = kernels.iter().find(|kernel| boots(entry, kernel))
     {
