@@ -491,6 +491,96 @@ fn the_default_is_an_entry_by_hand() {
         .saying(&["the default is the menu's first entry, which is", "add intel_iommu=on to its linux line in /etc/grub.d/07_custom"]);
 }
 
+/// Somebody has written what opens the root file system into a generated entry only, or the file that it is made from anew.
+#[test]
+fn entries_that_could_not_open_the_root_file_system() {
+    for (name, source, lost) in [
+        ("cachyos-limine", "/etc/default/limine", "cryptdevice=UUID=2:root"),
+        ("arch-uki-cmdline", "/etc/kernel/cmdline", "rd.luks.name=2=root"),
+        ("tumbleweed-systemd-boot", "/etc/kernel/cmdline", "rd.luks.uuid=2"),
+        ("proxmox9-zfs-systemd-boot", "/etc/kernel/cmdline", "rd.luks.uuid=2"),
+        ("debian13-grub-initramfs-tools", "/etc/default/grub", "cryptdevice=UUID=2:root"),
+    ] {
+        let root = distribution(name);
+        let root = root.path();
+        on(root, &CARD).with(0);
+        edit(root, "proc/cmdline", |line| format!("{} {lost}\n", line.trim_end()));
+        let says = format!("this boot has {lost}, which {source} lacks");
+        on(root, &CARD).with(1).saying(&[&says, &format!("add {lost} to {source}")]);
+        // As another spelling of the same, or beside others in quotes.
+        let other = lost.replace("=2", "=\"3\"").replace("=UUID=2:root", "=/dev/sda3:root");
+        let as_written = if source.starts_with("/etc/default") { format!("MORE='{other}'") } else { other };
+        edit(root, &source[1..], |text| {
+            format!("{}{}{as_written}\n", text.trim_end(), if as_written.starts_with("MORE") { "\n" } else { " " })
+        });
+        on(root, &CARD).with(0);
+    }
+}
+
+/// Where something else binds a card, and a driver of the host may be first.
+#[test]
+fn a_driver_of_the_host_may_be_first() {
+    const NEXT: [&str; 4] = ["check", "--gpu", "01:00.0", "--next"];
+    let vfio = "options vfio-pci ids=10de:1c03,10de:10f1\n";
+    let root = distribution("arch-systemd-boot");
+    let root = root.path();
+    put(root, "etc/modprobe.d/vfio.conf", vfio);
+    let next = |words: &str, code: i32| {
+        let said = on(root, &NEXT).with(code).stdout;
+        assert!(said.contains(words), "{said}");
+    };
+    let modules = |list: &str| edit(root, "etc/mkinitcpio.conf", |text| format!("{text}\nMODULES=({list})\n"));
+    let binds = "binds 01:00.0, 01:00.1";
+    for name in ["linux", "linux-fallback"] {
+        edit(root, &format!("boot/loader/entries/2025-09-30_{name}.conf"), |text| text.replace(" rw", " rw intel_iommu=on"));
+    }
+    modules("vfio_pci vfio vfio_iommu_type1 nouveau");
+    next(binds, 0);
+    modules("nouveau vfio_pci vfio vfio_iommu_type1");
+    next("but nouveau may be first at the next boot: mkinitcpio loads it before vfio-pci", 1);
+    let own = on(root, &["prepare", "--gpu", "01:00.0", "--dry-run", "--verbose"]).with(0).stdout;
+    assert!(own.contains("+softdep nouveau pre: vfio-pci"), "{own}");
+    // What loads vfio-pci before, or keeps the other out.
+    for held_back in ["softdep nouveau pre: vfio-pci\n", "blacklist nouveau\nblacklist nvidia\n"] {
+        put(root, "etc/modprobe.d/vfio.conf", &format!("{vfio}{held_back}"));
+        next(binds, 0);
+    }
+    put(root, "etc/modprobe.d/vfio.conf", vfio);
+    // The image has no file of modprobe then.
+    modules("vfio_pci vfio");
+    edit(root, "etc/mkinitcpio.conf", |text| format!("{text}\nHOOKS=(base udev autodetect block filesystems)\n"));
+    next("HOOKS of mkinitcpio lacks modconf", 1);
+    edit(root, "etc/mkinitcpio.conf", |text| format!("{text}\nFILES=(/etc/modprobe.d/vfio.conf)\n"));
+    next(binds, 0);
+    modules("");
+    put(root, "etc/modules-load.d/vfio.conf", "vfio-pci\n");
+    next("udev may load it before systemd-modules-load loads vfio-pci", 1);
+    // All functions count.
+    put(root, "etc/modprobe.d/vfio.conf", "options vfio-pci ids=10de:1c03\n");
+    modules("vfio_pci");
+    next("nothing is set up that binds 01:00.1 to vfio-pci at the boot", 1);
+}
+
+/// An entry that boots as before has what the user wrote; one for recovery goes without.
+#[test]
+fn what_the_user_wrote_stays() {
+    let root = distribution("fedora41-grub-bls");
+    let root = root.path();
+    let folder = root.join("boot/loader/entries");
+    let entries: Vec<String> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let (rescue, usual): (Vec<&String>, Vec<&String>) = entries.iter().partition(|name| name.contains("rescue"));
+    assert!(!rescue.is_empty() && !usual.is_empty());
+    for name in usual {
+        edit(root, &format!("boot/loader/entries/{name}"), |text| text.replace(" ro ", " ro intel_iommu=on "));
+    }
+    edit(root, "proc/cmdline", |line| format!("{} intel_iommu=on\n", line.trim_end()));
+    edit(root, "etc/default/grub", |text| text.replace("GRUB_CMDLINE_LINUX=\"", "GRUB_CMDLINE_LINUX=\"intel_iommu=on "));
+    let said = on(root, &["prepare", "--gpu", "01:00.0", "--dry-run", "--verbose"]).with(0).stdout;
+    assert!(!said.contains("rescue.conf"), "{said}");
+    let fallback = said.split("Z-vgapt-without.conf").nth(1).unwrap();
+    assert!(fallback.lines().any(|line| line.contains("options") && line.contains("intel_iommu=on")), "{said}");
+}
+
 /// A package replaced one file: the others still bind the card.
 #[test]
 fn a_parameter_is_lost_and_the_binding_is_not() {

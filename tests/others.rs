@@ -271,7 +271,6 @@ fn ids_bind_where_vfio_pci_is_loaded_early() {
     for (path, more) in [
         ("etc/modprobe.d/vfio.conf", format!("{IDS}softdep nouveau pre: vfio-pci\n")),
         ("etc/initramfs-tools/modules", "vfio_pci\n".to_owned()),
-        ("etc/modules", "vfio-pci\n".to_owned()),
         ("etc/initramfs-tools/scripts/init-top/load", "#!/bin/sh\nmodprobe vfio-pci\n".to_owned()),
     ] {
         let root = held(debian);
@@ -282,6 +281,12 @@ fn ids_bind_where_vfio_pci_is_loaded_early() {
         fs::set_permissions(root.join(path), fs::Permissions::from_mode(0o755)).unwrap();
         is_bound_by_others(root);
     }
+    // udev loads the host's drivers meanwhile.
+    let root = held(debian);
+    put(root.path(), "etc/modprobe.d/vfio.conf", IDS);
+    put(root.path(), "etc/modules", "vfio-pci\n");
+    let said = on(root.path(), &CARD).saying(&["names 01:00.0, 01:00.1, but nouveau may be first at the next boot: udev may load it"]);
+    assert!(said.stdout.contains("modprobe.d/vgapt.conf"), "{}", said.stdout);
     // Dracut does not read it.
     let root = held("fedora41-grub-bls");
     let root = root.path();

@@ -8,7 +8,7 @@ use super::props::{Props, members, same_name};
 use super::table::{self, SPELLINGS, WITH_PROPERTIES, WITHOUT_VALUE};
 
 /// The properties of a device's place in the boot order; the controller of floppies has those of its two drives.
-const OF_BOOT_ORDER: [&str; 3] = ["bootindex", "bootindexA", "bootindexB"];
+pub(super) const OF_BOOT_ORDER: [&str; 3] = ["bootindex", "bootindexA", "bootindexB"];
 
 /// What became of a part of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]

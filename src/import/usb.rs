@@ -102,15 +102,31 @@ fn by_id(vendor: &str, product: &str) -> Fragment {
     Fragment::new("source").child(vendor).child(Fragment::new("product").with("id", hex(product)))
 }
 
-fn by_place(bus: &str, device: &str) -> Fragment {
-    // Leading zeros would be octal.
-    let plain = |text: &str| text.trim_start_matches('0').to_owned();
-    Fragment::new("source").child(Fragment::new("address").with("bus", plain(bus)).with("device", plain(device)))
+fn by_place(bus: u64, device: u64) -> Fragment {
+    Fragment::new("source").child(Fragment::new("address").with("bus", bus).with("device", device))
+}
+
+/// A place as QEMU reads it from an option, where a leading zero, as `lsusb` prints it, is octal.
+fn place_of(draft: &mut Draft, index: usize, bus: &str, address: &str) -> Option<(u64, u64)> {
+    let is_other = |text: &str| table::number(text).is_some_and(|number| text.parse().is_ok_and(|plain: u64| plain != number));
+    let Some((number, device)) = table::number(bus).zip(table::number(address)) else {
+        let why = format!("hostbus={bus},hostaddr={address} are not numbers: QEMU reads a leading zero as octal, and refuses them");
+        draft.refuse(index, &why, "remove the leading zeros in the script");
+        return None;
+    };
+    if [bus, address].into_iter().any(is_other) {
+        draft.notes.push(format!("QEMU reads a leading zero as octal: hostbus={bus},hostaddr={address} is bus {number}, device {device}"));
+    }
+    Some((number, device))
 }
 
 fn host_device(draft: &mut Draft, index: usize) {
     let peek = |name: &str| draft.peek(index, name);
     let place = peek("hostdevice").and_then(|path| path.rsplit_once('/')).map(|(folder, device)| (folder.rsplit('/').next(), device));
+    let by_ids = peek("vendorid").is_some() && peek("productid").is_some();
+    if by_ids && (peek("hostbus").is_some() || peek("hostaddr").is_some()) {
+        return draft.keep(index, "it selects a device by its ids and its place; libvirt selects one by either");
+    }
     let source = match (peek("vendorid"), peek("productid"), peek("hostbus"), peek("hostaddr"), place) {
         (Some(vendor), Some(product), ..) => {
             let number = |text: &str| u16::try_from(table::number(text)?).ok();
@@ -119,8 +135,16 @@ fn host_device(draft: &mut Draft, index: usize) {
                 _ => return draft.refuse(index, "its ids are not numbers, and QEMU refuses them", USB_ID_REMEDY),
             }
         }
-        (_, _, Some(bus), Some(address), _) => by_place(bus, address),
-        (.., Some((Some(bus), device))) => by_place(bus, device),
+        (_, _, Some(bus), Some(address), _) => {
+            let (bus, address) = (bus.to_owned(), address.to_owned());
+            let Some((bus, device)) = place_of(draft, index, &bus, &address) else { return };
+            by_place(bus, device)
+        }
+        // The kernel's names of the nodes have three digits.
+        (.., Some((Some(bus), device))) => match (bus.parse(), device.parse()) {
+            (Ok(bus), Ok(device)) => by_place(bus, device),
+            _ => return draft.keep(index, "its path is not that of a USB device"),
+        },
         _ => return draft.keep(index, "it selects a device by port; libvirt selects one by its ids, or by bus and device number"),
     };
     let mut hostdev = hostdev(source);

@@ -3,7 +3,7 @@
 
 use super::check::{Check, NextStep, Topic};
 use super::facts::Facts;
-use crate::host::{self, Bind, Bound, Whereabouts};
+use crate::host::{self, Bind, Bound, ExternalBinding, Whereabouts};
 use crate::model::{Cmdline, Finding, PciAddress, PciDevice, Setup, Severity};
 use crate::passthrough::{Assessment, Verdict};
 
@@ -36,7 +36,7 @@ fn card_binding(facts: &Facts, card: &Assessment) -> Check {
                 .missing(NextStep::Prepare, WHY_IDS, facts.command())
                 .by_command();
         }
-        let lapses = facts.finding("lapses").is_some();
+        let (lapses, raced) = (facts.finding("lapses").is_some(), facts.finding("raced"));
         let bound = host::bound(facts.setup);
         let set_up = functions.iter().all(|device| bound.iter().any(|bound| bound.is_still(device)));
         return match facts.bind {
@@ -44,6 +44,9 @@ fn card_binding(facts: &Facts, card: &Assessment) -> Check {
                 of(card, "all its functions are bound to vfio-pci now, and nothing binds them at the next boot".into())
                     .missing(NextStep::Prepare, WHY_BOOT, facts.command())
                     .by_command()
+            }
+            Bind::Boot if facts.writes() && !by_other && raced.is_some() => {
+                check.care("it is not certain that the next boot binds it", facts.command())
             }
             Bind::Boot if facts.plan.makes_initramfs() && set_up && !by_other => {
                 check.care("the files that bind it at the next boot are not as vgapt prepare writes them", facts.command())
@@ -96,21 +99,35 @@ fn taken_too(facts: &Facts) -> Option<String> {
 
 /// Whether the cards will be bound at the next boot, whatever has them now.
 pub(super) fn at_next_boot(facts: &Facts) -> Vec<Check> {
-    let bound = host::bound(facts.setup);
+    let (bound, others) = (host::bound(facts.setup), host::others(facts.host, facts.setup));
+    // Of what is not understood it is not known what it binds.
+    let is_unknown = others.iter().any(ExternalBinding::is_unknown);
     let one = |card: &Assessment| {
         if facts.bind == Bind::Start {
             return of(card, "libvirt binds it when the domain starts".into());
         }
-        let lacks: Vec<String> = facts
+        let lacks: Vec<PciAddress> = facts
             .host
             .devices(&card.functions)
             .filter(|device| !bound.iter().any(|bound| bound.is_still(device)))
-            .map(|device| device.address.short())
+            .map(|device| device.address)
             .collect();
-        match facts.finding("bound-by-other") {
+        let (other, raced) = (facts.finding("bound-by-other"), facts.finding("raced"));
+        let is_by_other = |function: &&PciAddress| others.iter().any(|other| other.binds(**function));
+        let by_none: Vec<PciAddress> = lacks.iter().filter(|function| !is_by_other(function)).copied().collect();
+        match (other, raced) {
             _ if lacks.is_empty() => of(card, "is set up to be bound to vfio-pci".into()),
-            Some(other) => of(card, other.message.clone()),
-            None => of(card, format!("nothing is set up that binds {} to vfio-pci at the boot", lacks.join(", ")))
+            (Some(other), _) if by_none.is_empty() || is_unknown => of(card, other.message.clone()),
+            (None, _) if by_none.is_empty() => of(card, "another tool's configuration binds it to vfio-pci".into()),
+            (_, Some(_)) => {
+                let check = of(card, format!("nothing makes sure that vfio-pci has {} at the next boot", PciAddress::list(&by_none)));
+                if facts.host.devices(&by_none).all(PciDevice::on_vfio) {
+                    check.care(WHY_BOOT, facts.command())
+                } else {
+                    check.missing(NextStep::Prepare, WHY_BOOT, facts.command()).by_command()
+                }
+            }
+            _ => of(card, format!("nothing is set up that binds {} to vfio-pci at the boot", PciAddress::list(&by_none)))
                 .missing(NextStep::Prepare, WHY_BOOT, facts.command())
                 .by_command(),
         }
@@ -131,7 +148,7 @@ fn waiting(facts: &Facts, card: &Assessment, on: &str) -> Check {
     of(card, format!("{on}: set up to be bound at the next boot")).missing(
         NextStep::Reboot,
         WHY_BOOT,
-        format!("{}; if the host was rebooted since, see what is in the initramfs and in the kernel log: vgapt check -v", facts.reboot()),
+        format!("{}; if that does not help, see what is in the initramfs and in the kernel log: vgapt check -v", facts.reboot()),
     )
 }
 
@@ -200,13 +217,14 @@ pub(super) fn doubts(facts: &Facts) -> Vec<Check> {
 }
 
 /// The findings of prepare that are reported here.
-pub(super) const REPORTED_WITH_BINDING: [&str; 16] = [
+pub(super) const REPORTED_WITH_BINDING: [&str; 17] = [
     "also-bound",
     "bound-by-other",
     "display-kept-out",
     "generated",
     "install-line",
     "lapses",
+    "raced",
     "modprobe-unread",
     "no-display",
     "no-ids",
@@ -237,7 +255,7 @@ fn other(facts: &Facts, finding: &Finding) -> Check {
         "not-read" => "somebody wrote it for a purpose, but it has no effect",
         "removed-by-other" => "neither the host nor a guest can use a device that is removed from the bus",
         "no-ids" => "it binds nothing to vfio-pci, which was probably not intended",
-        "lapses" => "the card is bound at the next boot only by what that boot reads, whatever has it now",
+        "lapses" | "raced" => "the card is bound at the next boot only by what that boot reads, whatever has it now",
         "vfio-blacklisted" => "the kernel command line overrides the files of modprobe",
         "install-line" | "softdep" => "of several lines for a module kmod uses only the first, in the order of file names",
         "switched-by-other" => "what vgapt binds, the other program may bind to another driver, or remove from the bus",

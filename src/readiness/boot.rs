@@ -57,7 +57,7 @@ pub(super) fn parameters(facts: &Facts) -> Check {
     if !facts.waits_for_reboot() {
         return check(seen).missing(NextStep::Prepare, why.join("; "), facts.remedy()).by_command();
     }
-    let who = if needs.next_boot_has_them().is_some() { "the next boot" } else { "the configuration" };
+    let who = facts.who_has_parameters();
     check(format!("{seen}; {who} has the correct parameters")).missing(NextStep::Reboot, why.join("; "), facts.reboot())
 }
 

@@ -90,7 +90,28 @@ impl<'a> Facts<'a> {
     /// A reboot; in a tree, after the recorded commands.
     pub(super) fn reboot(&self) -> String {
         let noted: Vec<String> = self.noted.iter().map(|argv| shell_command(argv)).collect();
-        if noted.is_empty() { "reboot".to_owned() } else { format!("run in that system: {}; then reboot", noted.join(" && ")) }
+        if noted.is_empty() {
+            format!("reboot{}", self.if_rebooted())
+        } else {
+            format!("run in that system: {}; then reboot", noted.join(" && "))
+        }
+    }
+
+    /// What is to be done first, where a reboot did not help.
+    pub(super) fn if_rebooted(&self) -> String {
+        let command = self.bringing().map(|command| shell_command(&command.argv));
+        command.map(|command| format!("; if the host was rebooted since, first: {command}")).unwrap_or_default()
+    }
+
+    /// What brings a changed command line to where the next boot reads it.
+    pub(super) fn bringing(&self) -> Option<Command> {
+        loaders::bringing(self.needs.loader.as_ref().ok()?, self.setup)
+    }
+
+    /// What has the parameters that the next boot needs.
+    pub(super) fn who_has_parameters(&self) -> &'static str {
+        let are_read = self.needs.next_boot_has_them().is_some() && self.bringing().is_none();
+        if are_read { "the next boot" } else { "the configuration" }
     }
 
     pub(super) fn finding(&self, code: &str) -> Option<&Finding> {

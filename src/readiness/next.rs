@@ -59,7 +59,7 @@ fn reboot(facts: &Facts, first: &Check) -> Next {
     let cards: String = facts.cards.iter().map(|card| format!(" --gpu {}", card.address.short())).collect();
     let noted: Vec<String> = facts.noted.iter().map(|argv| shell_command(argv)).collect();
     if noted.is_empty() {
-        Next::command("reboot", format!("{}; afterwards: vgapt check{cards}", said(facts, first)))
+        Next::command("reboot", format!("{}{}; afterwards: vgapt check{cards}", said(facts, first), facts.if_rebooted()))
     } else {
         Next::command(noted.join(" && "), format!("run it in that system and reboot it; afterwards: vgapt check{cards}"))
     }

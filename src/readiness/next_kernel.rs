@@ -6,7 +6,7 @@ use super::kernels::For;
 use super::{binding, boot, cards, images, kernels};
 use crate::host::loaders::{self, DefaultEntry, Entry};
 use crate::host::{self, modprobe};
-use crate::model::{Cmdline, DkmsModule, Host, Kernel, ModuleState, Setup, version_order};
+use crate::model::{Cmdline, DkmsModule, Host, Kernel, ModuleState, Setup, Severity, shell_command, version_order};
 
 /// The kernel that boots next, and how it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,7 @@ pub(super) fn checks(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
     checks.extend(image(facts, kernel));
     checks.extend(binding::at_next_boot(facts));
     checks.extend(binding::others(facts));
+    checks.extend(joined_words(facts));
     checks.extend(options(facts, kernel));
     checks.extend(dkms(facts, kernel));
     checks.extend(dkms_unread(facts));
@@ -138,7 +139,14 @@ fn command_line(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
     } else if needed.is_empty() {
         checks.push(check("no kernel parameter is needed".to_owned()));
     } else {
-        checks.push(check(format!("has {}", needed.join(" "))));
+        let check = check(format!("has {}", needed.join(" ")));
+        checks.push(match facts.bringing().filter(|_| !needs.lacks_now.is_empty()) {
+            Some(command) => check.care(
+                "this boot lacks it: the next one has it where the command line was brought to its place",
+                format!("if the host was rebooted since: {}", shell_command(&command.argv)),
+            ),
+            None => check,
+        });
     }
     let off = |entry: &&Entry| Some((entry.source.clone(), binding::switched_off(facts.setup, &Cmdline(entry.cmdline.clone()))?));
     if let Some((source, parameter)) = entries.iter().find_map(off) {
@@ -171,6 +179,12 @@ fn image(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
         return vec![check.missing(NextStep::Kernel, "the kernel may not boot, or boots without the early binding", remedy)];
     }
     kernels::initramfs(facts, For::NextBoot)
+}
+
+/// A list of dracut with two words in one, behind which its image lacks modules.
+fn joined_words(facts: &Facts) -> Option<Check> {
+    let finding = facts.finding("dracut-list")?;
+    Some(binding::refused(facts, finding, finding.severity > Severity::Warning))
 }
 
 /// Options of modules that this version of the module does not know: the kernel ignores them, and says so only in its log.

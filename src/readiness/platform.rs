@@ -88,8 +88,8 @@ pub(super) fn iommu(facts: &Facts) -> Check {
             if !facts.waits_for_reboot() {
                 return check(seen).missing(NextStep::Prepare, WHY_IOMMU, facts.remedy()).by_command();
             }
-            let known = if needs.next_boot_has_them().is_some() { "the next boot has it" } else { "the configuration has it" };
-            check(format!("{seen} yet; {known}: {}", tokens.join(" "))).missing(NextStep::Reboot, WHY_IOMMU, facts.reboot())
+            let who = facts.who_has_parameters();
+            check(format!("{seen} yet; {who} has it: {}", tokens.join(" "))).missing(NextStep::Reboot, WHY_IOMMU, facts.reboot())
         }
         Iommu::Off | Iommu::FirmwareOff | Iommu::Guest | Iommu::Xen => check(seen).missing(NextStep::Firmware, WHY_IOMMU, remedy),
     }

@@ -152,6 +152,7 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
         }
     };
     plan.findings.extend(loaders::by_hand(&chosen, setup, &wants).filter(|_| !plan.parameters.is_empty()));
+    let mut are_made = false;
     match (chosen.loader.edit)(host, setup, &wants) {
         Err(finding) => plan.findings.push(finding),
         Ok(edits) => {
@@ -161,15 +162,20 @@ fn loader_edits(host: &Host, setup: &Setup, needed: Vec<Needed>, plan: &mut Plan
                 let loaders::Chosen { loader, evidence } = &chosen;
                 plan.reboot.push(format!("kernel parameters take effect at the next boot (boot loader: {}; {evidence})", loader.name));
             }
+            are_made = !edits.commands.is_empty();
             plan.add(edits);
         }
     }
+    let has_unified = chosen.loader.kind == BootLoader::UnifiedKernelImage && !plan.commands.is_empty();
+    plan.findings.extend(loaders::dropped(&chosen, host, setup).filter(|_| are_made || has_unified));
     // Also if only the initramfs in them changes.
-    if chosen.loader.kind == BootLoader::UnifiedKernelImage && !plan.commands.is_empty() {
+    if has_unified {
         plan.findings.extend(loaders::unsigned(setup));
     }
-    // Only while something changes; later, the entry would be a copy of vgapt's own.
-    let fallback = (chosen.loader.fallback)(host, setup, &wants, plan.switch_off.as_deref()).filter(|_| !plan.is_empty());
+    // Only while something changes at the next boot; later, the entry would be a copy of vgapt's own. What is there before vgapt's
+    // first change is the user's.
+    let ours: &[ParameterChange] = if bound(setup).is_empty() { &[] } else { &wants };
+    let fallback = (chosen.loader.fallback)(host, setup, ours, plan.switch_off.as_deref()).filter(|_| !plan.reboot.is_empty());
     if let Some((path, text)) = fallback {
         let mut edits = Edits::default();
         let written = edits.write(setup, &path, text, 0o644, "an entry that boots as before, if there is a problem");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::cpu;
 use super::super::draft::{OWN, has_both_interfaces};
-use super::super::options::{QemuOption, current_options};
+use super::super::options::{OF_BOOT_ORDER, QemuOption, current_options};
 use super::super::size::{read, read_bytes};
 use super::super::table::{NAMES, VGA, group, has, is_on, number};
 use crate::model::PciAddress;
@@ -97,13 +97,16 @@ pub(super) fn items(argv: &[String]) -> Vec<Item> {
         machine.props.entry("machine".into()).or_insert_with(|| "pc".into());
     }
     // The order of the boot counts, not its numbers; libvirt's command line leaves out that of network cards.
-    let order = |item: &Item| item.props.get("bootindex")?.parse::<u32>().ok();
+    let orders = |item: &Item| -> Vec<(&str, u32)> {
+        OF_BOOT_ORDER.into_iter().filter_map(|name| Some((name, item.props.get(name)?.parse().ok()?))).collect()
+    };
     let is_card = |item: &Item| group(&item.kind, &["interface"]).is_some();
-    let mut all: Vec<u32> = items.iter().filter(|item| !is_card(item)).filter_map(order).collect();
+    let mut all: Vec<u32> = items.iter().filter(|item| !is_card(item)).flat_map(orders).map(|(_, order)| order).collect();
     all.sort_unstable();
     for item in &mut items {
-        if let Some(rank) = order(item).map(|order| all.iter().filter(|other| **other < order).count()) {
-            item.props.insert("bootindex".into(), rank.to_string());
+        for (name, order) in orders(item) {
+            let rank = all.iter().filter(|other| **other < order).count();
+            item.props.insert(name.into(), rank.to_string());
         }
     }
     items

@@ -64,12 +64,9 @@ impl Word {
             _ => None,
         })?;
         let (before, rest) = text.split_once('{')?;
-        let (inside, after) = rest.split_once('}').filter(|(inside, _)| !inside.contains('{'))?;
-        let choices = match inside.split_once("..") {
-            _ if inside.contains(',') => inside.split(',').map(str::to_owned).collect(),
-            Some((first, last)) => range(first, last)?,
-            None => return None,
-        };
+        let (inside, after) = closed(rest)?;
+        let choices = parts(inside);
+        let choices = if choices.len() > 1 { choices.into_iter().map(str::to_owned).collect() } else { range(inside)? };
         let word = |choice: String| {
             let mut word = self.clone();
             word.pieces[at] = Piece::Text(format!("{before}{choice}{after}"));
@@ -87,19 +84,50 @@ impl Word {
 /// The most words of a range in braces.
 const MOST: u32 = 256;
 
-/// `{1..4}`, `{a..d}`.
-fn range(first: &str, last: &str) -> Option<Vec<String>> {
-    let is_plain = |text: &str| text == "0" || !text.starts_with('0');
-    let number = |text: &str| text.parse::<u32>().ok().filter(|_| is_plain(text));
-    if let (Some(first), Some(last)) = (number(first), number(last))
-        && first <= last
-        && last - first < MOST
-    {
-        return Some((first..=last).map(|number| number.to_string()).collect());
+/// What is in braces that are open, and what is behind them.
+fn closed(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 1_usize;
+    let end = text.char_indices().find_map(|(at, letter)| {
+        depth = if letter == '{' { depth + 1 } else { depth - usize::from(letter == '}') };
+        (depth == 0).then_some(at)
+    })?;
+    Some((&text[..end], &text[end + 1..]))
+}
+
+/// What commas separate, braces within left whole.
+fn parts(text: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    text.split(|letter: char| {
+        depth = if letter == '{' { depth + 1 } else { depth.saturating_sub(usize::from(letter == '}')) };
+        letter == ',' && depth == 0
+    })
+    .collect()
+}
+
+/// `{1..4}`, `{a..d}`, `{08..02..2}`: zeros before a number are kept, for all.
+fn range(inside: &str) -> Option<Vec<String>> {
+    let parts: Vec<&str> = inside.split("..").collect();
+    let (first, last, step) = match parts[..] {
+        [first, last] => (first, last, "1"),
+        [first, last, step] => (first, last, step),
+        _ => return None,
+    };
+    let letter = |text: &str| text.parse::<char>().ok().filter(char::is_ascii_lowercase).map(u32::from);
+    let number = |text: &str| text.parse::<u32>().ok();
+    let step = number(step.trim_start_matches('-'))?.max(1) as usize;
+    let of_letters = letter(first).zip(letter(last));
+    let (from, to) = of_letters.or_else(|| number(first).zip(number(last)))?;
+    if from.abs_diff(to) >= MOST {
+        return None;
     }
-    let letter = |text: &str| text.parse::<char>().ok().filter(char::is_ascii_lowercase);
-    let (first, last) = (letter(first)?, letter(last)?);
-    (first <= last).then(|| (first..=last).map(String::from).collect())
+    let is_padded = |text: &str| text.len() > 1 && text.starts_with('0');
+    let width = if is_padded(first) || is_padded(last) { first.len().max(last.len()) } else { 0 };
+    let written = |value: u32| match char::from_u32(value).filter(|_| of_letters.is_some()) {
+        Some(letter) => letter.to_string(),
+        None => format!("{value:0width$}"),
+    };
+    let values: Vec<u32> = if from <= to { (from..=to).collect() } else { (to..=from).rev().collect() };
+    Some(values.into_iter().step_by(step).map(written).collect())
 }
 
 /// `NAME=value`, `NAME+=value` or `NAME[key]=value`.

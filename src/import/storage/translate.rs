@@ -19,6 +19,7 @@ struct Controllers {
 }
 
 pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>) {
+    parts(draft);
     let threads = iothreads(draft);
     let controllers = Controllers { scsi: scsi(draft, &threads), threads };
     sata(draft);
@@ -78,6 +79,22 @@ fn of_sockets(draft: &mut Draft, disks: &mut Vec<Disk>, controllers: &Controller
         of_device(draft, index, &mut disk, controllers);
         draft.needs_shared_memory = true;
         disks.push(disk);
+    }
+}
+
+/// A disk that begins or ends within a file or a device (`offset` and `size` of QEMU's raw format): the whole one is another disk,
+/// to which the guest would write in other places.
+fn parts(draft: &mut Draft) {
+    for index in draft.named(&["drive", "blockdev"]) {
+        let said = |name: &str| draft.peek(index, name).filter(|value| *value != "0").map(|value| format!("{name}={value}"));
+        let is_one = draft.peek(index, "offset").is_some() || draft.peek(index, "driver") == Some("raw");
+        let words: Vec<String> = ["offset", "size"].into_iter().filter_map(said).collect();
+        if is_one && !words.is_empty() {
+            let why = format!("{}: the guest's disk is only a part of it, and vgapt does not convert that", words.join(","));
+            let remedy =
+                "make a device of the part, and name that in the script: losetup --find --show --offset OFFSET --sizelimit SIZE FILE";
+            draft.refuse(index, &why, remedy);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::host::plan::{Command, Edits};
 use crate::host::text::shell;
 use crate::model::{Finding, InitramfsTool, Reading, Setup};
 
-pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "dracut", lister: "lsinitrd", files, may_load, regenerate };
+pub(super) static DRACUT: Tool = Tool { kind: InitramfsTool::Dracut, program: "dracut", lister: "lsinitrd", files, loaded, regenerate };
 
 const CONFIGURATION: &str = "/etc/dracut.conf.d/vgapt.conf";
 /// Read in the order of the files' names, whatever their folders.
@@ -42,13 +42,20 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
 }
 
 /// What `add_drivers` has is in the image, but is not loaded before the others (dracut.conf(5)).
-fn may_load(setup: &Setup, module: &str) -> bool {
-    let forced = |(_, text): (&str, &str)| {
-        let lists = shell::assignments(text, "force_drivers");
-        lists.iter().any(|one| text[one.inside.clone()].replace('-', "_").contains(module))
-    };
+fn loaded(setup: &Setup) -> Option<Vec<String>> {
+    let mut list = String::new();
+    for (_, text) in configurations(setup) {
+        for one in shell::assignments(text, "force_drivers") {
+            if !one.adds {
+                list.clear();
+            }
+            // Without a blank between them, two words are one.
+            list.push_str(&text[one.inside.clone()]);
+        }
+    }
+    let modules = list.split_whitespace().map(|word| word.replace('-', "_"));
     // What the image of a deployment was built with is not known here.
-    configurations(setup).any(forced) || setup.is_of_ostree()
+    (!setup.is_of_ostree()).then(|| modules.collect())
 }
 
 /// The files that it reads.

@@ -1,7 +1,7 @@
 //! Debian's initramfs-tools: a hook of vgapt; its own hooks copy modprobe's configuration.
 
 use super::tool::{Inclusion, Tool, WHY, own_file};
-use crate::host::decide::{loaders, modprobe};
+use crate::host::decide::loaders;
 use crate::host::plan::Edits;
 use crate::host::text::shell;
 use crate::model::{Finding, InitramfsTool, Setup};
@@ -11,7 +11,7 @@ pub(super) static INITRAMFS_TOOLS: Tool = Tool {
     program: "update-initramfs",
     lister: "lsinitramfs",
     files,
-    may_load,
+    loaded: |setup| Some(loaded(setup)),
     regenerate: |_, _| Ok(loaders::update_initramfs(WHY)),
 };
 
@@ -22,8 +22,9 @@ const HOOK: &str = "/etc/initramfs-tools/hooks/vgapt";
 /// "no disables any update action" (update-initramfs.conf(5)).
 const UPDATES: &str = "/etc/initramfs-tools/update-initramfs.conf";
 
-fn may_load(setup: &Setup, module: &str) -> bool {
-    setup.files.text_lossy(MODULES).is_some_and(|text| modprobe::names(text, module))
+fn loaded(setup: &Setup) -> Vec<String> {
+    let words = setup.files.text_lossy(MODULES).unwrap_or_default().lines().filter_map(|line| line.split_whitespace().next());
+    words.map(|word| word.replace('-', "_")).collect()
 }
 
 fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {

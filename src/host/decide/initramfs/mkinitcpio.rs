@@ -10,7 +10,7 @@ pub(super) static MKINITCPIO: Tool = Tool {
     program: "mkinitcpio",
     lister: "lsinitcpio",
     files,
-    may_load,
+    loaded,
     regenerate: |setup, _| Ok(regenerate(setup)),
 };
 
@@ -45,28 +45,36 @@ fn files(setup: &Setup, inclusion: &Inclusion) -> Result<Edits, Finding> {
     Ok(edits)
 }
 
-fn may_load(setup: &Setup, module: &str) -> bool {
-    let has_it = |(_, text): (&str, &str)| {
-        let lists = shell::assignments(text, "MODULES");
-        lists.iter().flat_map(|one| words_in(&text[one.inside.clone()])).any(|word| word.replace('-', "_") == module)
-    };
-    other_configuration(setup).is_some() || configurations(setup).any(has_it)
+fn loaded(setup: &Setup) -> Option<Vec<String>> {
+    let modules = array(setup, "MODULES")?;
+    Some(modules.iter().map(|word| word.trim_end_matches('?').replace('-', "_")).collect())
 }
 
 /// The hooks that its configuration names; `None` where that is not known.
 pub(in crate::host::decide) fn hooks(setup: &Setup) -> Option<Vec<String>> {
-    let mut hooks = None;
+    array(setup, "HOOKS").filter(|hooks| !hooks.is_empty())
+}
+
+/// Whether its images have this file of modprobe's configuration; `None` where that is not known.
+pub(in crate::host::decide) fn includes(setup: &Setup, path: &str) -> Option<bool> {
+    let (hooks, files) = (hooks(setup)?, array(setup, "FILES")?);
+    Some(hooks.iter().any(|hook| hook == "modconf") || files.iter().any(|file| file == path))
+}
+
+/// The words of an array of its configuration; `None` where that is not known.
+fn array(setup: &Setup, name: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
     for (_, text) in configurations(setup) {
-        for one in shell::assignments(text, "HOOKS") {
+        for one in shell::assignments(text, name) {
             let named = words_in(&text[one.inside.clone()]);
             match (one.certain, one.adds) {
                 (false, _) => return None,
-                (true, true) => hooks.get_or_insert_with(Vec::new).extend(named),
-                (true, false) => hooks = Some(named),
+                (true, true) => words.extend(named),
+                (true, false) => words = named,
             }
         }
     }
-    hooks.filter(|_| other_configuration(setup).is_none())
+    Some(words).filter(|_| other_configuration(setup).is_none())
 }
 
 /// The files that it reads, in this order.

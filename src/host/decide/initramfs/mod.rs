@@ -11,6 +11,6 @@ mod tool;
 pub use choose::chosen;
 pub(super) use choose::{edits, image, unread};
 pub(super) use initramfs_tools::MODULES;
-pub(super) use mkinitcpio::{hooks, of_presets};
+pub(super) use mkinitcpio::{hooks, includes, of_presets};
 pub(super) use tool::Inclusion;
 pub use tool::Tool;

@@ -14,8 +14,9 @@ pub struct Tool {
     pub lister: &'static str,
     /// The files that include something.
     pub(super) files: fn(&Setup, &Inclusion) -> Result<Edits, Finding>,
-    /// Whether others' configuration has it load this module before the host's drivers, as far as is known.
-    pub(in crate::host::decide) may_load: fn(&Setup, &str) -> bool,
+    /// The modules that others' configuration has it load before udev loads the host's drivers, in this order and with underscores;
+    /// `None` where that is not known.
+    pub(in crate::host::decide) loaded: fn(&Setup) -> Option<Vec<String>>,
     /// The command that regenerates the images.
     pub(super) regenerate: fn(&Setup, &Inclusion) -> Result<Command, Finding>,
 }

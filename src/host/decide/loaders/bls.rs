@@ -41,8 +41,12 @@ pub(super) fn edit_entries(
     wants: &[ParameterChange],
     edits: &mut Edits,
 ) -> Result<(), Finding> {
+    let (recovery, usual): (Vec<Entry>, Vec<Entry>) = entries(setup, directory).into_iter().partition(Entry::is_recovery);
+    // Where only an entry for recovery goes without them, that is left as it is.
+    let only_recovery = !usual.is_empty() && !usual.iter().any(|entry| entry.lacks(wants));
     for (path, file) in setup.files.below(directory, ".conf") {
-        if file.text.as_deref().is_ok_and(|text| !is_linux(text)) || path.ends_with(FALLBACK) {
+        let is_left = only_recovery && recovery.iter().any(|entry| entry.source == path);
+        if file.text.as_deref().is_ok_and(|text| !is_linux(text)) || path.ends_with(FALLBACK) || is_left {
             continue;
         }
         let other = file.text.as_deref().ok().and_then(|text| other_root(host, text));

@@ -4,6 +4,7 @@
 use super::default::default_entry;
 use super::loader::Loader;
 use super::{grub, kernelstub, limine, ostree, sdboot_manage, systemd_boot, unified};
+use crate::host::plan::Command;
 use crate::host::text::tokens::{self, ParameterChange};
 use crate::model::{BootLoader, Finding, Host, Setup};
 
@@ -185,6 +186,16 @@ fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
     let kernelstub = of_kind(BootLoader::Kernelstub).filter(|loader| kind == BootLoader::SystemdBoot && (loader.configured)(setup));
     let manager = || (kind == BootLoader::SystemdBoot && sdboot_manage::configured(setup)).then_some(&sdboot_manage::SDBOOT_MANAGE);
     kernelstub.or_else(manager).or_else(|| of_kind(kind))
+}
+
+/// The command that brings a changed command line to where the next boot reads it, if that place is not looked at: what the file
+/// says that it is made from may have been written since.
+pub fn bringing(chosen: &Chosen, setup: &Setup) -> Option<Command> {
+    match chosen.loader.kind {
+        BootLoader::UnifiedKernelImage => Some(unified::rebuild(setup)),
+        BootLoader::SystemdBoot => systemd_boot::copying(setup),
+        _ => None,
+    }
 }
 
 /// Entries that somebody wrote by hand and that lack what is needed: what is written for the others does not reach them.

@@ -35,7 +35,7 @@ pub fn next_entry<'a>(setup: &Setup, entries: &'a [Entry]) -> Option<DefaultEntr
     once.map(|said| of_name(said, entries)).or_else(|| default_entry(setup, entries))
 }
 
-fn of_name<'a>((says, name): (String, String), entries: &'a [Entry]) -> DefaultEntry<'a> {
+fn of_name((says, name): (String, String), entries: &[Entry]) -> DefaultEntry<'_> {
     DefaultEntry { says, entry: entries.iter().find(|entry| is_named(entry, &name)) }
 }
 

@@ -108,7 +108,7 @@ fn can_sign(setup: &Setup) -> bool {
     ukify || dracut || setup.has("sbctl")
 }
 
-fn rebuild(setup: &Setup) -> Command {
+pub(super) fn rebuild(setup: &Setup) -> Command {
     let why = "the command line is inside the images, so they are rebuilt";
     let command = if setup.files.below("/etc/mkinitcpio.d", ".preset").next().is_some() {
         Command::of(&["mkinitcpio", "-P"], why)
@@ -130,7 +130,7 @@ pub(in crate::host::decide) fn update_initramfs(why: &str) -> Command {
     Command::of(&["update-initramfs", "-u", "-k", "all"], why).making(["/boot/initrd.img-"])
 }
 
-fn next(setup: &Setup) -> Vec<Entry> {
+pub(super) fn next(setup: &Setup) -> Vec<Entry> {
     if own_option(setup).is_some() {
         return Vec::new();
     }

@@ -2,38 +2,109 @@
 //! bound now says nothing of that, since libvirt and the user bind while the system runs.
 
 use super::external::{ExternalBinding, Lapse};
+use super::kept_out::kept_out;
 use super::{command_lines, scripts};
 use crate::host::decide::bound::bound;
 use crate::host::decide::{drivers, initramfs, modprobe};
 use crate::host::plan::is_ours;
-use crate::model::{Host, NoText, PciAddress, Setup};
+use crate::model::{Host, InitramfsTool, NoText, PciAddress, PciDevice, Setup};
 
 /// Where what loads a module early is configured.
 const PLACES: [&str; 6] = ["/etc/initramfs-tools", "/etc/dracut", "/etc/mkinitcpio", "/etc/initcpio", "/etc/modules", "/etc/modprobe.d"];
 const DRIVER: &str = "vfio_pci";
+/// Drivers that claim NVIDIA's cards and take none by themselves.
+const RELUCTANT: [&str; 2] = ["nvidiafb", "nova_core"];
 
-/// Marks the bindings that wait for vfio-pci, where nothing loads it early.
+/// Whether vfio-pci is loaded at boot.
+enum Loading {
+    /// Before the host's drivers, or that is not known.
+    First,
+    /// Somewhen: why a driver of the host may be first, and which; all where none is named.
+    Raced {
+        because: String,
+        by: Option<Vec<String>>,
+    },
+    Never,
+}
+
+/// Marks the bindings that wait for vfio-pci, where nothing loads it before the host's drivers.
 pub(super) fn mark(host: &Host, setup: &Setup, found: &mut [ExternalBinding]) {
-    if !found.iter().any(|other| other.waits_for_module() && other.lapse.is_none()) || may_be_loaded(host, setup) {
+    let waits = |other: &ExternalBinding| other.waits_for_module() && other.lapse.is_none();
+    if !found.iter().any(waits) {
         return;
     }
-    for other in found.iter_mut().filter(|other| other.waits_for_module() && other.lapse.is_none()) {
-        if !is_dependency(host, setup, &other.takes) {
-            other.lapse = Some(Lapse::Late);
+    let loading = loading(host, setup);
+    for other in found.iter_mut().filter(|other| waits(other)) {
+        if let Some(because) = left_out(host, setup, other) {
+            other.lapse = may_win(host, setup, other, None).map(|driver| Lapse::Raced { because, driver });
+            continue;
         }
+        if is_dependency(host, setup, &other.takes) {
+            continue;
+        }
+        other.lapse = match &loading {
+            Loading::First => None,
+            Loading::Never => Some(Lapse::Late),
+            Loading::Raced { because, by } => {
+                may_win(host, setup, other, by.as_deref()).map(|driver| Lapse::Raced { because: because.clone(), driver })
+            }
+        };
     }
 }
 
-/// Whether something loads vfio-pci at boot, whichever device is there, or that is not known.
-fn may_be_loaded(host: &Host, setup: &Setup) -> bool {
-    setup.is_built_in(DRIVER)
-        // vgapt's own files load it.
-        || !bound(setup).is_empty()
-        || is_unread(setup)
-        || is_in_lists(setup)
-        || command_lines::loading(host, setup)
-        || scripts::are_loading(host, setup)
-        || initramfs::chosen(host, setup).map_or(true, |tool| (tool.may_load)(setup, DRIVER))
+/// Why the image of the initramfs lacks the file that gives the ids, while it loads vfio-pci.
+fn left_out(host: &Host, setup: &Setup, other: &ExternalBinding) -> Option<String> {
+    let path = other.place.split(", line ").next().filter(|path| path.starts_with("/etc/modprobe.d/"))?;
+    let tool = initramfs::chosen(host, setup).ok().filter(|tool| tool.kind == InitramfsTool::Mkinitcpio)?;
+    let loads_it = (tool.loaded)(setup)?.iter().any(|module| module == DRIVER);
+    let is_there = initramfs::includes(setup, path)?;
+    (loads_it && !is_there).then(|| format!("HOOKS of mkinitcpio lacks modconf, so its image loads vfio-pci without {path}"))
+}
+
+/// The driver of the host that may take what a binding is for before vfio-pci: of a card the display counts, whose other functions
+/// libvirt takes from their drivers.
+fn may_win(host: &Host, setup: &Setup, other: &ExternalBinding, by: Option<&[String]>) -> Option<String> {
+    let is_display = |device: &&PciDevice| device.class.is_display();
+    let has_display = host.devices(&other.takes).any(|device| is_display(&device));
+    let mut devices = host.devices(&other.takes).filter(|device| !has_display || is_display(device));
+    devices.find_map(|device| {
+        let has_now = device.driver.as_deref().map(|driver| driver.replace('-', "_"));
+        let mut drivers = drivers::of_host(setup, device);
+        // They claim cards that they take only where somebody asks for it.
+        drivers.retain(|driver| !RELUCTANT.contains(&driver.as_str()) || has_now.as_deref() == Some(driver));
+        drivers.into_iter().find(|driver| {
+            by.is_none_or(|by| by.contains(driver)) && kept_out(host, setup, |module| module.replace('-', "_") == *driver).is_empty()
+        })
+    })
+}
+
+fn loading(host: &Host, setup: &Setup) -> Loading {
+    // vgapt's own files load it.
+    if !bound(setup).is_empty() || is_unread(setup) {
+        return Loading::First;
+    }
+    if setup.is_built_in(DRIVER) {
+        // The kernel initializes them in the order in which they are linked (drivers/Makefile: gpu, sound, usb, and then vfio).
+        let all = host.pci.iter().flat_map(|device| drivers::of_host(setup, device));
+        let by: Vec<String> = all.filter(|driver| setup.is_built_in(driver)).collect();
+        let because = "it is built into the kernel before vfio-pci, which is built in, too".to_owned();
+        return if by.is_empty() { Loading::First } else { Loading::Raced { because, by: Some(by) } };
+    }
+    if command_lines::loading(host, setup) || scripts::are_loading(host, setup) {
+        return Loading::First;
+    }
+    let Ok(tool) = initramfs::chosen(host, setup) else { return Loading::First };
+    let Some(mut loaded) = (tool.loaded)(setup) else { return Loading::First };
+    if let Some(at) = loaded.iter().position(|module| module == DRIVER) {
+        loaded.truncate(at);
+        let because = format!("{} loads it before vfio-pci", tool.program);
+        return if loaded.is_empty() { Loading::First } else { Loading::Raced { because, by: Some(loaded) } };
+    }
+    if is_in_lists(setup) {
+        let because = "udev may load it before systemd-modules-load loads vfio-pci".to_owned();
+        return Loading::Raced { because, by: None };
+    }
+    Loading::Never
 }
 
 /// Whether loading a driver of one of these functions loads vfio-pci before, or the devices' aliases name vfio-pci.

@@ -52,6 +52,12 @@ pub struct ExternalBinding {
 pub(super) enum Lapse {
     /// Nothing loads vfio-pci before the host's drivers.
     Late,
+    /// Something loads it at boot, and a driver of the host may be first.
+    Raced {
+        /// Why.
+        because: String,
+        driver: String,
+    },
     /// What boots next lacks the kernel parameter.
     Lost {
         /// That what boots next lacks it.
@@ -141,7 +147,7 @@ impl ExternalBinding {
 
     /// Whether it does something at the next boot: vfio-pci takes its ids also where it is loaded late.
     pub(super) fn has_effect(&self) -> bool {
-        matches!(self.lapse, None | Some(Lapse::Late))
+        matches!(self.lapse, None | Some(Lapse::Late | Lapse::Raced { .. }))
     }
 
     /// Whether it waits for vfio-pci to be loaded.
@@ -160,7 +166,7 @@ impl ExternalBinding {
     }
 
     /// Whether it cannot be said which devices it binds.
-    pub(super) fn is_unknown(&self) -> bool {
+    pub fn is_unknown(&self) -> bool {
         let is_clear = self.takes_no_options || self.is_certain || self.missing_program.is_some();
         self.takes.is_empty() && self.no_ids.is_empty() && !is_clear
     }

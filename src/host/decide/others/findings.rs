@@ -1,7 +1,8 @@
 //! What other bindings mean for the request: the devices that they bind, a host without a display, and their mistakes.
 
 use super::external::{ExternalBinding, Lapse, ModuleBlocker, union};
-use super::found::{display_drivers_kept_out, others, to_host};
+use super::found::{others, to_host};
+use super::kept_out::display_drivers_kept_out;
 use super::scripts::removing;
 use super::{command_lines, modules};
 use crate::host::decide::bound::{bound, taken_by_ids};
@@ -155,6 +156,12 @@ fn lapsed(context: &BindingContext<'_>, other: &ExternalBinding, lapse: &Lapse, 
         Lapse::Late => {
             (format!("{names}, but nothing loads vfio-pci before the host's drivers, so these get them at the next boot"), String::new())
         }
+        Lapse::Raced { because, driver } => {
+            let is_lost =
+                context.host.devices(meant).any(|device| device.driver.as_deref().is_some_and(|now| now.replace('-', "_") == *driver));
+            let is_lost = if is_lost { ", and it was in this boot" } else { "" };
+            (format!("{names}, but {driver} may be first at the next boot: {because}{is_lost}"), String::new())
+        }
         Lapse::Lost { because, source, .. } => {
             let keep = source.map(|source| format!("; to keep the parameter, add it to {source}")).unwrap_or_default();
             (format!("{names} at this boot only: {because}"), keep)
@@ -162,7 +169,8 @@ fn lapsed(context: &BindingContext<'_>, other: &ExternalBinding, lapse: &Lapse, 
         Lapse::Idle(because) => (format!("{names}, but binds nothing: {because}"), format!("; remove {}", other.removed())),
     };
     let remedy = format!("nothing: vgapt prepare sets up a binding of its own{more}");
-    Some(Finding::warning("lapses", message, remedy))
+    let code = if matches!(lapse, Lapse::Raced { .. }) { "raced" } else { "lapses" };
+    Some(Finding::warning(code, message, remedy))
 }
 
 /// It binds functions that are not selected for a guest.

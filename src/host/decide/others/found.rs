@@ -1,12 +1,10 @@
-//! All bindings that vgapt does not manage, and all lines that keep the drivers of displays from loading, from each place
-//! where they can be set.
+//! All bindings that vgapt does not manage, from each place where they can be set.
 
 use std::collections::BTreeSet;
 
-use super::external::{ExternalBinding, ModuleBlocker};
+use super::external::ExternalBinding;
 use super::{command_lines, early, modules, scripts};
-use crate::host::decide::{drivers, modprobe};
-use crate::model::{Host, PciAddress, Setup};
+use crate::model::{Host, Setup};
 
 /// All bindings for guests that vgapt does not manage.
 pub fn others(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
@@ -27,28 +25,6 @@ fn all(host: &Host, setup: &Setup) -> Vec<ExternalBinding> {
     let mut seen = BTreeSet::new();
     found.retain(|other| seen.insert(other.place.clone()));
     early::mark(host, setup, &mut found);
-    found
-}
-
-/// The lines that prevent the host drivers of these functions from loading, each with its place.
-pub fn drivers_kept_out(host: &Host, setup: &Setup, functions: &[PciAddress]) -> Vec<String> {
-    display_drivers_kept_out(host, setup, functions).iter().map(ModuleBlocker::says).collect()
-}
-
-/// The lines that prevent the host drivers of these displays from loading.
-pub(in crate::host::decide) fn display_drivers_kept_out(host: &Host, setup: &Setup, displays: &[PciAddress]) -> Vec<ModuleBlocker> {
-    let drivers: Vec<String> = host.devices(displays).flat_map(|device| drivers::of_host(setup, device)).collect();
-    let is_driver = |module: &str| drivers.iter().any(|driver| *driver == module.replace('-', "_"));
-    let configuration = modprobe::read(setup, &[]);
-    let keeps_out = |line: &&modprobe::Line| match line.command.as_str() {
-        "blacklist" => true,
-        "install" => line.loads_nothing(),
-        "alias" => line.rest == "off",
-        _ => false,
-    };
-    let lines = configuration.lines.iter().filter(keeps_out).filter(|line| is_driver(&line.name));
-    let mut found: Vec<ModuleBlocker> = lines.map(|line| ModuleBlocker { place: line.place(), words: line.words() }).collect();
-    found.extend(command_lines::keeping_out(host, setup, is_driver));
     found
 }
 

@@ -1,8 +1,11 @@
 //! What `$(…)` prints where it only sets variables and prints: `$(IFS=,; echo "${LIST[*]}")`, `$(function_of_the_script VALUE)`,
 //! `$(cat <<END …)`.
 
+use super::super::arithmetic;
 use super::super::budget::WORD;
 use super::super::command::{Command, Joined, Part, Statement};
+use super::super::condition::{self, Operand, Truth};
+use super::super::marks::has_unknown;
 use super::super::parser::parse;
 use super::super::word::{Word, assignment, is_name};
 use super::{Variables, formatted};
@@ -24,13 +27,29 @@ impl Variables<'_> {
 
     fn print(&mut self, steps: &[Statement]) -> Option<String> {
         let mut printed = String::new();
+        // Whether the command before has succeeded.
+        let mut holds = true;
         for step in steps {
+            if (step.joined == Joined::And && !holds) || (step.joined == Joined::Or && holds) {
+                continue;
+            }
+            if let Command::Arithmetic(sum) = &step.command {
+                let sum = self.with_values(sum);
+                holds = arithmetic::value(&sum, &|name| self.number(name))? != 0;
+                holds ^= step.negated;
+                continue;
+            }
             let Command::Plain(parts) = &step.command else { return None };
+            let words: Vec<&Word> = parts.iter().map(Part::word).collect::<Option<_>>()?;
+            if let Some(truth) = self.tested(&words) {
+                holds = truth.known.then_some(truth.holds != step.negated)?;
+                continue;
+            }
             // `echo … >&2` prints elsewhere.
-            if step.negated || step.joined == Joined::Or || !step.written.is_empty() {
+            if step.negated || !step.written.is_empty() {
                 return None;
             }
-            let words: Vec<&Word> = parts.iter().map(Part::word).collect::<Option<_>>()?;
+            holds = true;
             if words.iter().all(|word| assignment(word).is_some()) {
                 self.set_plainly(&words)?;
                 continue;
@@ -72,6 +91,25 @@ impl Variables<'_> {
             }
         }
         self.budget.take_text(&printed).then_some(printed)
+    }
+
+    /// `[ … ]` of known texts and numbers; `None` for another command.
+    fn tested(&mut self, words: &[&Word]) -> Option<Truth> {
+        let (first, rest) = words.split_first()?;
+        let rest = match first.plain()? {
+            "[" => rest.split_last()?.1,
+            "test" => rest,
+            _ => return None,
+        };
+        let mut operands = Vec::new();
+        for word in rest {
+            let values = self.words(word);
+            let is_dropped = values.is_empty() && !word.quoted;
+            let text = values.join(" ");
+            let text = Some(text).filter(|text| !has_unknown(text));
+            operands.extend((!is_dropped).then(|| Operand { pattern: text.clone(), text }));
+        }
+        Some(condition::holds(&operands, false, &self.budget))
     }
 
     /// Assignments of single values.

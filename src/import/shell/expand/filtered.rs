@@ -10,8 +10,9 @@ use super::super::regex::{basic, compiled};
 use super::super::word::Word;
 use super::Variables;
 
-/// Programs that print what they read, or a part of it.
-const FILTERS: [&str; 6] = ["cat", "grep", "egrep", "sed", "tr", "xargs"];
+/// Programs that print what they read, or a part of it; and those that print their words, with which a pipe begins.
+const FILTERS: [&str; 8] = ["cat", "grep", "egrep", "sed", "tr", "xargs", "cut", "awk"];
+const WRITERS: [&str; 2] = ["echo", "printf"];
 
 impl Variables<'_> {
     /// What these commands print; `None` where that is not known.
@@ -20,7 +21,9 @@ impl Variables<'_> {
         if let Some(name) = text.strip_prefix('<').filter(|name| !name.starts_with(['(', '<'])) {
             return self.filtered(&format!("cat {name}"));
         }
-        if !FILTERS.contains(&text.split_whitespace().next()?) {
+        let first = text.split_whitespace().next()?;
+        let may_begin = FILTERS.contains(&first) || (WRITERS.contains(&first) && text.contains('|'));
+        if !may_begin {
             return None;
         }
         let steps = parse(text, 1).ok()?;
@@ -28,7 +31,10 @@ impl Variables<'_> {
         let stages = if let Command::Pipeline(stages) = &step.command { stages } else { &steps };
         let mut printed = None;
         for stage in stages {
-            printed = Some(self.stage(stage, printed)?);
+            printed = Some(match &printed {
+                None if WRITERS.contains(&stage.text.split_whitespace().next()?) => self.echoed(&stage.text)? + "\n",
+                _ => self.stage(stage, printed)?,
+            });
         }
         Some(printed?.trim_end_matches('\n').to_owned())
     }
@@ -36,14 +42,20 @@ impl Variables<'_> {
     /// What one of them prints of its files, or of what the one before it prints.
     fn stage(&mut self, stage: &Statement, before: Option<String>) -> Option<String> {
         let Command::Plain(parts) = &stage.command else { return None };
-        if stage.negated || !stage.written.is_empty() || stage.input.is_some() {
+        if stage.negated || !stage.written.is_empty() {
             return None;
         }
+        // `<<<"$X"`.
+        let before = match &stage.input {
+            Some(input) => Some(self.text(input)).filter(|text| !has_unknown(text)),
+            None => before,
+        };
         let words: Vec<&Word> = parts.iter().map(Part::word).collect::<Option<_>>()?;
         let words: Vec<String> = words.into_iter().flat_map(|word| self.words(word)).collect();
         if words.iter().any(|word| has_unknown(word)) {
             return None;
         }
+        let words = attached(words);
         let (name, rest) = words.split_first()?;
         let options: Vec<&str> = rest.iter().map(String::as_str).filter(|word| word.starts_with('-')).collect();
         let others: Vec<&str> = rest.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
@@ -65,6 +77,8 @@ impl Variables<'_> {
                         .then(|| Box::new(move |text: &str| Some(text.replace(&from, &to))) as Filter)?,
                 )
             }
+            ("cut", options, []) => (&[], fields(options)?),
+            ("awk", options, [program]) => (&[], fields_of_awk(options, program)?),
             ("xargs", [], [] | ["echo"]) => (&[], Box::new(words_of_xargs)),
             _ => return None,
         };
@@ -80,6 +94,21 @@ impl Variables<'_> {
         }
         done(&read)
     }
+}
+
+/// The values of `cut -d : -f 1` and `awk -F :` behind their options.
+fn attached(words: Vec<String>) -> Vec<String> {
+    if !matches!(words.first().map(String::as_str), Some("cut" | "awk")) {
+        return words;
+    }
+    let mut joined: Vec<String> = Vec::new();
+    for word in words {
+        match joined.last_mut() {
+            Some(option) if ["-d", "-f", "-F"].contains(&option.as_str()) => option.push_str(&word),
+            _ => joined.push(word),
+        }
+    }
+    joined
 }
 
 /// What is printed of a text.
@@ -119,6 +148,38 @@ fn edited(is_extended: bool, command: &str, budget: &Budget) -> Option<Filter> {
 
 fn regex(is_extended: bool, expression: &str, budget: &Budget) -> Option<Regex> {
     if is_extended { compiled(expression, budget) } else { compiled(&basic(expression)?, budget) }
+}
+
+/// `cut -d: -f2`: one field of each line.
+fn fields(options: &[&str]) -> Option<Filter> {
+    let value = |name: &str| options.iter().find_map(|option| option.strip_prefix(name));
+    let (separator, number) = (value("-d").unwrap_or("\t"), value("-f")?.parse::<usize>().ok()?.checked_sub(1)?);
+    let mut letters = separator.chars();
+    let (Some(separator), None, true) = (letters.next(), letters.next(), options.len() <= 2) else { return None };
+    let field = move |line: &str| {
+        // A line without a separator is printed whole.
+        if line.contains(separator) { line.split(separator).nth(number).unwrap_or_default() } else { line }.to_owned() + "\n"
+    };
+    Some(Box::new(move |text| Some(text.lines().map(&field).collect())))
+}
+
+/// `awk -F: '{print $2}'`, likewise; without `-F` fields are separated by blanks.
+fn fields_of_awk(options: &[&str], program: &str) -> Option<Filter> {
+    let number = program.split_whitespace().collect::<Vec<_>>().join("");
+    let number = number.strip_prefix("{print$")?.strip_suffix('}')?.trim_end_matches(';').parse::<usize>().ok()?.checked_sub(1)?;
+    let separator = match options {
+        [] => None,
+        // A longer one is an expression, and a blank stands for all blanks.
+        [one] => Some(
+            one.strip_prefix("-F")?.parse::<char>().ok().filter(|letter| !letter.is_whitespace() && !"\\|^$.*+?[]()".contains(*letter))?,
+        ),
+        _ => return None,
+    };
+    let field = move |line: &str| match separator {
+        Some(separator) => line.split(separator).nth(number).unwrap_or_default().to_owned() + "\n",
+        None => line.split_whitespace().nth(number).unwrap_or_default().to_owned() + "\n",
+    };
+    Some(Box::new(move |text| Some(text.lines().map(&field).collect())))
 }
 
 /// The letters that `tr` is given.

@@ -323,8 +323,8 @@ impl Variables<'_> {
 
     /// What a command prints that only looks at its words: a path (links are not followed), or numbers.
     fn printed(&mut self, text: &str) -> Option<String> {
-        const PRINTING: [&str; 10] =
-            ["dirname", "realpath", "readlink -", "pwd", "seq ", "printf ", "basename ", "which ", "command -v ", "type -p "];
+        const PRINTING: [&str; 11] =
+            ["dirname", "realpath", "readlink -", "pwd", "seq ", "printf ", "basename ", "which ", "command -v ", "type -p ", "expr "];
         if !PRINTING.iter().any(|name| text.contains(name)) {
             return None;
         }
@@ -352,7 +352,13 @@ impl Variables<'_> {
         {
             return base_name(path, suffix);
         }
+        if let [first, sum @ ..] = &words[..]
+            && first == "expr"
+        {
+            return summed(sum);
+        }
         let has_options = words.iter().any(|word| word.starts_with('-'));
+        let is_padded = words.iter().filter(|word| word.starts_with('-')).eq(["-w"]);
         let words: Vec<&str> =
             words.iter().map(String::as_str).filter(|word| !word.starts_with('-') && !word.starts_with("CDPATH=")).collect();
         // Where the script has changed to.
@@ -371,15 +377,18 @@ impl Variables<'_> {
             ["pwd"] => Some(folder),
             ["dirname", path] => absolute(&folder, &format!("{path}/..")),
             ["realpath" | "readlink", path] => absolute(&folder, path),
-            ["seq", ends @ ..] if !has_options => {
+            ["seq", ends @ ..] if !has_options || is_padded => {
                 let ends: Option<Vec<usize>> = ends.iter().map(|end| end.parse().ok()).collect();
-                let (first, last) = match ends?[..] {
-                    [last] => (1, last),
-                    [first, last] => (first, last),
+                let (first, step, last) = match ends?[..] {
+                    [last] => (1, 1, last),
+                    [first, last] => (first, 1, last),
+                    [first, step, last] if step > 0 => (first, step, last),
                     _ => return None,
                 };
                 let affordable = self.budget.take(last.saturating_sub(first).saturating_mul(WORD));
-                affordable.then(|| (first..=last).map(|number| number.to_string()).collect::<Vec<_>>().join("\n"))
+                let width = if is_padded { last.to_string().len() } else { 0 };
+                let number = |number: usize| format!("{number:0width$}");
+                affordable.then(|| (first..=last).step_by(step).map(number).collect::<Vec<_>>().join("\n"))
             }
             _ => None,
         }
@@ -479,6 +488,28 @@ pub(super) fn given_words(said: &str) -> Vec<String> {
     words.unwrap_or_else(|| said.split_whitespace().map(str::to_owned).collect())
 }
 
+/// What `expr A + B` prints, from left to right; of another order of operations nothing is known.
+fn summed(words: &[String]) -> Option<String> {
+    let number = |word: &String| word.parse::<i64>().ok();
+    let (first, rest) = words.split_first()?;
+    let mut sum = number(first)?;
+    let is_one_kind = |signs: &[&str]| rest.iter().step_by(2).all(|sign| signs.contains(&sign.as_str()));
+    if rest.is_empty() || rest.len() % 2 != 0 || !(is_one_kind(&["+", "-"]) || is_one_kind(&["*", "/", "%"])) {
+        return None;
+    }
+    for pair in rest.chunks_exact(2) {
+        let by = number(&pair[1])?;
+        sum = match pair[0].as_str() {
+            "+" => sum.checked_add(by),
+            "-" => sum.checked_sub(by),
+            "*" => sum.checked_mul(by),
+            "/" => sum.checked_div(by),
+            _ => sum.checked_rem(by),
+        }?;
+    }
+    Some(sum.to_string())
+}
+
 /// What `basename PATH [SUFFIX]` prints.
 fn base_name(path: &str, suffix: &[String]) -> Option<String> {
     let name = path.trim_end_matches('/').rsplit('/').next()?;
@@ -501,6 +532,11 @@ pub(super) fn formatted(format: &str, values: &[String]) -> Option<String> {
     let lacking: String = values.iter().flat_map(|value| unknowns(value)).map(|name| unknown(&name)).collect();
     if !lacking.is_empty() {
         return Some(lacking);
+    }
+    // One place for several values: a line for each.
+    if format.matches('%').count() == 1 && format.ends_with("\\n") && values.len() > 1 {
+        let lines: Option<Vec<String>> = values.iter().map(|value| formatted(format, std::slice::from_ref(value))).collect();
+        return Some(lines?.join("\n"));
     }
     let mut parts = format.split('%');
     let mut text = parts.next()?.to_owned();

@@ -30,10 +30,10 @@ impl Variables<'_> {
         if inside == "*" {
             return vec![self.arguments.join(&self.separator())];
         }
-        let from = inside.strip_prefix("@:").or_else(|| inside.strip_prefix("*:")).and_then(|from| from.trim().parse::<usize>().ok());
-        if let Some(from) = from.filter(|from| *from > 0 && (self.arguments_known || !self.arguments.is_empty())) {
-            let rest = self.arguments.get(from - 1..).unwrap_or_default();
-            return if self.budget.take_words(rest) { rest.to_vec() } else { Vec::new() };
+        if let Some(range) = inside.strip_prefix("@:").or_else(|| inside.strip_prefix("*:")) {
+            // `$0` is the first of these.
+            let all = std::iter::once(self.script.to_owned()).chain(self.arguments.iter().cloned()).collect::<Vec<_>>();
+            return self.slice(&all, range).unwrap_or_else(|| vec![self.unknown(inside)]);
         }
         if let Some(counted) = inside.strip_prefix('#').filter(|name| !name.is_empty()) {
             return vec![self.length(counted).unwrap_or_else(|| self.unknown(inside))];
@@ -68,6 +68,8 @@ impl Variables<'_> {
                         ("-", true) | ("+", false) => Some(self.nested(word)).filter(|word| !word.is_empty()).into_iter().collect(),
                         _ => Vec::new(),
                     }
+                } else if let Some(range) = rest.strip_prefix(':').filter(|_| is_set && !all.iter().any(|one| has_unknown(one))) {
+                    self.slice(&all, range).unwrap_or_else(|| vec![self.unknown(inside)])
                 } else if !rest.is_empty() {
                     vec![self.unknown(inside)]
                 } else if !is_set {
@@ -216,6 +218,26 @@ impl Variables<'_> {
         let (twice, word) = operation[1..].strip_prefix(sign).map_or((false, &operation[1..]), |word| (true, word));
         let pattern = self.nested_pattern(word)?;
         Some(pattern::without(value, &pattern, sign == '#', twice, &self.budget))
+    }
+
+    /// `${NAME[@]:from:count}`, `${@:from}`.
+    fn slice(&mut self, all: &[String], range: &str) -> Option<Vec<String>> {
+        let (from, count) = range.split_once(':').map_or((range, None), |(from, count)| (from, Some(count)));
+        let mut number = |text: &str| {
+            let text = self.with_values(text);
+            usize::try_from(arithmetic::value(text.trim(), &|name| self.value(name))?).ok()
+        };
+        let from = match from.trim().strip_prefix('-') {
+            // From the end.
+            Some(from) => all.len().checked_sub(number(from)?)?,
+            None => number(from)?,
+        };
+        let count = match count {
+            Some(count) => number(count)?,
+            None => usize::MAX,
+        };
+        let slice: Vec<String> = all.iter().skip(from).take(count).cloned().collect();
+        self.budget.take_words(&slice).then_some(slice)
     }
 
     /// `${NAME:from:length}`.

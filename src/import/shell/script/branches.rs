@@ -8,6 +8,7 @@ use super::super::condition::{self, Operand, Truth};
 use super::super::marks::{filled, shown};
 use super::super::pattern;
 use super::super::programs::{DECLARERS, is_qemu, starts_qemu};
+use super::super::regex::compiled;
 use super::super::word::{Piece, Word, is_always_set, is_name};
 use super::commands::copied;
 use super::{Flow, Reader};
@@ -368,7 +369,30 @@ impl Reader<'_> {
         }
         self.assume_defaults();
         self.decide_set(&mut operands);
-        condition::holds(&operands, double, &self.variables.budget)
+        let truth = condition::holds(&operands, double, &self.variables.budget);
+        if double && truth.known && truth.holds {
+            self.set_found(&operands);
+        }
+        truth
+    }
+
+    /// `BASH_REMATCH`, where a condition has a single `=~` and holds.
+    fn set_found(&mut self, operands: &[Operand]) {
+        let signs: Vec<usize> = (0..operands.len()).filter(|at| operands[*at].text.as_deref() == Some("=~")).collect();
+        let [at] = signs[..] else { return };
+        if at == 0 {
+            return;
+        }
+        let (Some(text), Some(expression)) = (&operands[at - 1].text, operands.get(at + 1).and_then(|right| right.pattern.as_ref())) else {
+            return;
+        };
+        let Some(found) = compiled(expression, &self.variables.budget).and_then(|regex| {
+            let found = regex.captures(text)?;
+            Some(found.iter().map(|part| part.map_or("", |part| part.as_str()).to_owned()).collect::<Vec<_>>())
+        }) else {
+            return;
+        };
+        self.set("BASH_REMATCH", found);
     }
 
     /// `-v NAME` as `-n`, of a text where the variable is set.

@@ -303,9 +303,13 @@ impl Reader<'_> {
             None if words.first().is_some_and(|word| !word.starts_with(['-', '+'])) => 0,
             None => return,
         };
-        // How many words the output of a command is, nobody knows: as a script without arguments.
-        self.variables.arguments_known = !words[start..].iter().any(|word| has_unknown(word));
-        self.variables.arguments = if self.variables.arguments_known { words[start..].to_vec() } else { Vec::new() };
+        let words = &words[start..];
+        // How many words the output of a command is, nobody knows: alone, it is as a script without arguments. Beside options that
+        // are known it is asked for, where QEMU gets it.
+        let lacks = words.iter().any(|word| has_unknown(word));
+        let are_options = words.iter().any(|word| word.starts_with('-') && word.len() > 1 && !has_unknown(word));
+        self.variables.arguments_known = !lacks || are_options;
+        self.variables.arguments = if self.variables.arguments_known { words.to_vec() } else { Vec::new() };
     }
 
     pub(super) fn call(&mut self, step: &Statement, name: &str, body: &[Statement], arguments: &[String]) -> Truth {
