@@ -38,6 +38,7 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("mdevctl", "--auto --defined --type --uuid"),
     ("journalctl", "--no-pager --output --since"),
     ("ausearch", "--raw"),
+    ("losetup", "--find --offset --show --sizelimit"),
     ("virtctl", "--image-path --size"),
 ];
 
