@@ -561,6 +561,34 @@ fn a_driver_of_the_host_may_be_first() {
     next("nothing is set up that binds 01:00.1 to vfio-pci at the boot", 1);
 }
 
+/// An update on some distributions removes the modules of the running kernel.
+#[test]
+fn the_modules_of_the_running_kernel_are_gone() {
+    let root = distribution("arch-systemd-boot");
+    let root = root.path();
+    assert!(!on(root, &CHECK).stdout.contains("is not there, as after an update"));
+    remove(root, &["lib/modules/6.16.10-arch1-1"]);
+    put(root, "lib/modules/6.99.1-arch1-1/modules.builtin", "kernel/drivers/video/fbdev/core/fb.ko\n");
+    put(root, "lib/modules/6.99.1-arch1-1/modules.dep", "kernel/drivers/vfio/pci/vfio-pci.ko:\n");
+    check_says(
+        root,
+        &[
+            "/lib/modules/6.16.10-arch1-1 of the running kernel is not there, as after an update",
+            "reboot: the modules of the running kernel are not there any more",
+        ],
+    );
+}
+
+/// Who has added the parameter needs another remedy.
+#[test]
+fn the_parameter_is_there_and_the_iommu_is_off() {
+    let root = distribution("debian13-grub-initramfs-tools");
+    let root = root.path();
+    edit(root, "proc/cmdline", |line| format!("{} intel_iommu=on\n", line.trim_end()));
+    check_says(root, &["although this boot has intel_iommu=on", "dmesg | grep -i -e DMAR -e IOMMU"]);
+    assert!(!on(root, &CHECK).stdout.contains("add the kernel parameter"));
+}
+
 /// An entry that boots as before has what the user wrote; one for recovery goes without.
 #[test]
 fn what_the_user_wrote_stays() {

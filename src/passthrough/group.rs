@@ -39,6 +39,7 @@ pub fn missing_iommu(host: &Host) -> (String, String) {
     let platform = &host.platform;
     let turned_off = platform.cmdline.as_ref().and_then(Cmdline::iommu_off);
     let intel = host.cpu.is_intel() || platform.iommu_tables.iter().any(|table| table == "DMAR");
+    let is_asked_for = platform.cmdline.as_ref().and_then(|line| line.get("intel_iommu")).is_some_and(|value| value.starts_with("on"));
     let (seen, remedy) = match (platform.iommu, turned_off) {
         (Iommu::On, _) => (
             "the IOMMU is on, but not for this device",
@@ -52,6 +53,10 @@ pub fn missing_iommu(host: &Host) -> (String, String) {
         (Iommu::Off, Some(parameter)) => (
             "the firmware enables the IOMMU, but a kernel parameter disables it",
             format!("remove {parameter}=off from the kernel command line, and reboot: vgapt prepare"),
+        ),
+        (Iommu::Off, None) if intel && is_asked_for => (
+            "the firmware enables the IOMMU, and the kernel does not use it, although this boot has intel_iommu=on",
+            "see why in the kernel log: dmesg | grep -i -e DMAR -e IOMMU; what it names is to be changed in the firmware settings, or by a newer firmware or kernel".to_owned(),
         ),
         (Iommu::Off, None) if intel => (
             "the firmware enables the IOMMU, but the kernel does not use it",

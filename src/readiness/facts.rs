@@ -65,6 +65,15 @@ impl<'a> Facts<'a> {
         self.needs.next_boot_has_them().unwrap_or_else(|| self.plan.is_empty())
     }
 
+    /// The running kernel, where its modules are not there, and those of another are.
+    pub(super) fn gone_modules(&self) -> Option<&str> {
+        let running = self.host.platform.kernel.as_deref()?;
+        let (kernels, vfio) = (&self.setup.kernels, &self.setup.vfio);
+        let others = kernels.iter().filter(|kernel| !kernel.builtin.is_empty()).any(|kernel| kernel.release != running);
+        let is_there = kernels.iter().any(|kernel| kernel.release == running) || vfio.contains_key(running);
+        (others && !is_there).then_some(running)
+    }
+
     /// The exact `vgapt prepare` command.
     pub(super) fn command(&self) -> String {
         let cards: String = self.cards.iter().map(|card| format!(" --gpu {}", card.address.short())).collect();

@@ -25,6 +25,14 @@ pub(super) fn vfio(facts: &Facts) -> Check {
         Some(ModuleState::BuiltIn) => check("is built into the kernel".into()).minor(),
         Some(ModuleState::InUse) => check("is part of this kernel: a device is bound to it".into()).minor(),
         Some(_) => check("is a module of the kernel".into()).minor(),
+        None if facts.gone_modules().is_some() => {
+            let running = facts.gone_modules().unwrap_or_default();
+            check(format!("/lib/modules/{running} of the running kernel is not there, as after an update; modules of others are")).missing(
+                NextStep::Reboot,
+                "what is not loaded yet cannot be loaded before the reboot",
+                facts.reboot(),
+            )
+        }
         None if observed.reach.is_live() => check(String::new()).unknown("/lib/modules does not show which modules this kernel has"),
         None => check(String::new()).unknown(&facts.because("/lib/modules")).minor(),
     }

@@ -46,6 +46,7 @@ pub(super) fn kvm(facts: &Facts) -> Check {
         // VirtualBox's guides keep KVM out.
         let remedy = match (host.cpu.virtualization(), kept_out(facts, &[module, "kvm"])) {
             (Some(false), _) => switch_on(facts),
+            _ if facts.gone_modules().is_some() => "reboot: the modules of the running kernel are not there any more".to_owned(),
             (_, Some(line)) => format!("{line}; then: modprobe {module}"),
             (_, None) => format!("modprobe {module}; if it fails, the kernel log says why (dmesg | grep -i kvm)"),
         };
