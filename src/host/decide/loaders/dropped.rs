@@ -54,11 +54,11 @@ fn source(chosen: &Chosen, setup: &Setup) -> Option<(String, String, &'static [&
 fn grub_texts(setup: &Setup) -> Option<String> {
     let texts = setup.files.texts_lossy(grub::MORE_DEFAULTS, ".cfg").map(|(_, text)| text);
     let texts: Vec<&str> = setup.files.text_lossy(grub::DEFAULTS).into_iter().chain(texts).collect();
-    let values = |text: &&str| -> bool {
-        let all = ["GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"].map(|name| shell::assignments(text, name));
+    let is_made = |text: &&str| {
+        let all = [grub::ALL_ENTRIES, grub::NORMAL_ENTRIES].map(|name| shell::assignments(text, name));
         all.iter().flatten().any(|value| ["$(", "`"].iter().any(|sign| text[value.inside.clone()].contains(sign)))
     };
-    (!texts.iter().any(values)).then(|| texts.join("\n"))
+    (!texts.iter().any(is_made)).then(|| texts.join("\n"))
 }
 
 /// The names of the parameters in a line, and more words: a name may follow that of a variable.

@@ -18,8 +18,8 @@ pub(super) static GRUB: Loader = Loader { kind: BootLoader::Grub, name: "GRUB", 
 pub(super) const DEFAULTS: &str = "/etc/default/grub";
 /// Debian's grub-mkconfig reads these after it, in order of their names.
 pub(super) const MORE_DEFAULTS: &str = "/etc/default/grub.d";
-const ALL_ENTRIES: &str = "GRUB_CMDLINE_LINUX";
-const NORMAL_ENTRIES: &str = "GRUB_CMDLINE_LINUX_DEFAULT";
+pub(super) const ALL_ENTRIES: &str = "GRUB_CMDLINE_LINUX";
+pub(super) const NORMAL_ENTRIES: &str = "GRUB_CMDLINE_LINUX_DEFAULT";
 const WHY: &str = "kernel parameters for every entry that GRUB offers";
 
 /// How many possible values of one variable are considered at most.

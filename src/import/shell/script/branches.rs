@@ -378,20 +378,16 @@ impl Reader<'_> {
 
     /// `BASH_REMATCH`, where a condition has a single `=~` and holds.
     fn set_found(&mut self, operands: &[Operand]) {
-        let signs: Vec<usize> = (0..operands.len()).filter(|at| operands[*at].text.as_deref() == Some("=~")).collect();
-        let [at] = signs[..] else { return };
-        if at == 0 {
-            return;
-        }
-        let (Some(text), Some(expression)) = (&operands[at - 1].text, operands.get(at + 1).and_then(|right| right.pattern.as_ref())) else {
-            return;
-        };
-        let Some(found) = compiled(expression, &self.variables.budget).and_then(|regex| {
-            let found = regex.captures(text)?;
-            Some(found.iter().map(|part| part.map_or("", |part| part.as_str()).to_owned()).collect::<Vec<_>>())
-        }) else {
+        let is_sign = |operand: &Operand| operand.text.as_deref() == Some("=~");
+        let mut compared = operands.windows(3).filter(|words| is_sign(&words[1]));
+        let (Some([Operand { text: Some(text), .. }, _, Operand { pattern: Some(expression), .. }]), None) =
+            (compared.next(), compared.next())
+        else {
             return;
         };
+        let Some(regex) = compiled(expression, &self.variables.budget) else { return };
+        let Some(found) = regex.captures(text) else { return };
+        let found = found.iter().map(|part| part.map_or("", |part| part.as_str()).to_owned()).collect();
         self.set("BASH_REMATCH", found);
     }
 
