@@ -21,20 +21,18 @@ pub(super) fn vfio(facts: &Facts) -> Check {
     }
     // Another kernel's modules say nothing about the running kernel.
     let state = running.map_or_else(|| setup.vfio.values().next(), |release| setup.vfio.get(release));
-    match state {
-        Some(ModuleState::BuiltIn) => check("is built into the kernel".into()).minor(),
-        Some(ModuleState::InUse) => check("is part of this kernel: a device is bound to it".into()).minor(),
-        Some(_) => check("is a module of the kernel".into()).minor(),
-        None if facts.gone_modules().is_some() => {
-            let running = facts.gone_modules().unwrap_or_default();
-            check(format!("/lib/modules/{running} of the running kernel is not there, as after an update; modules of others are")).missing(
-                NextStep::Reboot,
-                "what is not loaded yet cannot be loaded before the reboot",
-                facts.reboot(),
-            )
+    match (state, facts.gone_modules()) {
+        (Some(ModuleState::BuiltIn), _) => check("is built into the kernel".into()).minor(),
+        (Some(ModuleState::InUse), _) => check("is part of this kernel: a device is bound to it".into()).minor(),
+        (Some(_), _) => check("is a module of the kernel".into()).minor(),
+        (None, Some(running)) => check(format!(
+            "/lib/modules/{running} of the running kernel is not there, as after an update; modules of others are"
+        ))
+        .missing(NextStep::Reboot, "what is not loaded yet cannot be loaded before the reboot", facts.reboot()),
+        (None, None) if observed.reach.is_live() => {
+            check(String::new()).unknown("/lib/modules does not show which modules this kernel has")
         }
-        None if observed.reach.is_live() => check(String::new()).unknown("/lib/modules does not show which modules this kernel has"),
-        None => check(String::new()).unknown(&facts.because("/lib/modules")).minor(),
+        (None, None) => check(String::new()).unknown(&facts.because("/lib/modules")).minor(),
     }
 }
 
