@@ -82,6 +82,7 @@ const UNSEEN: &[(&str, &str)] = &[
     // A feature that is passed with -global, as a note says.
     ("cpu", "intel-pt"),
     // An order of one.
+    ("device isa-fdc", "bootindexA bootindexB"),
     ("device scsi-block", "bootindex"),
     ("device vhost-user-blk-pci", "bootindex"),
     ("device usb-host", "bootindex"),
