@@ -46,7 +46,7 @@ fn card_binding(facts: &Facts, card: &Assessment) -> Check {
                     .by_command()
             }
             Bind::Boot if facts.writes() && !by_other && raced.is_some() => {
-                check.care("it is not certain that the next boot binds it", facts.command())
+                check.care("nothing makes sure that vfio-pci has it at the next boot", facts.command())
             }
             Bind::Boot if facts.plan.makes_initramfs() && set_up && !by_other => {
                 check.care("the files that bind it at the next boot are not as vgapt prepare writes them", facts.command())

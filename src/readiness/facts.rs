@@ -108,18 +108,18 @@ impl<'a> Facts<'a> {
 
     /// What is to be done first, where a reboot did not help.
     pub(super) fn if_rebooted(&self) -> String {
-        let command = self.bringing().map(|command| shell_command(&command.argv));
+        let command = self.regenerating().map(|command| shell_command(&command.argv));
         command.map(|command| format!("; if the host was rebooted since, first: {command}")).unwrap_or_default()
     }
 
-    /// What brings a changed command line to where the next boot reads it.
-    pub(super) fn bringing(&self) -> Option<Command> {
-        loaders::bringing(self.needs.loader.as_ref().ok()?, self.setup)
+    /// What regenerates what the next boot reads, where only the file that it is made from is looked at.
+    pub(super) fn regenerating(&self) -> Option<Command> {
+        loaders::regenerating(self.needs.loader.as_ref().ok()?, self.setup)
     }
 
     /// What has the parameters that the next boot needs.
     pub(super) fn who_has_parameters(&self) -> &'static str {
-        let are_read = self.needs.next_boot_has_them().is_some() && self.bringing().is_none();
+        let are_read = self.needs.next_boot_has_them().is_some() && self.regenerating().is_none();
         if are_read { "the next boot" } else { "the configuration" }
     }
 

@@ -140,9 +140,9 @@ fn command_line(facts: &Facts, kernel: &NextKernel) -> Vec<Check> {
         checks.push(check("no kernel parameter is needed".to_owned()));
     } else {
         let check = check(format!("has {}", needed.join(" ")));
-        checks.push(match facts.bringing().filter(|_| !needs.lacks_now.is_empty()) {
+        checks.push(match facts.regenerating().filter(|_| !needs.lacks_now.is_empty()) {
             Some(command) => check.care(
-                "this boot lacks it: the next one has it where the command line was brought to its place",
+                "this boot lacks it, and what the next one reads was not looked at, only the file from which it is generated",
                 format!("if the host was rebooted since: {}", shell_command(&command.argv)),
             ),
             None => check,

@@ -12,6 +12,7 @@ mod parser;
 mod pasted;
 mod path;
 mod pattern;
+mod printf;
 mod programs;
 mod regex;
 mod script;

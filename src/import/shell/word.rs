@@ -65,7 +65,7 @@ impl Word {
         })?;
         let (before, rest) = text.split_once('{')?;
         let (inside, after) = closed(rest)?;
-        let choices = parts(inside);
+        let choices = choices_in(inside);
         let choices = if choices.len() > 1 { choices.into_iter().map(str::to_owned).collect() } else { range(inside)? };
         let word = |choice: String| {
             let mut word = self.clone();
@@ -95,7 +95,7 @@ fn closed(text: &str) -> Option<(&str, &str)> {
 }
 
 /// What commas separate, braces within left whole.
-fn parts(text: &str) -> Vec<&str> {
+fn choices_in(text: &str) -> Vec<&str> {
     let mut depth = 0_usize;
     text.split(|letter: char| {
         depth = if letter == '{' { depth + 1 } else { depth.saturating_sub(usize::from(letter == '}')) };

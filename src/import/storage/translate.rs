@@ -19,7 +19,7 @@ struct Controllers {
 }
 
 pub(in crate::import) fn translate(draft: &mut Draft, around: &ImportContext<'_>) {
-    parts(draft);
+    refuse_parts(draft);
     let threads = iothreads(draft);
     let controllers = Controllers { scsi: scsi(draft, &threads), threads };
     sata(draft);
@@ -84,7 +84,7 @@ fn of_sockets(draft: &mut Draft, disks: &mut Vec<Disk>, controllers: &Controller
 
 /// A disk that begins or ends within a file or a device (`offset` and `size` of QEMU's raw format): the whole one is another disk,
 /// to which the guest would write in other places.
-fn parts(draft: &mut Draft) {
+fn refuse_parts(draft: &mut Draft) {
     for index in draft.named(&["drive", "blockdev"]) {
         let said = |name: &str| draft.peek(index, name).filter(|value| *value != "0").map(|value| format!("{name}={value}"));
         let is_one = draft.peek(index, "offset").is_some() || draft.peek(index, "driver") == Some("raw");

@@ -188,9 +188,9 @@ fn owner(kind: BootLoader, setup: &Setup) -> Option<&'static Loader> {
     kernelstub.or_else(manager).or_else(|| of_kind(kind))
 }
 
-/// The command that brings a changed command line to where the next boot reads it, if that place is not looked at: what the file
-/// says that it is made from may have been written since.
-pub fn bringing(chosen: &Chosen, setup: &Setup) -> Option<Command> {
+/// The command that regenerates what the next boot reads from the file with the command line, where that itself is not looked at: the
+/// file may have been changed since.
+pub fn regenerating(chosen: &Chosen, setup: &Setup) -> Option<Command> {
     match chosen.loader.kind {
         BootLoader::UnifiedKernelImage => Some(unified::rebuild(setup)),
         BootLoader::SystemdBoot => systemd_boot::copying(setup),

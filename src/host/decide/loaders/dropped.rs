@@ -10,19 +10,20 @@ use crate::model::{BootLoader, Finding, Host, Setup, kernel_part};
 /// systemd-cryptsetup-generator(8), mkinitcpio's and genkernel's hooks).
 const OF_ROOT: [&str; 12] =
     ["root", "rootflags", "cryptdevice", "cryptkey", "rd.luks", "luks", "rd.lvm", "rd.md", "zfs", "crypt_root", "real_root", "netroot"];
-/// What these tools find out by themselves.
+/// Those that a tool finds out by itself.
 const FOUND_BY_GRUB: [&str; 3] = ["root", "rootflags", "zfs"];
 const FOUND_BY_SDBOOTUTIL: [&str; 1] = ["rootflags"];
 
-/// The finding, where entries are made anew.
+/// A refusal, where entries that are made anew would lack one of them.
 pub(in crate::host::decide) fn dropped(chosen: &Chosen, host: &Host, setup: &Setup) -> Option<Finding> {
-    let (path, text, found) = source(chosen, setup)?;
+    let (path, text, by_tool) = source(chosen, setup)?;
     let has = |name: &str| text.lines().filter(|line| !line.trim_start().starts_with('#')).any(|line| words(line).any(|word| word == name));
     let is_needed =
         |name: &str| OF_ROOT.iter().any(|of_root| name.strip_prefix(of_root).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
     let running = host.platform.cmdline.as_ref()?;
     let name = |token: &&str| token.split('=').next().unwrap_or_default().to_owned();
-    let lost = running.parameters().filter(|token| is_needed(&name(token)) && !found.contains(&name(token).as_str()) && !has(&name(token)));
+    let lost =
+        running.parameters().filter(|token| is_needed(&name(token)) && !by_tool.contains(&name(token).as_str()) && !has(&name(token)));
     let lost: Vec<&str> = lost.collect();
     (!lost.is_empty()).then(|| {
         let lost = lost.join(" ");
@@ -42,8 +43,8 @@ fn source(chosen: &Chosen, setup: &Setup) -> Option<(String, String, &'static [&
         }
         BootLoader::Grub if made_from == Some(grub::DEFAULTS) => Some((grub::DEFAULTS.to_owned(), grub_texts(setup)?, &FOUND_BY_GRUB)),
         BootLoader::SystemdBoot | BootLoader::Grub if made_from == Some(bls::NEW_KERNELS) => {
-            let found: &[&str] = if systemd_boot::owns_entries(setup) { &FOUND_BY_SDBOOTUTIL } else { &[] };
-            Some((bls::NEW_KERNELS.to_owned(), setup.files.text(bls::NEW_KERNELS)?.to_owned(), found))
+            let by_tool: &[&str] = if systemd_boot::owns_entries(setup) { &FOUND_BY_SDBOOTUTIL } else { &[] };
+            Some((bls::NEW_KERNELS.to_owned(), setup.files.text(bls::NEW_KERNELS)?.to_owned(), by_tool))
         }
         BootLoader::Limine => made_from.and_then(|path| Some((path.to_owned(), setup.files.text(path)?.to_owned(), &[][..]))),
         _ => None,

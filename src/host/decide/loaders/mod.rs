@@ -21,7 +21,7 @@ mod systemd_boot;
 mod unified;
 
 pub(super) use bls::NEW_KERNELS;
-pub use choose::{Chosen, PARAMETERS, bringing, chosen};
+pub use choose::{Chosen, PARAMETERS, chosen, regenerating};
 pub(super) use choose::{booted_images, by_hand};
 pub(super) use default::default_entry;
 pub use default::{DefaultEntry, next_entry};

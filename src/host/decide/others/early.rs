@@ -19,7 +19,7 @@ const RELUCTANT: [&str; 2] = ["nvidiafb", "nova_core"];
 enum Loading {
     /// Before the host's drivers, or that is not known.
     First,
-    /// Somewhen: why a driver of the host may be first, and which; all where none is named.
+    /// At an unknown time: why a driver of the host may be first, and which drivers (`None`: any).
     Raced {
         because: String,
         by: Option<Vec<String>>,
@@ -30,7 +30,8 @@ enum Loading {
 /// Marks the bindings that wait for vfio-pci, where nothing loads it before the host's drivers.
 pub(super) fn mark(host: &Host, setup: &Setup, found: &mut [ExternalBinding]) {
     let waits = |other: &ExternalBinding| other.waits_for_module() && other.lapse.is_none();
-    if !found.iter().any(waits) {
+    // What could not be read may load it first.
+    if !found.iter().any(waits) || is_unread(setup) {
         return;
     }
     let loading = loading(host, setup);
@@ -61,8 +62,8 @@ fn left_out(host: &Host, setup: &Setup, other: &ExternalBinding) -> Option<Strin
     (loads_it && !is_there).then(|| format!("HOOKS of mkinitcpio lacks modconf, so its image loads vfio-pci without {path}"))
 }
 
-/// The driver of the host that may take what a binding is for before vfio-pci: of a card the display counts, whose other functions
-/// libvirt takes from their drivers.
+/// The driver of the host that may take a function of this binding before vfio-pci does. Of a card only the display counts: libvirt
+/// unbinds the other functions from their drivers when the domain starts.
 fn may_win(host: &Host, setup: &Setup, other: &ExternalBinding, by: Option<&[String]>) -> Option<String> {
     let is_display = |device: &&PciDevice| device.class.is_display();
     let has_display = host.devices(&other.takes).any(|device| is_display(&device));
@@ -80,7 +81,7 @@ fn may_win(host: &Host, setup: &Setup, other: &ExternalBinding, by: Option<&[Str
 
 fn loading(host: &Host, setup: &Setup) -> Loading {
     // vgapt's own files load it.
-    if !bound(setup).is_empty() || is_unread(setup) {
+    if !bound(setup).is_empty() {
         return Loading::First;
     }
     if setup.is_built_in(DRIVER) {

@@ -7,8 +7,9 @@ use super::super::command::{Command, Joined, Part, Statement};
 use super::super::condition::{self, Operand, Truth};
 use super::super::marks::has_unknown;
 use super::super::parser::parse;
+use super::super::printf::formatted;
 use super::super::word::{Word, assignment, is_name};
-use super::{Variables, formatted};
+use super::Variables;
 
 impl Variables<'_> {
     /// What these commands print; `None` where that is not known. What they set is set in a subshell only.

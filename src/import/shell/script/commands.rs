@@ -3,10 +3,11 @@
 use super::super::budget::WORD;
 use super::super::command::{Part, Statement, each};
 use super::super::condition::Truth;
-use super::super::expand::{formatted, given_words};
+use super::super::expand::given_words;
 use super::super::marks::{has_unknown, setting_of, shown, unknown, unknowns};
 use super::super::parser::parse;
 use super::super::path::joined;
+use super::super::printf::formatted;
 use super::super::programs::{
     DECLARERS, Inner, ONLY_READ, has_options_of_qemu, inner, is_given_qemu, is_known_program, is_qemu, starts_qemu,
 };
